@@ -1,0 +1,5 @@
+"""Repairs of released upstream packages."""
+
+
+def apply() -> None:
+    """Apply every repair."""

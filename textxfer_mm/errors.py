@@ -1,0 +1,23 @@
+"""The one exception for a user's mistake, and the helper that finds what was probably meant."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave.
+
+    The message is one line (or a short list) that names the input, says what was expected and what to do. The command
+    line prints it without a traceback; the library raises it as it is.
+    """
+
+
+def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
+    """Return ``' Did you mean: a, b?'`` for the closest names, or a short list of all choices when none is close."""
+    names = sorted({str(choice) for choice in choices})
+    lowered = {name.lower(): name for name in names}
+    close = [lowered[m] for m in difflib.get_close_matches(str(given).lower(), list(lowered), n=limit, cutoff=0.6)]
+    if close:
+        return f' Did you mean: {", ".join(close)}?'
+    shown = ', '.join(names[:12]) + (f', ... ({len(names)} in all)' if len(names) > 12 else '')
+    return f' Known: {shown}.' if names else ''
