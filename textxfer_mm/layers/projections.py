@@ -1,0 +1,85 @@
+"""Projections from a backbone's width to the width of the class embeddings."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LinearProjection(nn.Linear):
+    """One linear map (..., in_channels) -> (..., out_channels) without bias, as CLIP's own visual projection.
+
+    Args:
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, bias=False)
+        nn.init.normal_(self.weight, std=in_channels**-0.5)
+
+
+class MLPProjection(nn.Sequential):
+    """Two layers with GELU between: (..., in_channels) -> (..., out_channels).
+
+    Args:
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+        hidden_channels: width between; ``None`` takes ``in_channels``.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, hidden_channels: int | None = None) -> None:
+        hidden = hidden_channels or in_channels
+        super().__init__(nn.Linear(in_channels, hidden), nn.GELU(), nn.Linear(hidden, out_channels))
+
+
+class ConSE(nn.Module):
+    """Convex combination of semantic embeddings (Norouzi et al., 2014).
+
+    A classifier's ``top_k`` most probable concepts, weighted by their renormalised probabilities, pick a point between
+    the concepts' name embeddings. An image encoder and a sentence encoder that never met are aligned by it, so that
+    zero-shot prediction works without a vision-language model.
+
+    Args:
+        in_channels: width of the features.
+        out_channels: width D of the concept embeddings.
+        num_concepts: how many concepts the classifier knows (1000 for ImageNet).
+        temperature: divides the classifier's logits.
+        top_k: how many concepts are combined; ``None`` combines all.
+        residual: adds a trainable linear map that starts at zero, so that training begins at exact ConSE and may leave
+            the concepts' convex hull.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        num_concepts: int = 1000,
+        temperature: float = 1.0,
+        top_k: int | None = 10,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.fc = nn.Linear(in_channels, num_concepts)
+        self.register_buffer('concepts', torch.zeros(num_concepts, out_channels))
+        self.temperature = temperature
+        self.top_k = top_k
+        self.residual = nn.Linear(in_channels, out_channels, bias=False) if residual else None
+        if residual:
+            nn.init.zeros_(self.residual.weight)
+
+    @torch.no_grad()
+    def load(self, fc_weight: Tensor, fc_bias: Tensor, concepts: Tensor) -> None:
+        """Fill the classifier ((num_concepts, in_channels), (num_concepts,)) and the concepts (num_concepts, D)."""
+        self.fc.weight.copy_(fc_weight)
+        self.fc.bias.copy_(fc_bias)
+        self.concepts.copy_(concepts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in_channels) to (..., D)."""
+        logits = self.fc(x).float() / self.temperature  # (..., num_concepts)
+        if self.top_k is not None and self.top_k < logits.shape[-1]:
+            threshold = logits.topk(self.top_k, dim=-1).values[..., -1:]
+            logits = logits.masked_fill(logits < threshold, float('-inf'))
+        out = F.softmax(logits, dim=-1) @ self.concepts  # (..., D)
+        return out if self.residual is None else out + self.residual(x)

@@ -1,0 +1,66 @@
+"""Registers the classifier sources and text encoders, and builds them from a config."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.registry import MODELS
+from textxfer_mm.text.classifiers import FileClassifier, TextClassifier
+from textxfer_mm.text.encoders import CLIPTextEncoder, LanguageModelEncoder
+
+CLASSIFIER_SOURCES = ('FileClassifier', 'TextClassifier')
+TEXT_ENCODERS = ('CLIPTextEncoder', 'LanguageModelEncoder')
+
+for _module in (CLIPTextEncoder, FileClassifier, LanguageModelEncoder, TextClassifier):
+    MODELS.register_module(module=_module)
+
+
+def _build(cfg: Mapping[str, Any], kind: str, known: tuple[str, ...]) -> Any:
+    """Instantiate ``cfg['type']`` and turn an unknown type or argument into one clear message."""
+    args = dict(cfg)
+    name = args.pop('type', None)
+    if name is None:
+        raise UserError(f'A {kind} needs a `type`, got {dict(cfg)}.{nearest("", known)}')
+    module = MODELS.get(name) if isinstance(name, str) else name
+    if module is None:
+        raise UserError(f'Unknown {kind} {name!r}.{nearest(name, known)}')
+    parameters = inspect.signature(module).parameters
+    for key in args:
+        if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            raise UserError(f'{module.__name__} takes no argument {key!r}.{nearest(key, parameters)}')
+    missing = [
+        key
+        for key, p in parameters.items()
+        if p.default is p.empty and key not in args and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    if missing:
+        raise UserError(f'{module.__name__} needs the argument(s) {", ".join(missing)}.')
+    return module(**args)
+
+
+def build_text_encoder(cfg: Any) -> Any:
+    """Build a text encoder from a config dict; an object that can ``encode`` is returned as it is.
+
+    Raises:
+        UserError: an unknown type or argument; the nearest names are listed.
+    """
+    return cfg if hasattr(cfg, 'encode') else _build(cfg, 'text encoder', TEXT_ENCODERS)
+
+
+def build_classifier_source(cfg: Any) -> Any:
+    """Build a classifier source from a config dict whose ``encoder`` may be a dict as well.
+
+    Args:
+        cfg: e.g. ``dict(type='TextClassifier', class_names='kinetics400', encoder=dict(type='CLIPTextEncoder', ...))``;
+            an object that can ``build`` is returned as it is.
+
+    Raises:
+        UserError: an unknown type or argument; the nearest names are listed.
+    """
+    if hasattr(cfg, 'build') and not isinstance(cfg, Mapping):
+        return cfg
+    args = dict(cfg)
+    if args.get('encoder') is not None:
+        args['encoder'] = build_text_encoder(args['encoder'])
+    return _build(args, 'classifier source', CLASSIFIER_SOURCES)
