@@ -1,0 +1,176 @@
+"""Reading CLIP weights from a local file, whatever its format, and picking one tower out of them."""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from textxfer_mm.errors import UserError
+
+#: Scalars that the archives of OpenAI keep beside the weights.
+OPENAI_META_KEYS = ('input_resolution', 'context_length', 'vocab_size')
+
+#: Keys under which training scripts nest the weights.
+_NESTED_KEYS = ('state_dict', 'model_state_dict', 'model')
+
+#: Prefixes that wrappers (DataParallel, DDP, torch.compile) put before every name.
+_WRAPPER_PREFIXES = ('module.', '_orig_mod.')
+
+#: Names of the text tower where it lies inline in the model (open_clip's ``CLIP``, OpenAI).
+_INLINE_TEXT = re.compile(r'^(transformer\.|token_embedding\.|ln_final\.|positional_embedding$|text_projection(\.|$))')
+
+
+def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the weights of a CLIP model.
+
+    Reads TorchScript archives (the files of OpenAI), plain state dicts, state dicts under ``state_dict``,
+    ``model_state_dict`` or ``model``, and safetensors; fp16, bf16 and fp32. The format is told from the content, not
+    from the suffix. Pickles are read with ``weights_only=True``: no code of the file runs.
+
+    Args:
+        path: The file.
+
+    Returns:
+        CPU tensors by name, floating-point ones in float32, without wrapper prefixes and OpenAI's meta entries.
+
+    Raises:
+        UserError: The file is missing, is no checkpoint, or holds anything but tensors and plain containers.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(f'CLIP weights not found: {path} is not a file.')
+    if _is_safetensors(path):
+        weights = _read_safetensors(path)
+    elif _is_torchscript(path):
+        weights = _read_torchscript(path)
+    else:
+        weights = _read_pickle(path)
+    return _clean(weights, path)
+
+
+def vision_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 'the weights') -> dict[str, Tensor]:
+    """Return the entries of the vision tower, named as in open_clip's ``model.visual``.
+
+    Args:
+        state_dict: What :func:`read_clip_state_dict` returned.
+        source: How to call the weights in the error message.
+
+    Raises:
+        UserError: There is no vision tower in the weights.
+    """
+    tower = {name.removeprefix('visual.'): value for name, value in state_dict.items() if name.startswith('visual.')}
+    if not tower:
+        raise UserError(_no_tower_message('vision', 'visual.*', state_dict, source))
+    return tower
+
+
+def text_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 'the weights') -> dict[str, Tensor]:
+    """Return the entries of the text tower, named as in open_clip's ``TextTransformer`` (or its ``model.text``).
+
+    Args:
+        state_dict: What :func:`read_clip_state_dict` returned; the tower lies under ``text.`` or inline.
+        source: How to call the weights in the error message.
+
+    Raises:
+        UserError: There is no text tower in the weights.
+    """
+    tower = {name.removeprefix('text.'): value for name, value in state_dict.items() if name.startswith('text.')}
+    if not tower:
+        tower = {name: value for name, value in state_dict.items() if _INLINE_TEXT.match(name)}
+    if not tower:
+        raise UserError(_no_tower_message('text', 'text.* or token_embedding, transformer.*', state_dict, source))
+    return tower
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether the file starts as safetensors do: the length of a JSON header, eight bytes, then the header itself."""
+    with path.open('rb') as file:
+        start = file.read(9)
+    return len(start) == 9 and start[8:] == b'{' and int.from_bytes(start[:8], 'little') < path.stat().st_size
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path, device='cpu')
+    except SafetensorError as error:
+        raise UserError(f'{path} is not a readable safetensors file ({error}).') from error
+
+
+def _read_torchscript(path: Path) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', FutureWarning)  # deprecated, but the one way to read OpenAI's files
+            return torch.jit.load(str(path), map_location='cpu').state_dict()
+    except RuntimeError as error:
+        raise UserError(f'{path} is a damaged TorchScript archive ({_first_line(error)}).') from error
+
+
+def _read_pickle(path: Path) -> object:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # remarks on the pickle protocol of foreign files
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r'GLOBAL (\S+)', str(error))
+        reason = f'it asks for {found.group(1)}' if found else 'it is no checkpoint of PyTorch'
+        raise UserError(
+            f'{path} is refused: {reason}. Only tensors and plain containers are read (weights_only=True), since '
+            'anything else can run code. Give a state dict saved with torch.save, a safetensors file, or a '
+            'TorchScript archive of OpenAI.'
+        ) from error
+    except (RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
+        raise UserError(
+            f'{path} ({path.stat().st_size:,} bytes) is damaged or no checkpoint: it is neither safetensors nor a file '
+            'of torch.save nor a TorchScript archive.'
+        ) from error
+
+
+def _clean(weights: object, path: Path) -> dict[str, Tensor]:
+    """Unnest, drop what is no weight, strip wrapper prefixes and bring floats to float32."""
+    for key in _NESTED_KEYS:
+        if isinstance(weights, Mapping) and isinstance(weights.get(key), Mapping):
+            weights = weights[key]
+            break
+    if not isinstance(weights, Mapping):
+        raise UserError(f'{path} holds a {type(weights).__name__}, not a state dict (names with tensors).')
+    cleaned = {}
+    for name, value in weights.items():
+        if isinstance(value, Tensor) and name not in OPENAI_META_KEYS:
+            cleaned[str(name)] = value.detach().float() if value.is_floating_point() else value.detach()
+    if not cleaned:
+        raise UserError(f'{path} holds no tensors; its entries are {_some(weights)}.')
+    for prefix in _WRAPPER_PREFIXES:
+        if all(name.startswith(prefix) for name in cleaned):
+            cleaned = {name.removeprefix(prefix): value for name, value in cleaned.items()}
+    return {name: value for name, value in cleaned.items() if name not in OPENAI_META_KEYS}
+
+
+def _no_tower_message(tower: str, expected: str, state_dict: Mapping[str, Tensor], source: str | Path) -> str:
+    message = f'{source} hold no CLIP {tower} tower (entries named {expected}); found {_some(state_dict)}.'
+    if any(name.startswith(('vision_model.', 'text_model.')) for name in state_dict):
+        message += ' These are the names of Hugging Face transformers; give the open_clip or OpenAI file of the model.'
+    return message
+
+
+def _some(entries: Mapping[str, object], limit: int = 5) -> str:
+    names = [str(name) for name in entries]
+    return ', '.join(names[:limit]) + (f', ... ({len(names)} in all)' if len(names) > limit else '') or 'nothing'
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
