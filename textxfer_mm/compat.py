@@ -1,5 +1,243 @@
-"""Repairs of released upstream packages."""
+"""Repairs of released upstream packages.
+
+:func:`apply` runs every repair once, before mmaction is imported (``textxfer_mm.registry`` calls it). Each repair is a
+small function that states its cause and the upstream thread, and does nothing where the cause is absent, so that a
+fixed release needs no change here. Nothing here imports mmaction's models, transformers or torchvision.
+"""
+
+import contextlib
+import functools
+import importlib
+import importlib.abc
+import importlib.util
+import re
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_applied = False
 
 
 def apply() -> None:
-    """Apply every repair."""
+    """Apply every repair; the second call does nothing."""
+    global _applied
+    if _applied:
+        return
+    hide_mmcv_lite_warning()
+    provide_missing_drn()
+    disable_broken_multimodal('mmaction')
+    disable_broken_multimodal('mmpretrain')
+    provide_functional_tensor()
+    allow_config_bases()
+    allow_mmengine_checkpoints()
+    allow_distributed_cpu()
+    _applied = True
+
+
+def _package_dir(package: str) -> Path | None:
+    """Return the folder of an installed top-level package without importing it."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def hide_mmcv_lite_warning() -> None:
+    """Silence the warning that mmcv-lite prints at every import.
+
+    Cause: ``mmcv.cnn.bricks.transformer`` looks for a compiled operator that mmcv-lite leaves out on purpose and that
+    no recognizer uses (https://github.com/open-mmlab/mmcv/blob/v2.1.0/mmcv/cnn/bricks/transformer.py).
+    """
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``', category=UserWarning)
+
+
+def provide_missing_drn() -> None:
+    """Let ``import mmaction.models`` succeed although the wheel lacks ``mmaction/models/localizers/drn``.
+
+    Cause: the folder has no ``__init__.py`` upstream, so ``find_packages`` leaves it out of the wheel
+    (https://github.com/open-mmlab/mmaction2/issues/2714). The stand-in class says so when it is built.
+    """
+    name = 'mmaction.models.localizers.drn'
+    root = _package_dir('mmaction')
+    if root is None or name in sys.modules or (root / 'models' / 'localizers' / 'drn').is_dir():
+        return
+
+    class DRN:
+        """Stand-in for the localizer that the released wheel of mmaction2 lacks."""
+
+        def __init__(self, *args, **kwargs) -> None:
+            raise ImportError(
+                'DRN is missing from the released wheel of mmaction2; install mmaction2 from a git checkout to use it '
+                '(https://github.com/open-mmlab/mmaction2/issues/2714).'
+            )
+
+    package, module = types.ModuleType(name), types.ModuleType(f'{name}.drn')
+    package.__path__ = []
+    package.drn, module.DRN = module, DRN
+    sys.modules.update({name: package, f'{name}.drn': module})
+
+
+def disable_broken_multimodal(package: str) -> None:
+    """Switch the multimodal models of ``package`` to its own placeholders where transformers is too new for them.
+
+    Cause: ``mmaction`` (VindLU) and ``mmpretrain`` (BLIP, RAM, ...) import ``apply_chunking_to_forward`` from
+    ``transformers.modeling_utils``, from where newer releases removed it; their gate ``WITH_MULTIMODAL`` only looks at
+    a lower version bound, so ``import mmaction.models`` fails as soon as transformers is installed
+    (https://github.com/open-mmlab/mmaction2/blob/v1.2.0/mmaction/utils/dependency.py). The name is looked up in the
+    source text: importing transformers would cost seconds.
+    """
+    transformers = _package_dir('transformers')
+    if transformers is None or _package_dir(package) is None:
+        return
+    source = transformers / 'modeling_utils.py'
+    if source.is_file() and re.search(r'\bapply_chunking_to_forward\b', source.read_text(encoding='utf-8')):
+        return
+    importlib.import_module(f'{package}.utils.dependency').WITH_MULTIMODAL = False
+
+
+class _FunctionalTensorFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds ``torchvision.transforms.functional_tensor`` where no other finder does."""
+
+    name = 'torchvision.transforms.functional_tensor'
+
+    def find_spec(self, fullname, path=None, target=None):
+        """Answer for the one removed module."""
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Fill the module with the functions of its renamed successor."""
+        successor = importlib.import_module('torchvision.transforms._functional_tensor')
+        vars(module).update({key: value for key, value in vars(successor).items() if not key.startswith('__')})
+
+
+def provide_functional_tensor() -> None:
+    """Answer imports of ``torchvision.transforms.functional_tensor``, which torchvision 0.17 renamed.
+
+    Cause: pytorchvideo 0.1.5 (``PytorchVideoWrapper`` in stock MViT and UniFormerV2 configs) still imports it
+    (https://github.com/facebookresearch/pytorchvideo/issues/258). The finder stands last, so the real module wins.
+    """
+    if not any(isinstance(finder, _FunctionalTensorFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_FunctionalTensorFinder())
+
+
+def allow_config_bases() -> None:
+    """Let configs name ours as ``_base_ = ['textxfer_mm::...']``.
+
+    Cause: MMEngine accepts bases only from a hard-coded list of packages
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/config/utils.py).
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE.setdefault('textxfer_mm', 'textxfer_mm')
+
+
+def _checkpoint_getattr(owner: object, name: str) -> Callable:
+    """Stand in for ``builtins.getattr`` in a checkpoint: a handful of harmless methods, nothing else."""
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    allowed = {
+        HistoryBuffer: ('min', 'max', 'current', 'mean'),
+        OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+    }
+    if not isinstance(owner, type) or name not in allowed.get(owner, ()):
+        raise TypeError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+    return getattr(owner, name)
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Allow-list what MMEngine's Runner puts into a checkpoint, so that it loads under ``weights_only=True``.
+
+    Cause: since torch 2.6 ``torch.load`` refuses the message hub's ``HistoryBuffer`` and numpy values
+    (https://github.com/open-mmlab/mmengine/issues/1655). ``HistoryBuffer`` pickles its statistics as ``getattr`` calls;
+    the real ``getattr`` would let a hostile file walk to any function, so a stand-in answers under its name.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+
+    try:
+        from numpy._core import multiarray
+    except ImportError:  # numpy 1
+        from numpy.core import multiarray
+
+    allowed = [HistoryBuffer, OneCycleParamScheduler, np.ndarray, np.dtype, (_checkpoint_getattr, 'builtins.getattr')]
+    for name in ('_reconstruct', 'scalar'):
+        function = getattr(multiarray, name)
+        allowed += [(function, f'{module}.multiarray.{name}') for module in ('numpy._core', 'numpy.core')]
+    scalars = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.bool_)
+    allowed += [type(np.dtype(scalar)) for scalar in scalars]
+    torch.serialization.add_safe_globals(allowed)
+
+
+def allow_distributed_cpu() -> None:
+    """Let ``--launcher pytorch|slurm|mpi`` work on machines without a GPU.
+
+    Cause: MMEngine selects a CUDA device unconditionally when it starts the process group, and hands DDP the local
+    rank as a device id even for modules on the CPU
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/dist/utils.py, ``runner/runner.py: wrap_model``).
+    Where an accelerator is present both run as released.
+    """
+    import mmengine.dist.utils as dist_utils
+    from mmengine.model.wrappers import MMDistributedDataParallel
+
+    if getattr(MMDistributedDataParallel.__init__, '__wrapped__', None) is not None:
+        return
+    for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
+        setattr(dist_utils, name, _starting_without_gpu(getattr(dist_utils, name)))
+    released = MMDistributedDataParallel.__init__
+
+    @functools.wraps(released)
+    def init(self, module, *args, **kwargs):
+        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
+            kwargs['device_ids'] = None
+        released(self, module, *args, **kwargs)
+
+    MMDistributedDataParallel.__init__ = init
+
+
+def _starting_without_gpu(start: Callable) -> Callable:
+    """Wrap one of MMEngine's process-group starters: no CUDA call and gloo for nccl where there is no accelerator."""
+    from mmengine.device import get_device
+
+    @functools.wraps(start)
+    def starter(backend: str, *args, **kwargs) -> None:
+        if get_device() not in ('cpu', 'mps'):
+            return start(backend, *args, **kwargs)
+        with _no_cuda_device_selection():
+            return start('gloo' if backend == 'nccl' else backend, *args, **kwargs)
+
+    return starter
+
+
+@contextlib.contextmanager
+def _no_cuda_device_selection() -> Iterator[None]:
+    """Make ``torch.cuda.set_device`` do nothing for the while."""
+    import torch
+
+    released = torch.cuda.set_device
+    torch.cuda.set_device = lambda device: None
+    try:
+        yield
+    finally:
+        torch.cuda.set_device = released
+
+
+def close_process_group(*, wait: bool = True) -> None:
+    """Leave the process group cleanly; without one, do nothing.
+
+    Cause: a gloo process that exits with a live group now and then dies with ``terminate called without an active
+    exception``, and the launcher reports failure although all work was done (seen in 7 of 41 runs, in none of 39 that
+    ended so; https://github.com/open-mmlab/mmaction2/blob/v1.2.0/tools/test.py ends without).
+
+    Args:
+        wait: Meet the other ranks first; pass False when leaving because of an error that they may not share.
+    """
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    if wait:
+        dist.barrier()
+    dist.destroy_process_group()
