@@ -1,0 +1,176 @@
+"""The data set as files: mp4 videos, mmaction annotation lists and lists of class names."""
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+
+from textxfer_mm.datasets.toy_actions.clip import HEIGHT, WIDTH, render_clip
+from textxfer_mm.datasets.toy_actions.motions import SEEN_ACTIONS, UNSEEN_ACTIONS
+from textxfer_mm.errors import UserError
+
+FORMAT = 1  # to be raised when the drawing changes, so that older files are rendered again
+SETTINGS = 'toy_actions.json'
+VIDEOS = 'videos'
+SPLITS = {'train': SEEN_ACTIONS, 'val': SEEN_ACTIONS, 'zero_shot': UNSEEN_ACTIONS}
+
+
+class _Job(NamedTuple):
+    """One video to be written."""
+
+    path: Path
+    action: str
+    key: tuple[int, ...]
+
+
+def render_toy_actions(
+    root: str | os.PathLike,
+    *,
+    seed: int = 0,
+    train_clips: int = 48,
+    val_clips: int = 10,
+    zero_shot_clips: int = 20,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Render the data set of toy actions.
+
+    Writes ``videos/{train,val,zero_shot}/*.mp4``, the annotation lists ``train.txt``, ``val.txt`` (17 seen classes)
+    and ``zero_shot.txt`` (4 unseen classes) with lines ``path label``, and the class names ``classes.txt`` and
+    ``zero_shot_classes.txt``. Every file appears complete or not at all: a run that was killed is finished by the next
+    one, which keeps the videos that are there. Other settings than those of the files in ``root`` replace them.
+
+    Args:
+        root: Folder to write to.
+        seed: Seed of all clips.
+        train_clips: Training clips a class.
+        val_clips: Validation clips a class.
+        zero_shot_clips: Clips of each unseen class.
+        workers: Number of processes; all cores by default.
+        progress: Called with the number of finished videos and the number of all.
+
+    Returns:
+        ``root`` as a path.
+
+    Raises:
+        UserError: A count or the seed is out of range, or ``root`` holds videos of another origin.
+    """
+    counts = dict(train=train_clips, val=val_clips, zero_shot=zero_shot_clips)
+    if min(counts.values()) < 1 or seed < 0:
+        raise UserError(f'Toy actions need a seed >= 0 and at least one clip a class, got seed={seed} and {counts}.')
+    root = Path(root)
+    _prepare(root, dict(format=FORMAT, seed=seed))
+    jobs = [
+        _Job(_video(root, split, label, index), action, (seed, number, index))
+        for number, (split, actions) in enumerate(SPLITS.items())
+        for label, action in enumerate(actions)
+        for index in range(counts[split])
+    ]
+    todo = [job for job in jobs if not _readable(job.path)]
+    _render(
+        todo,
+        workers or os.cpu_count() or 1,
+        lambda done: progress and progress(len(jobs) - len(todo) + done, len(jobs)),
+    )
+    for split, actions in SPLITS.items():
+        lines = [
+            f'{_video(root, split, label, index).relative_to(root).as_posix()} {label}'
+            for label in range(len(actions))
+            for index in range(counts[split])
+        ]
+        _write(root / f'{split}.txt', lines)
+    _write(root / 'classes.txt', SEEN_ACTIONS)
+    _write(root / 'zero_shot_classes.txt', UNSEEN_ACTIONS)
+    return root
+
+
+def _video(root: Path, split: str, label: int, index: int) -> Path:
+    """Path of one video."""
+    name = list(SPLITS[split])[label].replace(' ', '_')
+    return root / VIDEOS / split / f'{name}_{index:04d}.mp4'
+
+
+def _prepare(root: Path, settings: dict) -> None:
+    """Make the folders; drop videos that other settings made."""
+    record = root / SETTINGS
+    videos = root / VIDEOS
+    known = None
+    if record.exists():
+        try:
+            known = json.loads(record.read_text(encoding='utf-8'))
+        except ValueError:
+            known = None
+    elif videos.exists() and any(videos.iterdir()):
+        raise UserError(
+            f'{videos} holds files that were not made by the renderer of toy actions ({SETTINGS} is missing beside it). '
+            'Give another folder.'
+        )
+    if known != settings:
+        shutil.rmtree(videos, ignore_errors=True)
+    for split in SPLITS:
+        (videos / split).mkdir(parents=True, exist_ok=True)
+    if known != settings:
+        _write(record, [json.dumps(settings)])
+
+
+def _readable(path: Path) -> bool:
+    """Whether a video is there and complete: the index of an mp4 file is its end."""
+    if not path.exists():
+        return False
+    capture = cv2.VideoCapture(str(path))
+    frames = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
+    capture.release()
+    return frames > 0
+
+
+def _render(jobs: Sequence[_Job], workers: int, progress: Callable[[int], None]) -> None:
+    """Share the jobs among processes, each of which ends with its share even if this process is killed."""
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context('fork' if 'fork' in methods else None)
+    done = context.Value('i', 0)
+    processes = [context.Process(target=_work, args=(jobs[rank::workers], done)) for rank in range(workers)]
+    processes = processes[: max(1, min(workers, len(jobs)))]
+    for process in processes:
+        process.start()
+    while any(process.is_alive() for process in processes):
+        for process in processes:
+            process.join(0.1)
+        progress(done.value)
+    progress(done.value)
+    if any(process.exitcode for process in processes) or done.value != len(jobs):
+        raise RuntimeError(f'Rendering toy actions stopped after {done.value} of {len(jobs)} videos.')
+
+
+def _work(jobs: Sequence[_Job], done: Synchronized) -> None:
+    """Write the videos of one share."""
+    cv2.setNumThreads(1)
+    for job in jobs:
+        _save(job)
+        with done.get_lock():
+            done.value += 1
+
+
+def _save(job: _Job) -> None:
+    """Render one video and move it into place."""
+    clip = render_clip(job.action, job.key)
+    part = job.path.with_name(f'.{job.path.stem}.{os.getpid()}.mp4')
+    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), clip.fps, (WIDTH, HEIGHT))
+    if not writer.isOpened():
+        raise UserError(f'OpenCV cannot write {part}: the folder is not writable, or this build of cv2 has no ffmpeg.')
+    for frame in clip.frames:
+        writer.write(frame)
+    writer.release()
+    os.replace(part, job.path)
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    """Write lines to a text file, atomically."""
+    part = path.with_name(f'.{path.name}.{os.getpid()}')
+    part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+    os.replace(part, path)
