@@ -48,7 +48,7 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f'CLIP weights not found: {path} is not a file.')
     if _is_safetensors(path):
         weights = _read_safetensors(path)
-    elif _is_torchscript(path):
+    elif is_torchscript(path):
         weights = _read_torchscript(path)
     else:
         weights = _read_pickle(path)
@@ -96,7 +96,7 @@ def _is_safetensors(path: Path) -> bool:
     return len(start) == 9 and start[8:] == b'{' and int.from_bytes(start[:8], 'little') < path.stat().st_size
 
 
-def _is_torchscript(path: Path) -> bool:
+def is_torchscript(path: Path) -> bool:
     """Whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
     if not zipfile.is_zipfile(path):
         return False

@@ -1,0 +1,187 @@
+"""CLIP architectures and pretrained weights by name: resolving, downloading, checking that they fit."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.text.clip_files import is_torchscript, read_clip_state_dict
+from textxfer_mm.text.hub import hub_endpoint, is_reachable
+
+logger = logging.getLogger(__name__)
+
+_WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
+_CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
+
+
+def resolve_arch(arch: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return name and model config of a CLIP architecture.
+
+    Args:
+        arch: The name of an open_clip model (``'ViT-B-16-quickgelu'``; ``'ViT-B/16'`` works too), or a model config as
+            in open_clip's JSON files, with ``embed_dim``, ``vision_cfg`` and ``text_cfg``.
+
+    Returns:
+        The name (for a config: ``custom-`` and a hash of it) and a copy of the config.
+
+    Raises:
+        UserError: The name is unknown (the nearest ones are listed) or the config is incomplete.
+    """
+    if isinstance(arch, str):
+        name = arch.replace('/', '-')
+        if name not in open_clip.list_models():
+            raise UserError(f'Unknown CLIP architecture {arch!r}.{nearest(name, open_clip.list_models())}')
+        return name, open_clip.get_model_config(name)
+    if not isinstance(arch, Mapping):
+        raise UserError(f'`arch` is the name of an open_clip model or a model config, not a {type(arch).__name__}.')
+    missing = [key for key in _CONFIG_KEYS if key not in arch]
+    if missing:
+        raise UserError(f'The CLIP model config lacks {", ".join(missing)}; it has {", ".join(arch) or "nothing"}.')
+    config = deepcopy({key: dict(value) if isinstance(value, Mapping) else value for key, value in arch.items()})
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=list).encode()).hexdigest()
+    return f'custom-{digest[:12]}', config
+
+
+def resolve_tag(arch: str | Mapping[str, Any], tag: str) -> str:
+    """Return the canonical spelling of a tag of pretrained weights.
+
+    Raises:
+        UserError: open_clip has no such tag for this architecture; the nearest ones are listed.
+    """
+    name, _ = resolve_arch(arch)
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    canonical = tag.lower().replace('-', '_')
+    if canonical in tags:
+        return canonical
+    if not tags:
+        raise UserError(f'There are no pretrained weights for {name}; give a local file, or None. Got {tag!r}.')
+    raise UserError(f'Unknown weights {tag!r} for {name}: neither a tag nor a file.{nearest(canonical, tags)}')
+
+
+def resolve_pretrained(arch: str | Mapping[str, Any], pretrained: str | os.PathLike | None) -> str | Path | None:
+    """Tell what ``pretrained`` is: a tag (returned as str), a local file (returned as Path) or None.
+
+    Raises:
+        UserError: It is neither a tag of the architecture nor an existing file.
+    """
+    if pretrained is None:
+        return None
+    name, _ = resolve_arch(arch)
+    text = os.fspath(pretrained)
+    if get_pretrained_cfg(name, text):
+        return resolve_tag(arch, text)
+    path = Path(text).expanduser()
+    if path.is_file():
+        return path
+    if isinstance(pretrained, os.PathLike) or path.suffix or len(path.parts) > 1:
+        raise UserError(f'CLIP weights not found: {path} is not a file.')
+    return resolve_tag(arch, text)
+
+
+def load_pretrained_state(
+    arch: str | Mapping[str, Any], pretrained: str | os.PathLike | None
+) -> dict[str, Tensor] | None:
+    """Load the state dict of a whole CLIP model, both towers, in float32 on the CPU.
+
+    Args:
+        arch: An architecture, see :func:`resolve_arch`. A disagreement about quick GELU is logged as a warning.
+        pretrained: A tag (downloaded once by open_clip), a local file, or None.
+
+    Returns:
+        The weights, or None where ``pretrained`` is None.
+
+    Raises:
+        UserError: The tag is unknown or cannot be downloaded, or the file cannot be read.
+    """
+    resolved = resolve_pretrained(arch, pretrained)
+    if resolved is None:
+        return None
+    name, config = resolve_arch(arch)
+    if isinstance(resolved, Path):
+        # TorchScript archives are OpenAI's own files, and all of those were trained with quick GELU.
+        trained_with = True if is_torchscript(resolved) else None
+        path = resolved
+    else:
+        weights_cfg = get_pretrained_cfg(name, resolved)
+        trained_with = bool(weights_cfg.get('quick_gelu', False))
+        path = _download(name, resolved, weights_cfg)
+    _warn_on_quick_gelu(name, config, trained_with, source=str(resolved))
+    return read_clip_state_dict(path)
+
+
+def load_tower(tower: nn.Module, state: Mapping[str, Tensor], *, arch: str, source: str | Path) -> None:
+    """Load the weights of one tower into its module, and explain it where they do not fit.
+
+    Args:
+        tower: The module.
+        state: Its weights, see ``vision_tower_state`` and ``text_tower_state``.
+        arch: The name of the architecture, for the message.
+        source: The tag or file the weights came from, for the message.
+
+    Raises:
+        UserError: Names or shapes differ; the first few are named.
+    """
+    own = tower.state_dict()
+    problems = [f'{key} is missing' for key in own if key not in state]
+    problems += [f'{key} is not part of it' for key in state if key not in own]
+    problems += [
+        f'{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}'
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if problems:
+        shown = '; '.join(problems[:3]) + (f'; and {len(problems) - 3} more' if len(problems) > 3 else '')
+        raise UserError(f'The weights {source} do not fit the architecture {arch}: {shown}.')
+    tower.load_state_dict(dict(state))
+
+
+def _warn_on_quick_gelu(name: str, config: Mapping[str, Any], trained_with: bool | None, source: str) -> None:
+    """Warn where the activation of the architecture is not the one of the weights; silent where that is unknown."""
+    has = bool(config.get('quick_gelu', False))
+    if trained_with is None or trained_with == has:
+        return
+    variant = f'{name}-quickgelu' if trained_with else name.removesuffix('-quickgelu')
+    advice = f'; use arch={variant!r}' if variant in open_clip.list_models() else ''
+    logger.warning(
+        'The weights %s were trained %s quick GELU, the architecture %s is built %s it: accuracy will suffer%s.',
+        *(source, 'with' if trained_with else 'without', name, 'with' if has else 'without', advice),
+    )
+
+
+def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
+    """Return the local file of a tag, downloading it where it is not there yet."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if address := weights_cfg.get('url'):
+        # Where open_clip and OpenAI's own package keep what they downloaded by address.
+        kept = Path('~/.cache/clip').expanduser() / address.rsplit('/', 1)[-1]
+        if kept.is_file():
+            return kept
+    # open_clip asks the hub first, and the address only for weights without a hub entry.
+    repository, filename = os.path.split(weights_cfg.get('hf_hub', ''))
+    if repository:
+        for candidate in (filename,) if filename else _WEIGHT_FILES:
+            cached = try_to_load_from_cache(repository, candidate)
+            if isinstance(cached, str):
+                return Path(cached)
+    address = hub_endpoint() if repository else address
+    hint = f"give a local file instead (pretrained='/path/to/{name}.pt'), or download it where there is a network"
+    if not is_reachable(address):
+        raise UserError(
+            f'The weights {tag!r} of {name} are not on this machine and {address} cannot be reached; {hint}.'
+        )
+    try:
+        return Path(download_pretrained(weights_cfg))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f'Downloading the weights {tag!r} of {name} from {address} failed ({error}); {hint}.'
+        ) from error
