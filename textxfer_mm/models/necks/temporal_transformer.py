@@ -1,0 +1,61 @@
+"""The temporal transformer as a neck (T-Trans)."""
+
+from typing import Any
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
+from textxfer_mm.models.necks.checks import check_video_maps
+from textxfer_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class TemporalTransformer(BaseModule):
+    """Self-attention over the frame features of each video, with a residual around it (Text4Vis, "T-Trans").
+
+    Maps with a spatial extent are averaged over it first: the paper's module works on one vector a frame. T stays; the
+    head pools it, which makes head and neck together the paper's ``mean_t(Transf(x + positions) + x)``.
+
+    The authors' ``fusion_model.*`` weights go to ``neck.layers.*``.
+
+    Args:
+        in_channels: The width D of the features.
+        num_layers: Blocks.
+        num_heads: Attention heads; None is ``in_channels // 64``, the heads of CLIP's text tower wherever its width
+            is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
+        max_frames: Rows of the position table (77 in the authors' checkpoints).
+        num_frames: The T that the positions were trained for: another T gets the first ``num_frames`` rows,
+            interpolated. None gives frame t row t as the authors do, and interpolates only above ``max_frames``.
+        init_cfg: Initialisation config of MMEngine; None keeps the paper's.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        num_layers: int = 6,
+        num_heads: int | None = None,
+        max_frames: int = 77,
+        num_frames: int | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.in_channels = in_channels
+        self.layers = TemporalTransformerLayers(
+            in_channels, num_layers=num_layers, num_heads=num_heads, max_frames=max_frames, num_frames=num_frames
+        )
+
+    def forward(self, x: Tensor, data_samples: Any = None) -> tuple[Tensor, dict]:
+        """Mix the frames.
+
+        Args:
+            x: Feature maps (N*V, D, T, H, W).
+            data_samples: Unused; part of mmaction's neck protocol.
+
+        Returns:
+            Maps (N*V, D, T, 1, 1) and an empty dict of auxiliary losses.
+        """
+        check_video_maps(x, 'TemporalTransformer', self.in_channels)
+        x = x.mean(dim=(3, 4)).transpose(1, 2)  # (N*V, T, D)
+        return self.layers(x).transpose(1, 2)[..., None, None], {}
