@@ -1,0 +1,163 @@
+"""Checks of the installed packages: versions against what this package declares, and whether they import."""
+
+import importlib
+import importlib.metadata
+import re
+import sys
+import warnings
+
+from textxfer_mm.apis.doctor import Check, first_line
+
+#: The packages worth a row, by distribution, with the module that shows whether they work.
+MODULES = {
+    'torch': 'torch',
+    'torchvision': 'torchvision',
+    'setuptools': 'pkg_resources',
+    'mmengine': 'mmengine',
+    'mmcv-lite': 'mmcv',
+    'mmaction2': 'mmaction',
+    'mmpretrain': 'mmpretrain',
+    'open-clip-torch': 'open_clip',
+    'timm': 'timm',
+    'decord': 'decord',
+    'sentence-transformers': 'sentence_transformers',
+}
+OPENCV = ('opencv-python', 'opencv-contrib-python', 'opencv-python-headless', 'opencv-contrib-python-headless')
+OPENCV_CURE = (
+    'apt-get install libgl1 libglib2.0-0, or without a desktop: pip uninstall -y opencv-python opencv-contrib-python '
+    '&& pip install opencv-python-headless'
+)
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of an installed distribution, None without it."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def declared_requirements() -> dict[str, tuple[str, str]]:
+    """Return what this package declares: ``{canonical name: (version range, extra)}``, extra '' if required.
+
+    Empty where this package is not installed (run from a checkout) or ``packaging`` is missing.
+    """
+    try:
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        lines = importlib.metadata.requires('textxfer_mm') or []
+    except (ImportError, importlib.metadata.PackageNotFoundError):
+        return {}
+    declared: dict[str, tuple[str, str]] = {}
+    for line in lines:
+        requirement, extra = Requirement(line), re.search(r'extra == "([^"]+)"', line)
+        name = canonicalize_name(requirement.name)
+        if name not in declared or not extra:
+            declared[name] = (str(requirement.specifier), extra.group(1) if extra else '')
+    return declared
+
+
+def check_packages() -> list[Check]:
+    """Check every package of :data:`MODULES`, and whether this package itself is installed."""
+    declared = declared_requirements()
+    checks = [check_package(name, module, *declared.get(name, ('', ''))) for name, module in MODULES.items()]
+    if not declared:
+        cure = 'pip install -e . -c requirements/constraints.txt'
+        checks.insert(0, Check('textxfer_mm', 'note', 'not installed, so version ranges are not checked', cure))
+    return checks
+
+
+def check_package(distribution: str, module: str, specifier: str = '', extra: str = '') -> Check:
+    """Check that a package is there, in the supported range, and imports.
+
+    Args:
+        distribution: Name on the package index.
+        module: The module to import.
+        specifier: Supported versions, e.g. ``>=2.6``; '' for any.
+        extra: The extra that brings an optional package; '' for a required one.
+    """
+    version, name = installed_version(distribution), distribution
+    if version is None and distribution == 'mmcv-lite':  # the full mmcv serves as well
+        name, version = 'mmcv', installed_version('mmcv')
+    cure = f'pip install "{distribution}{specifier}"'
+    if version is None:
+        if extra:
+            return Check(distribution, 'note', 'not installed, optional', f'pip install "textxfer_mm[{extra}]"')
+        return Check(distribution, 'problem', 'not installed', cure)
+    found = f'{version}' if name == distribution else f'{name} {version}'
+    if specifier and not _in_range(version, specifier):
+        return Check(distribution, 'problem', f'{found}, supported: {specifier}', cure)
+    error = _import_error(module)
+    if error is not None:
+        return Check(
+            distribution, 'problem', f'{found} does not import: {first_line(error)}', _import_cure(error, cure)
+        )
+    return Check(distribution, 'ok', found)
+
+
+def check_opencv() -> Check:
+    """Check that ``cv2`` works; MMEngine and MMAction2 pull in two distributions that share its files."""
+    copies = {name: version for name in OPENCV if (version := installed_version(name))}
+    found = ', '.join(f'{name} {version}' for name, version in copies.items()) or 'not installed'
+    error = _import_error('cv2')
+    if error is not None:
+        return Check('opencv', 'problem', f'{found}: {first_line(error)}', OPENCV_CURE)
+    name = next((name for name in reversed(OPENCV) if name in copies), OPENCV[0])
+    repair = f'pip install --force-reinstall --no-deps {name}'
+    if not hasattr(sys.modules['cv2'], '__version__'):
+        return Check('opencv', 'problem', f'{found}: files are missing after one copy was uninstalled', repair)
+    if len(set(copies.values())) > 1:
+        return Check('opencv', 'note', f'{found}: copies of different versions overwrite each other', repair)
+    return Check('opencv', 'ok', found)
+
+
+def check_registration() -> Check:
+    """Check that everything of this package registers, and name the repairs of upstream packages in use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            importlib.import_module('textxfer_mm').register_all_modules()
+            importlib.import_module('mmaction.models')
+            dependency = importlib.import_module('mmaction.utils.dependency')
+        except Exception as error:
+            cure = _import_cure(error, 'solve the problems above first; else report this line')
+            return Check('registration', 'problem', first_line(error), cure)
+    drn = sys.modules.get('mmaction.models.localizers.drn')
+    repairs = ['localizer DRN, which the wheel lacks'] if drn and getattr(drn, '__file__', None) is None else []
+    if not dependency.WITH_MULTIMODAL:
+        repairs.append('multimodal models switched off')
+    return Check('registration', 'ok', f'registered; mmaction2 repaired: {", ".join(repairs) or "nothing to repair"}')
+
+
+def _in_range(version: str, specifier: str) -> bool:
+    """Say whether a version is in a range such as ``>=2.6,<3``; local parts as in ``2.6.0+cu124`` do not count."""
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def _import_error(module: str) -> Exception | None:
+    """Import a module and return what it raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            return error
+    return None
+
+
+def _import_cure(error: Exception, default: str) -> str:
+    """Return the cure for the well-known import errors, else the default."""
+    message = str(error)
+    known = {
+        ('libGL', 'libgthread', 'libglib', 'libxcb', 'cv2'): OPENCV_CURE,
+        ('pkg_resources',): 'pip install "setuptools>=77.0.3,<82"',
+        ('importlib_metadata',): 'pip install importlib-metadata',
+        (
+            'torchvision::',
+            'operator torchvision',
+        ): 'pip install torch torchvision (together: their versions must match)',
+    }
+    return next((cure for words, cure in known.items() if any(word in message for word in words)), default)

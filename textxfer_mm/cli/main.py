@@ -1,0 +1,55 @@
+"""The ``textxfer`` command. Only light imports here: ``textxfer --help`` must answer at once, without torch."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from textxfer_mm.cli import doctor
+from textxfer_mm.errors import UserError
+from textxfer_mm.version import __version__
+
+
+class CommandGroup(TyperGroup):
+    """Turns a user's mistake into one red line and exit status 2, and Ctrl-C into exit status 130."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Run the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            Console(stderr=True).print(Text(f'error: {error}', style='red'), soft_wrap=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as interrupt:
+            Console(stderr=True).print('interrupted')
+            raise typer.Exit(130) from interrupt
+
+
+app = typer.Typer(name='textxfer', cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f'textxfer_mm {__version__}')
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def textxfer(
+    version: Annotated[
+        bool, typer.Option('--version', callback=_print_version, is_eager=True, help='Print the version and exit.')
+    ] = False,
+) -> None:
+    """Video and image recognition with the embeddings of class names as frozen classifiers."""
+
+
+# One line a subcommand: its module imports typer and rich at the top and everything heavy inside the function.
+app.command('doctor')(doctor.doctor)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
