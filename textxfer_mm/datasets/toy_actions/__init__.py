@@ -1,4 +1,4 @@
-"""Toy actions: short videos of drawn people, rendered on the spot, so that everything can be tried without a download."""
+"""Toy actions: short videos of drawn people, rendered on the spot, for trying everything without a download."""
 
 from textxfer_mm.datasets.toy_actions.clip import ACTIONS, Clip, render_clip
 from textxfer_mm.datasets.toy_actions.files import render_toy_actions

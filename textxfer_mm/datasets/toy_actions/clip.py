@@ -40,7 +40,7 @@ def render_clip(action: str, key: Sequence[int]) -> Clip:
     rng = np.random.default_rng([*key, list(ACTIONS).index(action)])
     motion, body, style, camera = ACTIONS[action], Body.sample(rng), Style.sample(rng), Camera.sample(rng)
     fps = float(rng.uniform(12, 16))
-    length = int(round(rng.uniform(1.8, 2.2) * fps))
+    length = round(rng.uniform(1.8, 2.2) * fps)
     times = np.arange(length) / fps
     middle = motion(times[length // 2], style).x
     start = rng.uniform(-0.2, 0.2) * WIDTH  # where the path has its middle, whatever the direction

@@ -108,7 +108,7 @@ def _prepare(root: Path, settings: dict) -> None:
             known = None
     elif videos.exists() and any(videos.iterdir()):
         raise UserError(
-            f'{videos} holds files that were not made by the renderer of toy actions ({SETTINGS} is missing beside it). '
+            f'{videos} holds files that the renderer of toy actions did not make ({SETTINGS} is missing beside it). '
             'Give another folder.'
         )
     if known != settings:
