@@ -1,1 +1,1 @@
-"""."""
+"""The ``textxfer`` command: thin, one file a subcommand."""

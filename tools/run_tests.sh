@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lint, docstring coverage and the whole test suite, with what they need installed. Arguments go to pytest.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
+
+cd "$PROJECT_ROOT"
+select_environment
+install_package tests
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+failed=()
+
+check() {
+    printf '\n== %s\n' "$*"
+    "$ENV_PYTHON" -m "$@" || failed+=("$1")
+}
+
+check ruff check .
+check ruff format --check .
+check interrogate -c pyproject.toml textxfer_mm tools
+if [ ${#failed[@]} -gt 0 ]; then
+    printf '\n== failed so far: %s\n' "${failed[*]}"
+fi
+check pytest -n "${TEST_WORKERS:-2}" "$@"
+[ ${#failed[@]} -eq 0 ]
