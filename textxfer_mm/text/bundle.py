@@ -1,0 +1,158 @@
+"""The classifier bundle: a matrix of class embeddings and the record of where it came from, in one file."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+from torch.nn import functional
+
+from textxfer_mm.errors import UserError
+
+FORMAT_VERSION = 1
+_METADATA_KEY = 'textxfer_mm'
+_HASH_KEY = 'sha256'
+_TENSOR_KEY = 'weight'
+_NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierBundle:
+    """A frozen classifier and its provenance.
+
+    Attributes:
+        weight: (K, D) float32 on the CPU, rows of unit norm.
+        class_names: K names in the order of the rows.
+        templates: The M templates the prompts were made from; empty where no prompts were used.
+        encoder_id: What made the rows, e.g. ``'open_clip/ViT-B-16/openai'``.
+
+    Raises:
+        UserError: The parts do not fit together.
+    """
+
+    weight: Tensor
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    encoder_id: str
+
+    def __post_init__(self):
+        weight = self.weight
+        if not isinstance(weight, Tensor) or weight.ndim != 2 or weight.dtype != torch.float32:
+            described = f'{tuple(weight.shape)} {weight.dtype}' if isinstance(weight, Tensor) else type(weight).__name__
+            raise UserError(f'A classifier is a float32 matrix (classes, width), got {described}.')
+        object.__setattr__(self, 'weight', weight.detach().cpu().contiguous())
+        object.__setattr__(self, 'class_names', tuple(self.class_names))
+        object.__setattr__(self, 'templates', tuple(self.templates))
+        if len(weight) != len(self.class_names) or not len(weight):
+            raise UserError(f'A classifier of {len(weight)} rows cannot have {len(self.class_names)} class names.')
+        if not all(isinstance(name, str) and name for name in (*self.class_names, *self.templates, self.encoder_id)):
+            raise UserError('Class names, templates and encoder id of a classifier are non-empty strings.')
+        norms = self.weight.norm(dim=1)
+        wrong = ((norms - 1).abs() <= _NORM_TOLERANCE).logical_not().nonzero().flatten().tolist()  # catches NaN too
+        if wrong:
+            shown = ', '.join(f'{self.class_names[i]!r} ({norms[i]:.4g})' for i in wrong[:3])
+            raise UserError(f'Rows of a classifier have norm 1; {len(wrong)} have not: {shown}.')
+
+    @classmethod
+    def from_rows(
+        cls, rows: Tensor, *, class_names: Sequence[str], encoder_id: str, templates: Sequence[str] = ()
+    ) -> 'ClassifierBundle':
+        """Make a bundle of rows (K, D) of any norm: they are brought to float32 and unit norm."""
+        weight = functional.normalize(rows.detach().float(), dim=-1)
+        return cls(weight=weight, class_names=tuple(class_names), templates=tuple(templates), encoder_id=encoder_id)
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.weight.shape[0]
+
+    @property
+    def embed_dims(self) -> int:
+        """D."""
+        return self.weight.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of names, templates, encoder id and the bytes of the matrix."""
+        digest = hashlib.sha256(json.dumps(self.metadata(), sort_keys=True).encode())
+        digest.update(repr(tuple(self.weight.shape)).encode())
+        digest.update(self.weight.numpy().tobytes())
+        return digest.hexdigest()
+
+    def metadata(self) -> dict[str, Any]:
+        """Return all but the matrix as what JSON can hold."""
+        return dict(
+            format_version=FORMAT_VERSION,
+            class_names=list(self.class_names),
+            templates=list(self.templates),
+            encoder_id=self.encoder_id,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bundle to a safetensors file, atomically, and return its path."""
+        header = {_METADATA_KEY: json.dumps(self.metadata()), _HASH_KEY: self.fingerprint}
+        return write_atomically(path, to_safetensors({_TENSOR_KEY: self.weight}, metadata=header))
+
+    @classmethod
+    def load(cls, path: str | Path) -> 'ClassifierBundle':
+        """Read a bundle and verify its hash.
+
+        Raises:
+            UserError: The file is missing, is no classifier bundle, is of a newer format, or was altered.
+        """
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise UserError(f'Classifier file not found: {path}.')
+        try:
+            with safe_open(path, framework='pt', device='cpu') as file:
+                header = file.metadata() or {}
+                weight = file.get_tensor(_TENSOR_KEY) if _TENSOR_KEY in file.keys() else None  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(f'{path} is not a classifier file: not readable as safetensors ({error}).') from error
+        if _METADATA_KEY not in header or _HASH_KEY not in header or weight is None:
+            raise UserError(f'{path} is a safetensors file but not a classifier written by textxfer_mm.')
+        return cls._from_header(header, weight, path)
+
+    @classmethod
+    def _from_header(cls, header: dict[str, str], weight: Tensor, path: Path) -> 'ClassifierBundle':
+        try:
+            metadata = json.loads(header[_METADATA_KEY])
+            version = metadata.pop('format_version')
+            if version != FORMAT_VERSION:
+                raise UserError(f'format version {version} is not the one known here ({FORMAT_VERSION})')
+            bundle = cls(weight=weight, **metadata)
+        except (UserError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise UserError(f'{path} is not a valid classifier: {error}') from error
+        if bundle.fingerprint != header[_HASH_KEY]:
+            raise UserError(f'{path} was altered or damaged: its content does not match its hash. Build it again.')
+        return bundle
+
+
+def write_atomically(path: str | Path, content: bytes) -> Path:
+    """Write a file so that readers see the old content or the new one, never a part; makes the folder.
+
+    Args:
+        path: Where to.
+        content: All of the file.
+
+    Returns:
+        The path, with ``~`` expanded.
+    """
+    path = Path(path).expanduser()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,94 @@
+"""Prompt templates: named sets of strings with one ``{}`` where the class name goes."""
+
+from collections.abc import Sequence
+
+from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+
+from textxfer_mm.errors import UserError, nearest
+
+_MEDIA = ('photo', 'video', 'example', 'demonstration')
+_VERBS = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
+
+#: Template sets by name. The grammar ("a example") is that of the originals.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    # The bare name: a row of Text4Vis's ablation, and what X-CLIP and ILA use.
+    'class_name': ('{}',),
+    # Text4Vis, on all its datasets.
+    'text4vis': ('a video of a person {}.',),
+    # OpenAI CLIP, data/prompts.md, Kinetics700: 4 media x (bare name + 6 persons). Open-VCLIP averages these too.
+    'clip_kinetics': tuple(
+        template
+        for medium in _MEDIA
+        for template in (f'a {medium} of {{}}.', *(f'a {medium} of a person {verb}{{}}.' for verb in _VERBS))
+    ),
+    # OpenAI CLIP, data/prompts.md, UCF101: 6 verbs x 2 articles x 4 media.
+    'clip_ucf101': tuple(
+        f'a {medium} of {article} person {verb}{{}}.'
+        for verb in _VERBS
+        for article in ('a', 'the')
+        for medium in _MEDIA
+    ),
+    # OpenAI CLIP, the 80 of ImageNet.
+    'imagenet': tuple(template('{}') for template in OPENAI_IMAGENET_TEMPLATES),
+    # ActionCLIP, utils/Text_Prompt.py.
+    'actionclip': (
+        'a photo of action {}',
+        'a picture of action {}',
+        'Human action of {}',
+        '{}, an action',
+        '{} this is an action',
+        '{}, a video of action',
+        'Playing action of {}',
+        '{}',
+        'Playing a kind of action, {}',
+        'Doing a kind of action, {}',
+        'Look, the human is {}',
+        'Can you recognize the action of {}?',
+        'Video classification of {}',
+        'A video of {}',
+        'The man is {}',
+        'The woman is {}',
+    ),
+    # BIKE.
+    'bike': ('This is a video about {}',),
+    # ViFi-CLIP; also the plain prompt of CLIP.
+    'vifi': ('a photo of a {}.',),
+}
+
+
+def resolve_templates(spec: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the templates that ``spec`` stands for.
+
+    Args:
+        spec: The name of a set in :data:`TEMPLATES`, one template, or several templates.
+
+    Returns:
+        M templates, each with exactly one ``{}``.
+
+    Raises:
+        UserError: The name is unknown, a template has no ``{}`` or more than one, or occurs twice.
+    """
+    if isinstance(spec, str):
+        if spec in TEMPLATES:
+            return TEMPLATES[spec]
+        if '{' not in spec:
+            raise UserError(
+                f'{spec!r} is neither a set of templates nor a template: a template has {{}} where the class name '
+                f'goes.{nearest(spec, TEMPLATES)}'
+            )
+        spec = (spec,)
+    templates = tuple(spec)
+    if not templates:
+        raise UserError('The list of templates is empty; the bare class name is the template {}.')
+    for template in templates:
+        if not isinstance(template, str) or template.count('{}') != 1:
+            raise UserError(f'A template has exactly one {{}} where the class name goes; got {template!r}.')
+    repeated = sorted({template for template in templates if templates.count(template) > 1})
+    if repeated:
+        raise UserError(f'Templates occur more than once: {", ".join(map(repr, repeated))}.')
+    return templates
+
+
+def fill(templates: Sequence[str], names: Sequence[str]) -> list[list[str]]:
+    """Return the prompts as M lists (one a template) of K prompts (one a class)."""
+    return [[template.replace('{}', name) for name in names] for template in templates]
