@@ -24,3 +24,27 @@ TINY_TIMM = dict(
     vision_cfg=dict(timm_model_name='test_efficientnet', timm_pool='avg', timm_proj='linear', image_size=32),
     text_cfg=TEXT_CFG,
 )
+
+
+class FixedSource:
+    """A classifier source of seeded random rows: K class names, D wide, no text encoder."""
+
+    templates = ('{}',)
+
+    def __init__(self, class_names=('a', 'b', 'c', 'd', 'e', 'f'), embed_dims=32, seed=0):
+        self.class_names = tuple(class_names)
+        self.embed_dims = embed_dims
+        self.seed = seed
+        self.encoder_id = f'fixed/{seed}'
+        self.builds = 0
+
+    def build(self):
+        """Seeded rows of norm one."""
+        import torch
+
+        from textxfer_mm.text.bundle import ClassifierBundle
+
+        self.builds += 1
+        rows = torch.randn(len(self.class_names), self.embed_dims, generator=torch.Generator().manual_seed(self.seed))
+        weight = torch.nn.functional.normalize(rows, dim=-1)
+        return ClassifierBundle(weight, self.class_names, self.templates, self.encoder_id)

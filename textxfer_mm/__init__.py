@@ -14,10 +14,10 @@ __all__ = ['__version__', 'register_all_modules']
 
 def register_all_modules() -> None:
     """Repair the released upstream packages and register every class of this package; calling it twice is harmless."""
-    import textxfer_mm.registry  # noqa: F401  (applies the repairs first)
-    import textxfer_mm.datasets  # noqa: F401
-    import textxfer_mm.engine  # noqa: F401
-    import textxfer_mm.evaluation  # noqa: F401
+    import textxfer_mm.registry
+    import textxfer_mm.datasets
+    import textxfer_mm.engine
+    import textxfer_mm.evaluation
     import textxfer_mm.models  # noqa: F401
 
 

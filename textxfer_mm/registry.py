@@ -9,12 +9,14 @@ from textxfer_mm import compat
 
 compat.apply()
 
-from mmengine.registry import DATASETS  # noqa: E402  (datasets and wrappers)
-from mmengine.registry import FUNCTIONS  # noqa: E402  (worker_init_fn)
-from mmengine.registry import HOOKS  # noqa: E402  (runner hooks)
-from mmengine.registry import METRICS  # noqa: E402  (evaluators)
-from mmengine.registry import MODELS  # noqa: E402  (backbones, necks, heads, classifier sources, text encoders)
-from mmengine.registry import OPTIM_WRAPPERS  # noqa: E402  (autocast without a GPU)
-from mmengine.registry import TRANSFORMS  # noqa: E402  (pipeline steps)
+from mmengine.registry import (
+    DATASETS,
+    FUNCTIONS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    TRANSFORMS,
+)
 
 __all__ = ['DATASETS', 'FUNCTIONS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']

@@ -1,4 +1,4 @@
-"""Weights that come from outside (pretrained towers, text matrices) and must not be fetched when a checkpoint has them."""
+"""Weights that come from outside (pretrained towers, text matrices) and stay there when a checkpoint has them."""
 
 from collections.abc import Mapping
 from typing import Any

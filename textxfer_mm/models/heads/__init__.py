@@ -1,1 +1,5 @@
-"""."""
+"""Registered heads."""
+
+from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
+
+__all__ = ['TextEmbeddingHead']

@@ -1,0 +1,365 @@
+"""``TextEmbeddingHead``: parity with naive references, and the classifier that belongs to the checkpoint."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmaction.structures import ActionDataSample
+from mmengine.model import ExponentialMovingAverage
+from mmengine.runner.checkpoint import load_state_dict, save_checkpoint
+from tiny import FixedSource
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.layers.cosine import cosine_logits
+from textxfer_mm.layers.projections import ConSE
+from textxfer_mm.models.heads import TextEmbeddingHead
+
+N, V, T, D, K = 3, 4, 5, 32, 6
+
+
+def samples(num=N, labels=None):
+    labels = labels if labels is not None else [i % K for i in range(num)]
+    return [ActionDataSample().set_gt_label(label) for label in labels]
+
+
+def make_head(**kwargs):
+    kwargs = dict(dict(in_channels=D, classifier=FixedSource(embed_dims=D)), **kwargs)
+    return TextEmbeddingHead(**kwargs)
+
+
+def naive_cosine(x, w, scale):
+    out = torch.zeros(len(x), len(w))
+    for i in range(len(x)):
+        for k in range(len(w)):
+            out[i, k] = scale * (x[i] * w[k]).sum() / (x[i].pow(2).sum().sqrt() * w[k].pow(2).sum().sqrt())
+    return out
+
+
+def scores(predictions):
+    return torch.stack([p.pred_score for p in predictions])
+
+
+class TestParity:
+    def test_cosine_logits_forward_and_gradient(self):
+        x, w = torch.randn(N, D, requires_grad=True), torch.randn(K, D, requires_grad=True)
+        s = torch.tensor(math.log(20.0), requires_grad=True)
+        weights = torch.randn(N, K)
+        (cosine_logits(x, w, s.exp()) * weights).sum().backward()
+        got = [t.grad.clone() for t in (x, w, s)]
+        for t in (x, w, s):
+            t.grad = None
+        out = naive_cosine(x, w, s.exp())
+        (out * weights).sum().backward()
+        torch.testing.assert_close(cosine_logits(x, w, s.exp()), out, atol=1e-5, rtol=1e-5)
+        for a, t in zip(got, (x, w, s), strict=True):
+            torch.testing.assert_close(a, t.grad, atol=1e-5, rtol=1e-5)
+
+    def test_loss_and_gradient(self):
+        head = make_head(in_channels=8, projection='linear')
+        feats = torch.randn(N, 8, T, 2, 2, requires_grad=True)
+        loss = head.loss(feats, samples())['loss_cls']
+        loss.backward()
+        grad, grad_scale = feats.grad.clone(), head.logit_scale.grad.clone()
+        feats.grad = head.logit_scale.grad = None
+
+        weight = head.source.build().weight
+        pooled = torch.stack([feats[n].reshape(8, -1).mean(1) for n in range(N)])
+        logits = naive_cosine(pooled @ head.projection.weight.t(), weight, head.logit_scale.exp())
+        naive = -torch.stack([torch.log(torch.softmax(logits[n], 0)[n]) for n in range(N)]).mean()
+        naive.backward()
+        torch.testing.assert_close(loss, naive, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(grad, feats.grad, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(grad_scale, head.logit_scale.grad, atol=1e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize('average_clips', ['feature', 'prob', 'score', None])
+    def test_views(self, average_clips):
+        head = make_head(average_clips=average_clips).eval()
+        feats = torch.randn(N * V, D, 1, 1) * torch.rand(N * V, 1, 1, 1) * 10  # views of different norms
+        got = scores(head.predict(feats, samples()))
+        w = head.source.build().weight
+        x = feats.view(N, V, D)
+        if average_clips == 'feature':
+            want = naive_cosine(torch.stack([sum(x[n]) / V for n in range(N)]), w, 100.0).softmax(-1)
+        else:
+            logits = torch.stack([naive_cosine(x[n], w, 100.0) for n in range(N)])  # (N, V, K)
+            want = {'prob': logits.softmax(-1).mean(1), 'score': logits.mean(1), None: logits}[average_clips]
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+    def test_frames_of_2d_recognisers_become_clips(self):
+        head = make_head(average_clips='prob', num_segments=T).eval()
+        feats = torch.randn(N * V * T, D, 2, 2)
+        got = scores(head.predict(feats, samples(), num_segs=V * T, fcn_test=False))
+        x = feats.mean((2, 3)).view(N, V, T, D).mean(2)
+        w = head.source.build().weight
+        want = torch.stack([naive_cosine(x[n], w, 100.0).softmax(-1).mean(0) for n in range(N)])
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
+
+    def test_training_learns_the_scale_and_testing_uses_100(self):
+        head = make_head(init_scale=7.0)
+        feats, w = torch.randn(N, D), head.source.build().weight
+        torch.testing.assert_close(head(feats), naive_cosine(feats, w, 7.0), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(head.eval()(feats), naive_cosine(feats, w, 100.0), atol=1e-4, rtol=1e-5)
+        learned = make_head(init_scale=7.0, test_scale=None).eval()
+        torch.testing.assert_close(learned(feats), naive_cosine(feats, w, 7.0), atol=1e-5, rtol=1e-5)
+
+    def test_label_smoothing(self):
+        head = make_head(label_smooth_eps=0.3)
+        feats = torch.randn(N, D)
+        logits = naive_cosine(feats, head.source.build().weight, 100.0)
+        want = F.cross_entropy(logits, torch.arange(N), label_smoothing=0.3)
+        torch.testing.assert_close(head.loss(feats, samples())['loss_cls'], want, atol=1e-4, rtol=1e-5)
+
+    def test_soft_labels(self):
+        head = make_head()
+        feats, target = torch.randn(N, D), torch.rand(N, K).softmax(-1)
+        logits = naive_cosine(feats, head.source.build().weight, 100.0)
+        want = F.cross_entropy(logits, target)
+        losses = head.loss(feats, [ActionDataSample().set_gt_label(t) for t in target])
+        torch.testing.assert_close(losses['loss_cls'], want, atol=1e-4, rtol=1e-5)
+        assert 'top1_acc' not in losses
+
+    def test_multi_label(self):
+        head = make_head(multi_class=True, init_scale=10.0, init_bias=-2.0)
+        feats, target = torch.randn(N, D), (torch.rand(N, K) > 0.5).float()
+        data_samples = [ActionDataSample().set_gt_label(t) for t in target]
+        logits = naive_cosine(feats, head.source.build().weight, 10.0) - 2.0
+        want = -(target * torch.log(logits.sigmoid()) + (1 - target) * torch.log(1 - logits.sigmoid())).mean()
+        loss = head.loss(feats, data_samples)['loss_cls']
+        torch.testing.assert_close(loss, want, atol=1e-5, rtol=1e-5)
+        loss.backward()
+        assert head.logit_bias.grad.abs() > 0
+        got = scores(head.eval().predict(feats, data_samples))
+        torch.testing.assert_close(got, logits.sigmoid().detach(), atol=1e-5, rtol=1e-5)
+
+    def test_bf16_against_fp32(self):
+        head = make_head(in_channels=64, projection='mlp').eval()
+        feats = torch.randn(N * V, 64, 2, 2)
+        want = scores(head.predict(feats, samples()))
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            predicted = scores(head.predict(feats.bfloat16(), samples()))
+            losses = head.loss(feats.bfloat16(), samples())
+        assert predicted.dtype == torch.float32
+        assert losses['loss_cls'].dtype == torch.float32
+        cosines = [torch.log(s.clamp_min(1e-30)) / 100 for s in (predicted, want)]  # cosines up to a constant a row
+        a, b = (c - c.max(-1, keepdim=True).values for c in cosines)
+        torch.testing.assert_close(a, b, atol=1e-2, rtol=1e-2)
+
+    def test_top_k_accuracy_matches_base_head(self):
+        head = make_head(topk=(1, 2))
+        w = head.source.build().weight
+        losses = head.loss(w[[0, 1, 5]], samples(labels=[0, 1, 2]))
+        assert losses['top1_acc'].item() == pytest.approx(2 / 3)
+
+
+def test_conse_against_naive():
+    conse = ConSE(8, D, num_concepts=20, temperature=0.7, top_k=3, residual=True)
+    torch.nn.init.normal_(conse.residual.weight)
+    conse.load(torch.randn(20, 8), torch.randn(20), torch.randn(20, D))
+    x = torch.randn(N, 8, requires_grad=True)
+    out = conse(x)
+    out.square().sum().backward()
+    grad, x.grad = x.grad.clone(), None
+    rows = []
+    for n in range(N):
+        logits = (conse.fc.weight @ x[n] + conse.fc.bias) / 0.7
+        best = logits.argsort(descending=True)[:3]
+        prob = torch.softmax(logits, 0)[best]
+        rows.append((prob / prob.sum()) @ conse.concepts[best] + conse.residual.weight @ x[n])
+    naive = torch.stack(rows)
+    naive.square().sum().backward()
+    torch.testing.assert_close(out, naive, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(grad, x.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_conse_residual_starts_at_exact_conse():
+    torch.manual_seed(0)
+    plain = ConSE(8, D, num_concepts=20)
+    extended = ConSE(8, D, num_concepts=20, residual=True)
+    tensors = torch.randn(20, 8), torch.randn(20), torch.randn(20, D)
+    plain.load(*tensors)
+    extended.load(*tensors)
+    x = torch.randn(N, 8)
+    torch.testing.assert_close(extended(x), plain(x))
+
+
+class NoEncoder(FixedSource):
+    """The machine without a text encoder."""
+
+    def build(self):
+        raise AssertionError('the text encoder was asked')
+
+
+class NoFile(NoEncoder):
+    """The machine without the class-name file."""
+
+    def __init__(self):
+        self.embed_dims = D
+
+    @property
+    def class_names(self):
+        raise UserError('class-name file labels.txt does not exist')
+
+    templates = encoder_id = class_names
+
+
+@pytest.fixture(params=['torch', 'mmengine', 'file'])
+def load(request, tmp_path):
+    """The three ways a checkpoint comes back."""
+
+    def through(head, state):
+        if request.param == 'torch':
+            head.load_state_dict(state)
+        elif request.param == 'mmengine':
+            load_state_dict(head, copy.deepcopy(state), strict=True)
+        else:
+            save_checkpoint(dict(state_dict=state), tmp_path / 'x.pth')
+            loaded = torch.load(tmp_path / 'x.pth', weights_only=True)
+            load_state_dict(head, loaded['state_dict'], strict=True)
+
+    return through
+
+
+class TestCheckpoint:
+    def trained(self, **kwargs):
+        torch.manual_seed(1)
+        head = make_head(in_channels=8, projection='linear', **kwargs)
+        head.init_weights()
+        return head
+
+    @pytest.mark.parametrize('source', [NoEncoder(embed_dims=D), NoFile()])
+    def test_needs_no_text_encoder(self, load, source):
+        head = self.trained()
+        other = make_head(in_channels=8, projection='linear', classifier=source)
+        load(other, head.state_dict())
+        feats = torch.randn(N * V, 8)
+        want = scores(head.eval().predict(feats, samples()))
+        torch.testing.assert_close(scores(other.eval().predict(feats, samples())), want)
+        assert other.class_names == head.class_names
+        assert other.num_classes == K
+        assert other.encoder_id == 'fixed/0'
+        assert other.bundle().templates == ('{}',)
+
+    def test_nothing_is_encoded_twice(self, load):
+        head = self.trained()
+        other = make_head(in_channels=8, projection='linear')
+        load(other, head.state_dict())
+        other.init_weights()
+        other(torch.randn(N, 8))
+        assert other.source.builds == 0
+        assert head.source.builds == 1
+
+    def test_other_class_names_replace_the_classifier(self, load, caplog):
+        head = self.trained()
+        source = FixedSource(class_names=('u', 'v', 'w'), embed_dims=D, seed=5)
+        other = make_head(in_channels=8, projection='linear', classifier=source)
+        with caplog.at_level('INFO'):
+            load(other, head.state_dict())
+        feats = torch.randn(N, 8)
+        logits = other.eval()(feats)
+        embeddings = feats @ head.projection.weight.t()
+        torch.testing.assert_close(logits, naive_cosine(embeddings, source.build().weight, 100.0), atol=1e-4, rtol=1e-4)
+        assert other.class_names == ('u', 'v', 'w')
+
+    def test_other_templates_replace_the_classifier(self, load):
+        head = self.trained()
+        source = FixedSource(embed_dims=D, seed=5)
+        source.templates = ('a video of {}.',)
+        other = make_head(in_channels=8, projection='linear', classifier=source)
+        load(other, head.state_dict())
+        other(torch.randn(N, 8))
+        torch.testing.assert_close(other.classifier, source.build().weight)
+
+    def test_other_width_is_an_error(self, load):
+        other = make_head(in_channels=8, projection='linear', classifier=FixedSource(embed_dims=16))
+        with pytest.raises(UserError, match='classifier has width 32, this head 16'):
+            load(other, self.trained().state_dict())
+
+    def test_classifier_without_names_is_an_error(self):
+        state = self.trained().state_dict()
+        state.pop('_extra_state')
+        with pytest.raises(UserError, match='without class names'):
+            load_state_dict(make_head(in_channels=8, projection='linear'), state)
+
+    def test_checkpoint_of_another_head_leaves_the_text_classifier(self):
+        other = make_head(in_channels=8, projection='linear')
+        load_state_dict(other, {'fc_cls.weight': torch.randn(K, 8)})
+        other(torch.randn(N, 8))
+        assert other.source.builds == 1
+
+    def test_trained_classifier(self, load):
+        head = self.trained(frozen=False)
+        torch.testing.assert_close(head.classifier.detach(), head.source.build().weight)
+        head.loss(torch.randn(N, 8), samples())['loss_cls'].backward()
+        assert head.classifier.grad.abs().sum() > 0
+        with torch.no_grad():
+            head.classifier.add_(1)
+        other = make_head(in_channels=8, projection='linear', frozen=False, classifier=NoEncoder(embed_dims=D))
+        load(other, head.state_dict())
+        torch.testing.assert_close(other.classifier, head.classifier)
+
+    def test_frozen_classifier_has_no_gradient(self):
+        head = self.trained()
+        assert 'classifier' not in dict(head.named_parameters())
+
+    def test_moving_average(self):
+        head = self.trained()
+        ema = ExponentialMovingAverage(head, momentum=0.5)
+        for _ in range(3):
+            with torch.no_grad():
+                head.projection.weight.add_(1)
+            ema.update_parameters(head)
+        assert ema.module.class_names == head.class_names
+        state = ema.module.state_dict()
+        other = make_head(in_channels=8, projection='linear', classifier=NoFile())
+        other.load_state_dict(state)
+        assert other.class_names == head.class_names
+
+
+class TestErrors:
+    def test_width_clash(self):
+        with pytest.raises(UserError, match='features are 8 wide and the class embeddings 32: give the head a `proj'):
+            make_head(in_channels=8)
+
+    def test_class_count(self):
+        with pytest.raises(UserError, match='num_classes=7, but the classifier has 6 class names'):
+            make_head(num_classes=7)
+
+    def test_unknown_feature(self):
+        with pytest.raises(UserError, match=r"Unknown feature='concatt'.*Did you mean: concat"):
+            make_head(feature='concatt')
+
+    def test_unknown_average(self):
+        with pytest.raises(UserError, match=r"Unknown average_clips='features'.*Did you mean: feature"):
+            make_head(average_clips='features')
+
+    def test_unknown_projection(self):
+        with pytest.raises(UserError, match=r"Unknown projection 'linaer'.*Did you mean: linear"):
+            make_head(projection='linaer')
+
+    def test_segments(self):
+        head = make_head(num_segments=8).eval()
+        with pytest.raises(UserError, match='12 rows a video are no multiple of num_segments=8'):
+            head.predict(torch.randn(12, D), samples(1), num_segs=12)
+
+    def test_token_features(self):
+        with pytest.raises(UserError, match=r'got 3x17x32'):
+            make_head()(torch.randn(3, 17, D))
+
+    @pytest.mark.parametrize(
+        ('cfg', 'message'),
+        [
+            (dict(type='TextClasifier'), r"Unknown classifier source 'TextClasifier'.*Did you mean: TextClassifier"),
+            (dict(class_names=['a']), 'needs a `type`'),
+            (dict(type='TextClassifier', class_names=['a']), 'needs the argument.* encoder'),
+            (
+                dict(type='TextClassifier', class_names=['a'], encoder=dict(type='ClipTextEncoder', arch='x')),
+                r"Unknown text encoder 'ClipTextEncoder'.*CLIPTextEncoder",
+            ),
+            (dict(type='FileClassifier', pth='x'), r"takes no argument 'pth'.*path"),
+        ],
+    )
+    def test_classifier_config(self, cfg, message):
+        with pytest.raises(UserError, match=message):
+            make_head(classifier=cfg)

@@ -1,0 +1,174 @@
+"""My video + my labels -> scores, as a library."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_state_dict
+from torch import nn
+
+from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.errors import UserError
+from textxfer_mm.registry import MODELS
+from textxfer_mm.text.class_names import load_class_names
+
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
+
+
+@dataclass(frozen=True)
+class VideoPrediction:
+    """What the model says about one video.
+
+    Attributes:
+        video: path of the file.
+        class_names: K names.
+        scores: K scores in the order of the names; they sum to one unless the model is multi-label.
+    """
+
+    video: str
+    class_names: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """The k best names with their scores, best first."""
+        order = sorted(range(len(self.scores)), key=lambda i: -self.scores[i])
+        return [(self.class_names[i], self.scores[i]) for i in order[:k]]
+
+
+@dataclass(frozen=True)
+class VideoFailure:
+    """A video that could not be decoded, and why."""
+
+    video: str
+    reason: str
+
+
+def set_class_names(cfg: Config, class_names: str | Path | Sequence[str]) -> None:
+    """Let the head of a config classify other names, with the text encoder and templates it has.
+
+    Raises:
+        UserError: the head has no text classifier that other names could be given to.
+    """
+    names = list(load_class_names(class_names))
+    head = cfg.model.get('cls_head') or {}
+    classifier = head.get('classifier') or {}
+    if classifier.get('type') != 'TextClassifier':
+        raise UserError(
+            f'Other labels need a head with a TextClassifier, this config has {head.get("type")} with '
+            f'{classifier.get("type")}. Predict without --labels, or give a config with a TextClassifier.'
+        )
+    classifier.class_names = names
+    head.pop('num_classes', None)
+
+
+def load_recognizer(
+    cfg: Config,
+    checkpoint: str | Path | None = None,
+    *,
+    class_names: str | Path | Sequence[str] | None = None,
+    device: str | None = None,
+) -> nn.Module:
+    """Build a recogniser for prediction.
+
+    Args:
+        cfg: config with ``model`` and ``test_pipeline``.
+        checkpoint: a checkpoint file; ``None`` predicts with the pretrained weights the config names (zero-shot).
+        class_names: other names than the config's or checkpoint's: zero-shot recognition of them.
+        device: ``None`` takes the GPU where there is one.
+
+    Raises:
+        UserError: the config, checkpoint or names do not fit together.
+    """
+    if 'test_pipeline' not in cfg or 'model' not in cfg:
+        raise UserError('The config needs the variables `model` and `test_pipeline` to predict with.')
+    if class_names is not None:
+        set_class_names(cfg, class_names)
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    model = MODELS.build(cfg.model)
+    if checkpoint is not None:
+        loaded = load_checkpoint_file(checkpoint)
+        state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+        if not state or not all(isinstance(key, str) for key in state):
+            raise UserError(f'{checkpoint} holds no state_dict.')
+        _load_all(model, state, checkpoint)
+    model.cfg = cfg
+    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+
+
+def _load_all(model: nn.Module, state: dict[str, Any], checkpoint: str | Path) -> None:
+    """Load a state dict of which the model must be filled entirely: half a model predicts nonsense."""
+    known = set(model.state_dict())
+    if not known & set(state):
+        raise UserError(
+            f'{checkpoint} has no weight in common with this model (it holds {next(iter(state))}, ...; the model wants '
+            f'{next(iter(known))}, ...). Use the config the checkpoint was trained with.'
+        )
+    try:
+        load_state_dict(model, state, strict=True, logger='silent')
+    except UserError:
+        raise
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError(
+            f'{checkpoint} does not fit this model: {"; ".join(lines[1:4])}. Use the config it was trained with.'
+        ) from error
+
+
+def find_videos(path: str | Path) -> list[Path]:
+    """The video itself, or the videos of a folder, sorted by name.
+
+    Raises:
+        UserError: there is nothing at the path, or no video in the folder.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
+    videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise UserError(f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).')
+    return videos
+
+
+@torch.no_grad()
+def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[VideoPrediction | VideoFailure]:
+    """Predict one video after the other; one that cannot be decoded is reported in its place.
+
+    Args:
+        model: what :func:`load_recognizer` returned.
+        videos: paths of video files.
+    """
+    pipeline = Compose(_strict_decoding(model.cfg.test_pipeline))
+    for video in videos:
+        try:
+            data = pipeline(dict(filename=str(video), label=-1, start_index=0, modality='RGB'))
+            if data is None:
+                raise ValueError('a pipeline step dropped it')
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            print_log(f'{video} could not be decoded: {reason}', logger='current', level=logging.DEBUG)
+            yield VideoFailure(str(video), reason[:200])
+            continue
+        sample = model.test_step(pseudo_collate([data]))[0]
+        names = getattr(model.cls_head, 'class_names', None) or tuple(map(str, range(len(sample.pred_score))))
+        yield VideoPrediction(str(video), tuple(names), tuple(sample.pred_score.tolist()))
+
+
+def _strict_decoding(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tolerant decoding steps replaced by stock ones: here each failure is reported at once."""
+    steps = [dict(step) for step in pipeline]
+    for step in steps:
+        if step['type'] in ('TolerantDecordInit', 'TolerantDecordDecode'):
+            step['type'] = step['type'].removeprefix('Tolerant')
+            step.pop('test_mode', None)
+    return steps

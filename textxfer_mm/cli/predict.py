@@ -1,0 +1,140 @@
+"""``textxfer predict``: my video + my labels -> scores."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from textxfer_mm.errors import UserError
+
+
+def predict(
+    videos: Annotated[Path, typer.Argument(metavar='VIDEO_OR_FOLDER', help='A video, or a folder of videos.')],
+    labels: Annotated[str | None, typer.Option(help='Class names, separated by commas.')] = None,
+    labels_file: Annotated[
+        str | None, typer.Option(help='Class names: a .txt, .csv or .json file, or a dataset name (kinetics400).')
+    ] = None,
+    config: Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')] = None,
+    model: Annotated[str | None, typer.Option(help='An open_clip model instead, such as ViT-B-32.')] = None,
+    pretrained: Annotated[str, typer.Option(help='open_clip tag or local file of --model.')] = 'openai',
+    template: Annotated[
+        str | None, typer.Option(help="Prompt such as 'a video of a person {}.', or the name of a template set.")
+    ] = None,
+    topk: Annotated[int, typer.Option(min=1, help='How many labels to show for each video.')] = 5,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Write all scores to this JSON file.')] = None,
+    csv_file: Annotated[Path | None, typer.Option('--csv', help='Write all scores to this CSV file.')] = None,
+    device: Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the GPU where there is one.')] = None,
+) -> None:
+    """Recognise videos among the labels you give.
+
+    Without --config, --checkpoint or --model the embedded model predicts: it needs no download, knows no motion and is
+    far weaker than CLIP.
+    """
+    console = Console()
+    if labels is not None and labels_file is not None:
+        raise UserError('Give --labels or --labels-file, not both.')
+    if model is not None and (config is not None or checkpoint is not None):
+        raise UserError('Give --model, or --config and --checkpoint, not both.')
+    names = [name.strip() for name in labels.split(',')] if labels is not None else labels_file
+
+    from textxfer_mm import register_all_modules
+    from textxfer_mm.apis.inference import VideoFailure, find_videos, load_recognizer, predict_videos
+
+    files = find_videos(videos)
+    with console.status('Loading the model ...'):
+        register_all_modules()
+        cfg = _choose_config(config, checkpoint, model, pretrained, names)
+        if template is not None:
+            _set_template(cfg, template)
+        recognizer = load_recognizer(cfg, checkpoint, class_names=names, device=device)
+    results = list(track(predict_videos(recognizer, files), 'Predicting', total=len(files), console=console))
+    good = [r for r in results if not isinstance(r, VideoFailure)]
+    failed = [r for r in results if isinstance(r, VideoFailure)]
+    if good:
+        console.print(_table(good, topk))
+    _write(json_file, csv_file, good, failed)
+    if failed:
+        listing = '; '.join(f'{f.video} ({f.reason})' for f in failed)
+        raise UserError(f'{len(failed)} of {len(files)} videos could not be decoded: {listing}')
+
+
+def _choose_config(config: str | None, checkpoint: Path | None, model: str | None, pretrained: str, names: Any) -> Any:
+    """The config of the model that was asked for."""
+    from textxfer_mm.apis.model_configs import (
+        DEFAULT_CONFIG,
+        clip_zero_shot_config,
+        config_of_checkpoint,
+        load_config,
+    )
+    from textxfer_mm.text.class_names import load_class_names
+
+    if config is not None:
+        return load_config(config)
+    if checkpoint is not None:
+        return config_of_checkpoint(checkpoint)
+    if names is None:
+        raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
+    if model is not None:
+        return clip_zero_shot_config(model, pretrained, load_class_names(names))
+    return load_config(DEFAULT_CONFIG)
+
+
+def _set_template(cfg: Any, template: str) -> None:
+    from textxfer_mm.text.templates import TEMPLATES, resolve_templates
+
+    classifier = cfg.model.cls_head.get('classifier') or {}
+    if classifier.get('type') != 'TextClassifier':
+        raise UserError('--template needs a model with a TextClassifier.')
+    classifier.templates = template if template in TEMPLATES else list(resolve_templates(template))
+
+
+def _table(predictions: list[Any], topk: int) -> Table:
+    table = Table()
+    for column, justify in (('video', 'left'), ('rank', 'right'), ('label', 'left'), ('score', 'right')):
+        table.add_column(column, justify=justify, overflow='fold')
+    for prediction in predictions:
+        for rank, (name, score) in enumerate(prediction.top(topk), 1):
+            table.add_row(Path(prediction.video).name if rank == 1 else '', str(rank), name, f'{score:.3f}')
+        table.add_section()
+    return table
+
+
+def _write(json_file: Path | None, csv_file: Path | None, good: list[Any], failed: list[Any]) -> None:
+    """Write the scores; a file appears whole or not at all."""
+    if json_file is not None:
+        rows = [dict(video=p.video, scores=dict(p.top(len(p.scores)))) for p in good]
+        errors = [dict(video=f.video, error=f.reason) for f in failed]
+        with _replacing(json_file) as file:
+            json.dump(rows + errors, file, indent=2, ensure_ascii=False)
+    if csv_file is not None:
+        with _replacing(csv_file) as file:
+            writer = csv.writer(file)
+            writer.writerow(['video', 'rank', 'label', 'score'])
+            for p in good:
+                writer.writerows([p.video, i, n, f'{s:.6f}'] for i, (n, s) in enumerate(p.top(len(p.scores)), 1))
+
+
+class _replacing:
+    """Open a temporary file beside the target and put it in place when all was written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.partial = path, path.with_name(path.name + '.part')
+
+    def __enter__(self) -> Any:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = open(self.partial, 'w', encoding='utf-8', newline='')
+        return self.file
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        self.file.close()
+        if kind is None:
+            os.replace(self.partial, self.path)
+        else:
+            self.partial.unlink()

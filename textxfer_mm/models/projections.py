@@ -1,0 +1,121 @@
+"""Registered projections of the heads, and the one function that builds them."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.layers.projections import ConSE, LinearProjection, MLPProjection
+from textxfer_mm.models.backbones.embedded import embedded_imagenet_classifier
+from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.lazy import LazyWeights
+from textxfer_mm.registry import MODELS
+
+MODELS.register_module(module=LinearProjection)
+MODELS.register_module(module=MLPProjection)
+
+_SHORT_NAMES = {'linear': 'LinearProjection', 'mlp': 'MLPProjection'}
+
+
+@MODELS.register_module()
+class ConSEProjection(LazyWeights, ConSE):
+    """:class:`~textxfer_mm.layers.projections.ConSE` whose classifier and concepts are fetched from outside.
+
+    Args:
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+        concepts: classifier source of the concept names' embeddings, (num_concepts, D).
+        image_classifier: ``'embedded'`` (ImageNet layer of the embedded EfficientNet-lite0, in_channels 1280) or a
+            safetensors file with ``weight`` (num_concepts, in_channels) and ``bias`` (num_concepts,).
+        num_concepts: how many concepts the classifier knows.
+        temperature: divides the classifier's logits.
+        top_k: how many concepts are combined; ``None`` combines all.
+        residual: adds a trainable linear map that starts at zero.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        concepts: dict[str, Any],
+        image_classifier: str = 'embedded',
+        num_concepts: int = 1000,
+        temperature: float = 1.0,
+        top_k: int | None = 10,
+        residual: bool = False,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            num_concepts=num_concepts,
+            temperature=temperature,
+            top_k=top_k,
+            residual=residual,
+        )
+        self.source = build_classifier_source(concepts)
+        self.image_classifier = image_classifier
+
+    def fetch_weights(self) -> None:
+        """Read the image classifier and embed the concepts' names.
+
+        Raises:
+            UserError: their shapes do not fit this projection.
+        """
+        weight, bias = self._read_image_classifier()
+        concepts = self.source.build().weight
+        want = tuple(self.fc.weight.shape)
+        if tuple(weight.shape) != want or tuple(concepts.shape) != tuple(self.concepts.shape):
+            raise UserError(
+                f'ConSEProjection expects an image classifier of shape {want} and concepts of shape '
+                f'{tuple(self.concepts.shape)}, got {tuple(weight.shape)} from {self.image_classifier!r} and '
+                f'{tuple(concepts.shape)} from {self.source.encoder_id}. Check in_channels, num_concepts and the encoder.'
+            )
+        self.load(weight, bias, concepts)
+
+    def _read_image_classifier(self) -> tuple[Tensor, Tensor]:
+        if self.image_classifier == 'embedded':
+            return embedded_imagenet_classifier()
+        path = Path(self.image_classifier)
+        if not path.is_file():
+            raise UserError(f'ConSEProjection: image_classifier {path} is neither "embedded" nor an existing file.')
+        try:
+            tensors = load_file(path)
+            return tensors['weight'], tensors['bias']
+        except (SafetensorError, KeyError) as error:
+            raise UserError(f'{path} is no safetensors file with the tensors `weight` and `bias` ({error}).') from error
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in_channels) to (..., D)."""
+        self.ensure_weights()
+        return super().forward(x)
+
+
+def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_channels: int) -> nn.Module:
+    """Build the map from the features' width to the classifier's.
+
+    Args:
+        cfg: ``None`` (the widths must be equal), ``'linear'``, ``'mlp'`` or a config dict.
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+
+    Raises:
+        UserError: the widths differ without a projection, or the name is unknown.
+    """
+    if cfg is None:
+        if in_channels != out_channels:
+            raise UserError(
+                f'The features are {in_channels} wide and the class embeddings {out_channels}: give the head a '
+                "`projection` ('linear', 'mlp' or dict(type='ConSEProjection', ...)), or an encoder pair of one width."
+            )
+        return nn.Identity()
+    args = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
+    args['type'] = _SHORT_NAMES.get(args['type'], args['type'])
+    if isinstance(args['type'], str) and MODELS.get(args['type']) is None:
+        raise UserError(
+            f'Unknown projection {args["type"]!r}.{nearest(args["type"], [*_SHORT_NAMES, "ConSEProjection"])}'
+        )
+    return MODELS.build(dict(args, in_channels=in_channels, out_channels=out_channels))
