@@ -72,7 +72,7 @@ class ConSEProjection(LazyWeights, ConSE):
             raise UserError(
                 f'ConSEProjection expects an image classifier of shape {want} and concepts of shape '
                 f'{tuple(self.concepts.shape)}, got {tuple(weight.shape)} from {self.image_classifier!r} and '
-                f'{tuple(concepts.shape)} from {self.source.encoder_id}. Check in_channels, num_concepts and the encoder.'
+                f'{tuple(concepts.shape)} from {self.source.encoder_id}. Check in_channels, num_concepts and encoder.'
             )
         self.load(weight, bias, concepts)
 
