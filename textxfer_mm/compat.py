@@ -32,6 +32,7 @@ def apply() -> None:
     provide_functional_tensor()
     allow_config_bases()
     allow_mmengine_checkpoints()
+    restrict_downloads()
     allow_distributed_cpu()
     _applied = True
 
@@ -169,6 +170,18 @@ def allow_mmengine_checkpoints() -> None:
     scalars = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.bool_)
     allowed += [type(np.dtype(scalar)) for scalar in scalars]
     torch.serialization.add_safe_globals(allowed)
+
+
+def restrict_downloads() -> None:
+    """Load downloaded checkpoints under ``weights_only=True`` as well.
+
+    Cause: MMEngine downloads with ``torch.hub.load_state_dict_from_url``, whose ``weights_only`` is still False by
+    default (https://github.com/pytorch/pytorch/blob/main/torch/hub.py), so a URL in ``load_from`` could run any code.
+    """
+    from mmengine.runner import checkpoint
+
+    if not isinstance(checkpoint.load_url, functools.partial):
+        checkpoint.load_url = functools.partial(checkpoint.load_url, weights_only=True)
 
 
 def allow_distributed_cpu() -> None:

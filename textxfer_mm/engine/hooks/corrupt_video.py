@@ -1,0 +1,157 @@
+"""Counts and names the videos that could not be decoded."""
+
+import atexit
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch.utils.data import Dataset
+
+from textxfer_mm.datasets.transforms_tolerant import RECORD_ENV, RECORD_NAME
+from textxfer_mm.errors import UserError
+from textxfer_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CorruptVideoHook(Hook):
+    """Reports what ``TolerantDecode`` skipped, over all data workers and ranks.
+
+    After each training epoch the corrupt videos are counted and named in the log, and written to
+    ``corrupt_videos_train.txt`` in the run's log folder. Training ends with one message once they are more than
+    ``max_share`` of the dataset. Validation and testing end at their last batch, before anything is scored, if a single
+    video was corrupt; all of them are named (``corrupt_videos_val.txt``, ``corrupt_videos_test.txt``).
+
+    Args:
+        max_share: Share of the training videos that may be corrupt, 0 to 1.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, max_share: float = 0.2) -> None:
+        if not 0 <= max_share <= 1:
+            raise UserError(f'max_share of CorruptVideoHook must lie between 0 and 1, got {max_share}.')
+        self.max_share = max_share
+        # Data workers may start as early as the loop is built, so the record must exist before: they inherit its name.
+        self._folder = Path(tempfile.mkdtemp(prefix='textxfer_mm_'))
+        os.environ[RECORD_ENV] = str(self._folder)
+        atexit.register(self._remove, os.getpid())
+        self._offset = 0
+        self._found: dict[bool, dict[str, str]] = {False: {}, True: {}}
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Abort as soon as this rank alone has met too many corrupt videos."""
+        if self._drain():
+            self._check_share(self._found[False], runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Report the corrupt videos of the epoch and abort where they are too many."""
+        found = self._collect(test_mode=False)
+        if found:
+            total = count_videos(runner.train_dataloader.dataset)
+            self._report(
+                found,
+                runner,
+                'train',
+                f'{len(found)} of {total} training videos ({len(found) / total:.1%}) '
+                f'could not be decoded in epoch {runner.epoch + 1}; others took their place',
+            )
+            self._check_share(found, runner)
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Fail after the last batch if a validation video was corrupt."""
+        self._fail_at_end(runner, batch_idx, 'val')
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Fail after the last batch if a test video was corrupt."""
+        self._fail_at_end(runner, batch_idx, 'test')
+
+    def after_run(self, runner: Runner) -> None:
+        """Remove the record."""
+        self._remove(os.getpid())
+
+    def _fail_at_end(self, runner: Runner, batch_idx: int, phase: str) -> None:
+        loader = getattr(runner, f'{phase}_dataloader')
+        if batch_idx + 1 < len(loader):
+            return
+        found = self._collect(test_mode=True)
+        if not found:
+            return
+        total = count_videos(loader.dataset)
+        file = self._report(found, runner, phase, f'{len(found)} of {total} {phase} videos could not be decoded')
+        raise UserError(
+            f'{len(found)} of {total} {phase} videos could not be decoded, so nothing was scored: {_first(found)}. '
+            f'All are listed in {file}; restore them or take them off the annotation list.'
+        )
+
+    def _check_share(self, found: dict[str, str], runner: Runner) -> None:
+        total = count_videos(runner.train_dataloader.dataset)
+        if len(found) > self.max_share * total:
+            raise UserError(
+                f'{len(found)} of {total} training videos could not be decoded, more than max_share={self.max_share:g} '
+                f'of CorruptVideoHook allows: {_first(found)}.'
+            )
+
+    def _report(self, found: dict[str, str], runner: Runner, phase: str, headline: str) -> Path:
+        """Log the headline and all names, and write the names to a file of the log folder; return the file."""
+        lines = [f'{name}: {reason}' for name, reason in sorted(found.items())]
+        file = Path(runner.log_dir) / f'corrupt_videos_{phase}.txt'
+        if is_main_process():
+            print_log('\n  '.join([f'{headline}:', *lines]), logger='current', level=logging.WARNING)
+            partial = file.with_suffix('.tmp')
+            partial.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+            os.replace(partial, file)
+        return file
+
+    def _drain(self) -> bool:
+        """Read what the workers of this rank recorded since the last call; tell whether there was anything."""
+        file = self._folder / RECORD_NAME
+        if not file.is_file() or file.stat().st_size <= self._offset:
+            return False
+        with file.open('rb') as stream:
+            stream.seek(self._offset)
+            new = stream.read()
+        whole = new[: new.rfind(b'\n') + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            self._found[entry['test']][entry['name']] = entry['reason']
+        return bool(whole)
+
+    def _collect(self, *, test_mode: bool) -> dict[str, str]:
+        """Return and forget the corrupt videos of all ranks: name -> reason."""
+        self._drain()
+        found, self._found[test_mode] = self._found[test_mode], {}
+        merged: dict[str, str] = {}
+        for part in all_gather_object(found):
+            merged.update(part)
+        return merged
+
+    def _remove(self, owner: int) -> None:
+        if os.getpid() != owner:  # a forked worker must not remove what the main process still reads
+            return
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if os.environ.get(RECORD_ENV) == str(self._folder):
+            del os.environ[RECORD_ENV]
+
+
+def count_videos(dataset: Dataset) -> int:
+    """Count the samples of a dataset, those of a repeated dataset once."""
+    parts: Sequence[Dataset] | None = getattr(dataset, 'datasets', None)
+    if parts is not None:
+        return sum(count_videos(part) for part in parts)
+    inner = getattr(dataset, 'dataset', None)
+    return count_videos(inner) if inner is not None and len(inner) < len(dataset) else len(dataset)
+
+
+def _first(found: dict[str, str], limit: int = 3) -> str:
+    """Name the first few corrupt videos with their reasons."""
+    names = [f'{name} ({reason})' for name, reason in sorted(found.items())[:limit]]
+    return ', '.join(names) + (f', and {len(found) - limit} more' if len(found) > limit else '')

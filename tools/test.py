@@ -1,0 +1,69 @@
+"""Test a checkpoint, with MMAction2's arguments: ``python tools/test.py CONFIG CHECKPOINT [--dump FILE.pkl]``."""
+
+import argparse
+import os
+import sys
+
+import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+
+from mmengine.config import Config  # isort: skip
+
+from textxfer_mm.engine.checkpoint import require_checkpoint
+from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.launch import add_launch_arguments, build_runner, load_config, run_tool
+from textxfer_mm.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Test a recognizer')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--dump', help='write the predictions to this pickle file, for evaluation offline')
+    parser.add_argument(
+        '--class-names',
+        help='class-name file or dataset name that replaces the classes of the text classifier (zero-shot recognition)',
+    )
+    parser.add_argument('--show-dir', help='folder for images of the predictions')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='visualize every so many samples')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each window')
+    add_launch_arguments(parser)
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the arguments of testing into the config."""
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir is not None:
+        if 'visualization' not in cfg.get('default_hooks', {}):
+            raise UserError("--show and --show-dir need default_hooks.visualization=dict(type='VisualizationHook').")
+        cfg.default_hooks.visualization.update(
+            enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval
+        )
+    if args.dump is not None:
+        if not args.dump.endswith(('.pkl', '.pickle')):
+            raise UserError(f'--dump writes a pickle file (.pkl), got {args.dump}.')
+        evaluators = cfg.test_evaluator
+        evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    if args.class_names is not None:
+        classifier = cfg.model.cls_head.get('classifier') or {}
+        if classifier.get('type') != 'TextClassifier':
+            raise UserError("--class-names needs a head with classifier=dict(type='TextClassifier', ...).")
+        names = args.class_names
+        classifier.class_names = os.path.abspath(names) if os.path.exists(names) else names
+
+
+def main() -> None:
+    """Test."""
+    args = parse_args()
+    cfg = load_config(args)
+    merge_args(cfg, args)
+    require_checkpoint(args.checkpoint)
+    check_datasets(cfg, ('test',))
+    build_runner(cfg).test()
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))

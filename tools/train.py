@@ -1,0 +1,99 @@
+"""Train a recognizer, with MMAction2's arguments: ``python tools/train.py CONFIG [--amp] [--resume] ...``."""
+
+import argparse
+import sys
+
+import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+
+import torch  # isort: skip
+from mmengine.config import Config  # isort: skip
+
+from textxfer_mm.engine.checkpoint import require_checkpoint
+from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.launch import add_launch_arguments, build_runner, load_config, run_tool
+from textxfer_mm.errors import UserError
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Train a recognizer')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='checkpoint to resume from; without a value, the latest one in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16 on CPU and on GPUs that have it')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by batch size / auto_scale_lr.base_batch_size',
+    )
+    parser.add_argument('--seed', type=int, help='random seed (default: that of the config)')
+    parser.add_argument('--diff-rank-seed', action='store_true', help='another seed on each rank')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels only')
+    add_launch_arguments(parser)
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the arguments of training into the config."""
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        enable_amp(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UserError(
+                '--auto-scale-lr needs the batch size that the learning rate was chosen for: '
+                'auto_scale_lr=dict(base_batch_size=...) in the config.'
+            )
+        cfg.auto_scale_lr.enable = True
+    randomness = dict(cfg.get('randomness') or dict(seed=None))
+    if args.seed is not None:
+        randomness['seed'] = args.seed
+    if args.diff_rank_seed:
+        randomness['diff_rank_seed'] = True
+    if args.deterministic:
+        randomness['deterministic'] = True
+    cfg.randomness = randomness
+
+
+def enable_amp(cfg: Config) -> None:
+    """Switch to mixed precision: bfloat16 autocast on CPU, stock AMP on GPU in bfloat16 or, where it lacks it, float16."""
+    wrapper = cfg.optim_wrapper
+    kind = wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper'):
+        raise UserError(
+            f'--amp works with OptimWrapper and AmpOptimWrapper; this config has optim_wrapper.type={kind!r}.'
+        )
+    if torch.cuda.is_available() and kind != 'AutocastOptimWrapper':
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+        wrapper.setdefault(
+            'dtype', 'bfloat16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'float16'
+        )
+        return
+    wrapper.type = 'AutocastOptimWrapper'
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        wrapper.pop(key, None)
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    cfg = load_config(args)
+    merge_args(cfg, args)
+    if cfg.get('load_from'):
+        require_checkpoint(cfg.load_from)
+    check_datasets(cfg, ('train', 'val') if cfg.get('val_dataloader') else ('train',))
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
