@@ -3,7 +3,11 @@
 import functools
 import os
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from textxfer_mm.errors import UserError
 
 #: Seconds to wait for the first connection.
 CONNECT_TIMEOUT = 3.0
@@ -36,3 +40,35 @@ def _connects(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def local_snapshot(repository: str, *, patterns: Sequence[str], purpose: str) -> Path:
+    """Return the folder of a model repository on this machine, downloading the files asked for where they are missing.
+
+    Args:
+        repository: The name on the Hugging Face hub, ``'owner/name'``.
+        patterns: Which files, e.g. ``('*.json', '*.safetensors')``.
+        purpose: What they are for, as the start of the error message.
+
+    Raises:
+        UserError: The files are neither here nor can they be downloaded.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = list(patterns)
+    try:
+        return Path(snapshot_download(repository, allow_patterns=wanted, local_files_only=True))
+    except HFValidationError as error:
+        raise UserError(f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}).') from error
+    except LocalEntryNotFoundError:
+        pass
+    if not is_reachable(hub_endpoint()):
+        raise UserError(
+            f'{purpose}: {repository!r} is no folder, it is not in the cache of the hub on this machine, and '
+            f'{hub_endpoint()} cannot be reached. Give a local folder instead.'
+        )
+    try:
+        return Path(snapshot_download(repository, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise UserError(f'{purpose}: {repository!r} could not be downloaded ({error}).') from error

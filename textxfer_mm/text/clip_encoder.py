@@ -1,0 +1,164 @@
+"""The text tower of CLIP as an encoder."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.model import _build_text_tower
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.text.cache import file_digest
+from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
+from textxfer_mm.text.clip_files import text_tower_state
+from textxfer_mm.text.encoding import check_lengths, isolated
+from textxfer_mm.text.hub import local_snapshot
+
+_TOKENIZER_FILES = ('*.json', '*.txt', '*.model')
+_RANDOM_SEED = 0
+
+
+class CLIPTextEncoder:
+    """Encodes prompts with the text tower of any open_clip model.
+
+    Only the text tower is built. Weights and tokenizer are loaded at the first :meth:`encode`.
+
+    Args:
+        arch: The name of an open_clip model, or a model config (see ``resolve_arch``).
+        pretrained: A tag of open_clip, a local file (see ``read_clip_state_dict``), or None for a seeded random
+            initialisation, which is equal on all ranks and in all runs.
+        batch_size: Prompts a forward pass.
+        device: Where the tower runs.
+
+    Raises:
+        UserError: The architecture, the tag or the file is unknown.
+    """
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any],
+        pretrained: str | os.PathLike | None = None,
+        *,
+        batch_size: int = 256,
+        device: str = 'cpu',
+    ):
+        self.arch, self._config = resolve_arch(arch)
+        self.pretrained = resolve_pretrained(arch, pretrained)
+        if batch_size < 1:
+            raise UserError(f'`batch_size` is at least 1, got {batch_size}.')
+        self.batch_size = batch_size
+        self.device = device
+        self._tower: nn.Module | None = None
+
+    @property
+    def embed_dims(self) -> int:
+        """D, the width of the joint space."""
+        text_cfg = self._config['text_cfg']
+        return text_cfg['width'] if text_cfg.get('proj_type') == 'none' else self._config['embed_dim']
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens of a prompt, start and end tokens included."""
+        return self._config['text_cfg'].get('context_length', DEFAULT_CONTEXT_LENGTH)
+
+    @property
+    def encoder_id(self) -> str:
+        """E.g. ``'open_clip/ViT-B-16/openai'``; a local file goes by its name, no weights by ``random``."""
+        weights = self.pretrained.name if isinstance(self.pretrained, Path) else self.pretrained or 'random'
+        return f'open_clip/{self.arch}/{weights}'
+
+    def fingerprint(self) -> str:
+        """Identify architecture and weights: the tag, or the hash of the local file."""
+        if isinstance(self.pretrained, Path):
+            return f'{self.encoder_id}/sha256:{file_digest(self.pretrained)}'
+        return self.encoder_id
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Encode prompts.
+
+        Args:
+            texts: The prompts.
+
+        Returns:
+            (n, D) float32 on the CPU, not normalised.
+
+        Raises:
+            UserError: Prompts exceed the context length (they are named), or the weights cannot be had.
+        """
+        texts = list(texts)
+        check_lengths(texts, [self._count_tokens(text) for text in texts], self.context_length, self.encoder_id)
+        with isolated(self.device):
+            if self._tower is None:
+                self._tower = self._load_tower()
+            features = torch.empty(len(texts), self.embed_dims)
+            for start in range(0, len(texts), self.batch_size):
+                tokens = self._tokenizer(texts[start : start + self.batch_size])  # (n, L)
+                output = self._tower(tokens.to(self.device))
+                # Towers of CoCa return their tokens too.
+                output = output[0] if isinstance(output, tuple) else output
+                features[start : start + self.batch_size] = output.float().cpu()
+        return features
+
+    def release(self) -> None:
+        """Free weights and tokenizer; the next :meth:`encode` loads them again."""
+        self._tower = None
+        self.__dict__.pop('_tokenizer', None)
+
+    @cached_property
+    def _tokenizer(self) -> SimpleTokenizer | HFTokenizer:
+        text_cfg = self._config['text_cfg']
+        options = text_cfg.get('tokenizer_kwargs') or {}
+        name = text_cfg.get('hf_tokenizer_name')
+        if not name:
+            return SimpleTokenizer(context_length=self.context_length, **options)
+        _require_transformers(self.arch)
+        folder = local_snapshot(name, patterns=_TOKENIZER_FILES, purpose=f'The tokenizer of {self.arch}')
+        mode = text_cfg.get('tokenizer_mode')
+        return HFTokenizer(str(folder), context_length=self.context_length, tokenizer_mode=mode, **options)
+
+    def _count_tokens(self, text: str) -> int:
+        """Count the tokens of a prompt as they would be without truncation."""
+        tokenizer = self._tokenizer
+        if isinstance(tokenizer, SimpleTokenizer):
+            return len(tokenizer.encode(text)) + 2
+        return len(tokenizer.tokenizer(tokenizer.clean_fn(text), truncation=False, verbose=False).input_ids)
+
+    def _load_tower(self) -> nn.Module:
+        """Build the tower and fill it; runs inside :func:`isolated`, so the seed stays local."""
+        state = load_pretrained_state(self._arch_argument, self.pretrained)
+        torch.manual_seed(_RANDOM_SEED)
+        tower = self._build_tower().float()
+        if state is not None:
+            source = str(self.pretrained)
+            weights = text_tower_state(state, source)
+            if 'transformer.embeddings.position_ids' not in tower.state_dict():
+                weights.pop('transformer.embeddings.position_ids', None)  # a buffer that transformers gave up
+            load_tower(tower, weights, arch=self.arch, source=source)
+        return tower.eval().requires_grad_(False).to(self.device)
+
+    @property
+    def _arch_argument(self) -> str | dict[str, Any]:
+        return self._config if self.arch.startswith('custom-') else self.arch
+
+    def _build_tower(self) -> nn.Module:
+        text_cfg = dict(self._config['text_cfg'])
+        if name := text_cfg.get('hf_model_name'):
+            _require_transformers(self.arch)
+            purpose = f'The configuration of the text tower of {self.arch}'
+            text_cfg['hf_model_name'] = str(local_snapshot(name, patterns=('*.json',), purpose=purpose))
+            text_cfg['hf_model_pretrained'] = False
+        try:
+            return _build_text_tower(self._config['embed_dim'], text_cfg, self._config.get('quick_gelu', False))
+        except TypeError as error:
+            raise UserError(f'The `text_cfg` of {self.arch} is not one of open_clip: {error}.') from error
+
+
+def _require_transformers(arch: str) -> None:
+    try:
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise UserError(f'The text side of {arch} needs transformers: pip install "textxfer_mm[language]".') from error

