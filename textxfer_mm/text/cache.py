@@ -51,8 +51,13 @@ def file_digest(path: str | Path) -> str:
     """Return the SHA-256 of a file's content.
 
     It is remembered in the cache by path, size and time of change, so that weights of gigabytes are read once.
+
+    Raises:
+        UserError: There is no such file.
     """
     path = Path(path).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f'File not found: {path}.')
     stat = path.stat()
     stamp = [stat.st_size, stat.st_mtime_ns]
     memory = _read_digests()

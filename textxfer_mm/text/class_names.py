@@ -103,7 +103,10 @@ def _read_dataset(name: str) -> tuple[str, ...]:
     if not path.is_file():
         path = _checkout_label_maps().get(name)
     if path is None:
-        raise UserError(f'Unknown dataset {name!r}, and no such file of class names.{nearest(name, list_datasets())}')
+        raise UserError(
+            f'Unknown dataset {name!r} (a file of class names ends in .txt, .csv or .json).'
+            f'{nearest(name, list_datasets())}'
+        )
     return _read_file(path)
 
 

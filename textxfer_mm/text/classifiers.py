@@ -80,7 +80,7 @@ class TextClassifier:
         *,
         use_cache: bool = True,
     ):
-        if not isinstance(encoder, TextEncoder):
+        if not callable(getattr(encoder, 'encode', None)):
             raise UserError(f'`encoder` is a text encoder such as CLIPTextEncoder(...), not {type(encoder).__name__}.')
         self.class_names = load_class_names(class_names)
         self.templates = resolve_templates(templates)

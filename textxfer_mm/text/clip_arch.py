@@ -5,7 +5,6 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ _WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 _CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
 
 
-def resolve_arch(arch: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return name and model config of a CLIP architecture.
 
     Args:
@@ -41,17 +40,19 @@ def resolve_arch(arch: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         if name not in open_clip.list_models():
             raise UserError(f'Unknown CLIP architecture {arch!r}.{nearest(name, open_clip.list_models())}')
         return name, open_clip.get_model_config(name)
-    if not isinstance(arch, Mapping):
+    if not isinstance(arch, dict):
         raise UserError(f'`arch` is the name of an open_clip model or a model config, not a {type(arch).__name__}.')
     missing = [key for key in _CONFIG_KEYS if key not in arch]
     if missing:
         raise UserError(f'The CLIP model config lacks {", ".join(missing)}; it has {", ".join(arch) or "nothing"}.')
-    config = deepcopy({key: dict(value) if isinstance(value, Mapping) else value for key, value in arch.items()})
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=list).encode()).hexdigest()
-    return f'custom-{digest[:12]}', config
+    try:
+        text = json.dumps(arch, sort_keys=True)
+    except TypeError as error:
+        raise UserError(f'The CLIP model config holds what JSON cannot ({error}).') from error
+    return f'custom-{hashlib.sha256(text.encode()).hexdigest()[:12]}', json.loads(text)
 
 
-def resolve_tag(arch: str | Mapping[str, Any], tag: str) -> str:
+def resolve_tag(arch: str | dict[str, Any], tag: str) -> str:
     """Return the canonical spelling of a tag of pretrained weights.
 
     Raises:
@@ -67,11 +68,13 @@ def resolve_tag(arch: str | Mapping[str, Any], tag: str) -> str:
     raise UserError(f'Unknown weights {tag!r} for {name}: neither a tag nor a file.{nearest(canonical, tags)}')
 
 
-def resolve_pretrained(arch: str | Mapping[str, Any], pretrained: str | os.PathLike | None) -> str | Path | None:
+def resolve_pretrained(arch: str | dict[str, Any], pretrained: str | os.PathLike | None) -> str | Path | None:
     """Tell what ``pretrained`` is: a tag (returned as str), a local file (returned as Path) or None.
 
+    A file need not exist: a checkpoint must load where the weights it started from are gone. Reading it tells.
+
     Raises:
-        UserError: It is neither a tag of the architecture nor an existing file.
+        UserError: It looks like a tag, and the architecture has no such tag.
     """
     if pretrained is None:
         return None
@@ -80,16 +83,12 @@ def resolve_pretrained(arch: str | Mapping[str, Any], pretrained: str | os.PathL
     if get_pretrained_cfg(name, text):
         return resolve_tag(arch, text)
     path = Path(text).expanduser()
-    if path.is_file():
+    if isinstance(pretrained, os.PathLike) or path.suffix or len(path.parts) > 1 or path.is_file():
         return path
-    if isinstance(pretrained, os.PathLike) or path.suffix or len(path.parts) > 1:
-        raise UserError(f'CLIP weights not found: {path} is not a file.')
     return resolve_tag(arch, text)
 
 
-def load_pretrained_state(
-    arch: str | Mapping[str, Any], pretrained: str | os.PathLike | None
-) -> dict[str, Tensor] | None:
+def load_pretrained_state(arch: str | dict[str, Any], pretrained: str | os.PathLike | None) -> dict[str, Tensor] | None:
     """Load the state dict of a whole CLIP model, both towers, in float32 on the CPU.
 
     Args:

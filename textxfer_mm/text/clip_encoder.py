@@ -1,7 +1,7 @@
 """The text tower of CLIP as an encoder."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class CLIPTextEncoder:
 
     def __init__(
         self,
-        arch: str | Mapping[str, Any],
+        arch: str | dict[str, Any],
         pretrained: str | os.PathLike | None = None,
         *,
         batch_size: int = 256,
@@ -130,7 +130,7 @@ class CLIPTextEncoder:
     def _load_tower(self) -> nn.Module:
         """Build the tower and fill it; runs inside :func:`isolated`, so the seed stays local."""
         state = load_pretrained_state(self._arch_argument, self.pretrained)
-        torch.manual_seed(_RANDOM_SEED)
+        torch.default_generator.manual_seed(_RANDOM_SEED)  # torch.manual_seed would reseed the GPUs as well
         tower = self._build_tower().float()
         if state is not None:
             source = str(self.pretrained)

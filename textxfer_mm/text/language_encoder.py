@@ -21,6 +21,7 @@ POOLINGS = ('auto', 'mean', 'cls')
 
 _MODEL_FILES = ('*.json', '*.txt', '*.model', '*.safetensors', '*.bin')
 _UNUSED_FILES = ('onnx/', 'openvino/', '.')
+_EMBEDDED_DIMS = 384
 _WIDTH_KEYS = ('hidden_size', 'dim', 'd_model', 'n_embd')
 
 
@@ -57,6 +58,8 @@ class LanguageModelEncoder:
     @cached_property
     def embed_dims(self) -> int:
         """D, read from the configuration files of the model."""
+        if self.model == 'embedded':
+            return _EMBEDDED_DIMS  # a checkpoint must load where the package is not installed
         modules = self._modules if self.pooling == 'auto' else []
         for module in reversed(modules):
             config = _read_json(self._folder / module['path'] / 'config.json')
