@@ -214,7 +214,7 @@ def load(request, tmp_path):
         elif request.param == 'mmengine':
             load_state_dict(head, copy.deepcopy(state), strict=True)
         else:
-            save_checkpoint(dict(state_dict=state), tmp_path / 'x.pth')
+            save_checkpoint(dict(state_dict=state), str(tmp_path / 'x.pth'))
             loaded = torch.load(tmp_path / 'x.pth', weights_only=True)
             load_state_dict(head, loaded['state_dict'], strict=True)
 
