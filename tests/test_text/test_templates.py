@@ -1,0 +1,49 @@
+import pytest
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.text.templates import TEMPLATES, fill, resolve_templates
+
+
+@pytest.mark.parametrize('name', TEMPLATES)
+def test_sets_are_valid(name):
+    assert resolve_templates(name) == TEMPLATES[name]
+    assert resolve_templates(list(TEMPLATES[name])) == TEMPLATES[name]
+
+
+def test_contents():
+    sizes = {name: len(templates) for name, templates in TEMPLATES.items()}
+    assert sizes == dict(
+        class_name=1, text4vis=1, clip_kinetics=28, clip_ucf101=48, imagenet=80, actionclip=16, bike=1, vifi=1
+    )
+    assert TEMPLATES['clip_kinetics'][:3] == (
+        'a photo of {}.',
+        'a photo of a person {}.',
+        'a photo of a person using {}.',
+    )
+    assert TEMPLATES['clip_kinetics'][-1] == 'a demonstration of a person practicing {}.'
+    assert TEMPLATES['clip_ucf101'][0] == 'a photo of a person {}.'
+    assert TEMPLATES['clip_ucf101'][-1] == 'a demonstration of the person practicing {}.'
+    assert TEMPLATES['imagenet'][0] == 'a bad photo of a {}.'
+    assert set(TEMPLATES['text4vis']) < set(TEMPLATES['clip_kinetics'])
+
+
+def test_fill():
+    assert fill(('a {}.', '{}!'), ['x', '{y}']) == [['a x.', 'a {y}.'], ['x!', '{y}!']]
+
+
+@pytest.mark.parametrize(
+    ('spec', 'message'),
+    [
+        ('text4viz', 'Did you mean: text4vis'),
+        ('a photo', 'neither a set of templates nor a template'),
+        ('a {} and {}', 'exactly one'),
+        ('a {name}', 'exactly one'),
+        (['a {}', 'photo'], "exactly one .* got 'photo'"),
+        (['a {}', 3], 'got 3'),
+        ([], 'is empty'),
+        (['a {}', 'a {}'], "more than once: 'a {}'"),
+    ],
+)
+def test_errors(spec, message):
+    with pytest.raises(UserError, match=message):
+        resolve_templates(spec)
