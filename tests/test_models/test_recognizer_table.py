@@ -90,7 +90,7 @@ TABLE = {
         dict(feature='concat'),
     ),
     'R(2+1)D': (f'{BASE}r2plus1d_r34.py', 512, R3, R3S, {}, {}),
-    'CSN': (f'{BASE}ircsn_r152.py', 2048, R3, R3S, dict(depth=50), {}),
+    'CSN, views in portions': (f'{BASE}ircsn_r152.py', 2048, R3, (1, 12, 3, 8, 32, 32), dict(depth=50), {}),
     'X3D': (f'{BASE}x3d.py', 432, R3, R3S, {}, {}),
     'TimeSformer divided': (
         f'{REC}timesformer/timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb.py',
