@@ -1,0 +1,102 @@
+"""OpenMIM on the installed package: ``mim install``, ``train``, ``test`` and ``search`` in an environment of their own.
+
+The environment sees the packages of the running one, so that nothing is downloaded. ``--no-deps``, because mim adds the
+full mmcv to what mmaction2 requires, and mmcv has to be compiled.
+"""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from tiny import TINY_VIT
+from tiny_runs import run_config, write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL_INDEX = """Import: [configs/tiny/metafile.yml]
+"""
+METAFILE = """Models:
+  - Name: tiny_text-embedding
+    In Collection: Tiny
+    Config: configs/tiny/tiny_text-embedding.py
+    Metadata: {Epochs: 1}
+    Results:
+      - {Task: Action Recognition, Dataset: noise, Metrics: {Top 1 Accuracy: 50.0}}
+Collections:
+  - Name: Tiny
+"""
+
+
+class Mim:
+    """An environment with this package installed by ``mim install``, and mim in it."""
+
+    def __init__(self, folder: Path, checkout: Path) -> None:
+        venv.create(folder / 'env', symlinks=True)
+        self.python = folder / 'env' / 'bin' / 'python'
+        self.folder = folder
+        packages = Path(sysconfig.get_path('purelib', vars={'base': str(folder / 'env')}))
+        seen = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
+        (packages / 'parent.pth').write_text('\n'.join(dict.fromkeys(seen)) + '\n')
+        self.installed = packages / 'textxfer_mm'
+        self('install', '--no-deps', '--no-build-isolation', '--no-index', str(checkout))
+
+    def __call__(self, *arguments: str) -> str:
+        """Run mim outside the checkout and return its output."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(('PIP_', 'PYTHONPATH'))}
+        result = subprocess.run(
+            [str(self.python), '-m', 'mim', *arguments],
+            cwd=self.folder,
+            env={**environment, 'HOME': str(self.folder), 'OMP_NUM_THREADS': '1'},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+
+@pytest.fixture(scope='module')
+def mim(tmp_path_factory):
+    """Install a checkout whose configs are one tiny one, so that the run takes seconds."""
+    folder = tmp_path_factory.mktemp('mim')
+    checkout = folder / 'checkout'
+    ignored = shutil.ignore_patterns('__pycache__', '.mim')
+    for name in ('textxfer_mm', 'tools', 'requirements'):
+        shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
+    for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md'):
+        shutil.copy2(ROOT / name, checkout / name)
+    configs = checkout / 'configs' / 'tiny'
+    configs.mkdir(parents=True)
+    config = run_config(write_dataset(folder / 'videos'), folder / 'runs')
+    config['custom_imports'] = dict(imports=['textxfer_mm'])
+    config['model']['cls_head'] = dict(
+        type='TextEmbeddingHead',
+        in_channels=256,
+        classifier=dict(
+            type='TextClassifier',
+            class_names=['a dark video', 'a bright video'],
+            encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT),
+        ),
+    )
+    Config(config).dump(configs / 'tiny_text-embedding.py')
+    (configs / 'metafile.yml').write_text(METAFILE)
+    (checkout / 'model-index.yml').write_text(MODEL_INDEX)
+    return Mim(folder, checkout)
+
+
+def test_trains_and_tests_by_the_name_of_a_config(mim):
+    train_output = mim('train', 'textxfer_mm', 'tiny_text-embedding.py', '--gpus', '0')
+    assert str(mim.installed / '.mim' / 'tools' / 'train.py') in train_output
+    checkpoint = mim.folder / 'runs' / 'epoch_1.pth'
+    assert checkpoint.is_file()
+    test_output = mim('test', 'textxfer_mm', 'tiny_text-embedding.py', '--checkpoint', str(checkpoint), '--gpus', '0')
+    assert str(mim.installed / '.mim' / 'tools' / 'test.py') in test_output
+    assert 'acc/top1' in test_output
+
+
+def test_search_lists_the_models(mim):
+    assert 'tiny_text-embedding' in mim('search', 'textxfer_mm')
