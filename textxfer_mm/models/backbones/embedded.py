@@ -6,10 +6,8 @@ the matching tower is timm's ``tf_efficientnet_lite0`` ("SAME" padding, BatchNor
 with mean and std 0.5. The weights also load into timm's ``efficientnet_lite0``, which pads otherwise.
 """
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
 
@@ -28,27 +26,27 @@ EMBEDDED_ARCH = dict(
 _FC = ('_fc.weight', '_fc.bias')
 
 
-def embedded_tower_state(expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the ImageNet weights under the names of timm.
+def load_embedded(tower: nn.Module, arch: str) -> None:
+    """Load the ImageNet weights into the trunk of a timm tower; a projection behind it stays as it is.
 
     The package names its tensors otherwise but lists them in timm's order, so the two lists are zipped.
 
     Args:
-        expected: The state dict of the timm model without classifier, in its own order.
+        tower: A vision tower of open_clip.
+        arch: What to call it in messages.
 
     Raises:
-        UserError: The package is missing, or the model is no EfficientNet-lite0.
+        UserError: The package is missing, or the tower is no EfficientNet-lite0.
     """
     weights = [value for name, value in _read_embedded().items() if name not in _FC]
-    fits = len(weights) == len(expected) and all(
-        have.shape == want.shape for have, want in zip(weights, expected.values(), strict=True)
-    )
-    if not fits:
+    trunk = getattr(tower, 'trunk', None)
+    own = trunk.state_dict() if trunk is not None else {}
+    if [value.shape for value in own.values()] != [value.shape for value in weights]:
         raise UserError(
-            "pretrained='embedded' are the weights of EfficientNet-lite0: use them with timm_model_name="
-            f"'{EMBEDDED_TOWERS[0]}', timm_pool='avg' and a timm_proj of 'none', 'linear' or 'mlp'."
+            f"pretrained='{EMBEDDED}' are the weights of EfficientNet-lite0 and do not fit {arch}: use a model config "
+            f"with vision_cfg=dict(timm_model_name='{EMBEDDED_TOWERS[0]}', timm_pool='avg', timm_proj='none')."
         )
-    return dict(zip(expected, weights, strict=True))
+    trunk.load_state_dict(dict(zip(own, weights, strict=True)))
 
 
 def embedded_imagenet_classifier() -> tuple[Tensor, Tensor]:

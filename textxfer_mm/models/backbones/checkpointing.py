@@ -1,0 +1,85 @@
+"""Activation checkpointing of vision towers."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+import torch
+from open_clip.modified_resnet import ModifiedResNet
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.models.backbones.temporal import InsertedT1D
+from textxfer_mm.models.backbones.towers import conv_stages
+
+
+class CheckpointedSequential(nn.Sequential):
+    """``nn.Sequential`` that keeps only the input of each block in training and computes the rest again.
+
+    Running statistics of BatchNorm move once a step, not a second time when a block is computed again.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the blocks one after another."""
+        if not (self.training and torch.is_grad_enabled()):
+            return super().forward(x)
+        for block in self:
+            x = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
+        return x
+
+
+def enable_checkpointing(tower: nn.Module, arch: str) -> None:
+    """Turn on activation checkpointing, block by block; names of weights and results stay the same.
+
+    Args:
+        tower: A vision tower of open_clip.
+        arch: What to call the tower in messages.
+
+    Raises:
+        UserError: The tower cannot.
+    """
+    stages = conv_stages(tower)
+    if stages is None:
+        try:
+            getattr(tower, 'trunk', tower).set_grad_checkpointing(True)
+        except (AssertionError, AttributeError) as error:
+            raise UserError(f'with_cp=True: {arch} has no activation checkpointing; leave it off.') from error
+    elif isinstance(tower, ModifiedResNet):
+        for i, stage in enumerate(stages, start=1):
+            setattr(tower, f'layer{i}', CheckpointedSequential(*stage))
+    else:
+        for i, stage in enumerate(stages):
+            tower.trunk.blocks[i] = CheckpointedSequential(*stage)
+
+
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """The contexts of a block's forward and of its recomputation."""
+    frames = {module: module.num_frames for module in _hooked_t1d(block)}
+    return nullcontext(), _recomputing(block, frames)
+
+
+@contextmanager
+def _recomputing(block: nn.Module, frames: dict[InsertedT1D, int]) -> Iterator[None]:
+    """Hold running statistics still, and give temporal modules the T of the forward that is repeated."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    present = {module: module.num_frames for module in frames}
+    try:
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+        for module, num_frames in frames.items():
+            module.num_frames = num_frames
+        yield
+    finally:
+        for norm, momentum, num_batches_tracked in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches_tracked
+        for module, num_frames in present.items():
+            module.num_frames = num_frames
+
+
+def _hooked_t1d(block: nn.Module) -> list[InsertedT1D]:
+    """The temporal modules that act inside a block."""
+    hooks = (hook for module in block.modules() for hook in module._forward_pre_hooks.values())
+    return [hook.__self__ for hook in hooks if isinstance(getattr(hook, '__self__', None), InsertedT1D)]

@@ -1,0 +1,87 @@
+"""How pretrained weights want their frames: taken from their tag or the model config, never guessed."""
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import timm
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.models.backbones.embedded import EMBEDDED, EMBEDDED_TOWERS
+from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
+from textxfer_mm.text.clip_arch import resolve_arch, resolve_pretrained
+from textxfer_mm.text.clip_files import is_torchscript
+
+_KEYS = ('mean', 'std', 'interpolation', 'resize_mode')
+_OPENAI = dict(mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD, interpolation='bicubic', resize_mode='shortest')
+
+
+def preprocessor_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> dict[str, list[float]]:
+    """Return ``mean`` and ``std`` for ``ActionDataPreprocessor``, in units of 0 to 255, channels R, G, B.
+
+    Args:
+        arch: An open_clip model name, or a model config; a ``preprocess_cfg`` in the config (with ``mean`` and ``std``
+            in units of 0 to 1) decides.
+        pretrained: A tag, a local file, ``'embedded'`` or None, as for ``CLIPBackbone``. A tag and ``'embedded'`` say
+            what they were trained with, and so does a TorchScript archive, which is OpenAI's. Of any other file it is
+            known only where all tags of the architecture agree.
+
+    Raises:
+        UserError: It cannot be known.
+    """
+    known = _known(arch, pretrained)
+    return {key: [255.0 * value for value in known[key]] for key in ('mean', 'std')}
+
+
+def input_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> dict[str, Any]:
+    """Return ``size`` (height, width) in pixels, ``interpolation`` and ``resize_mode`` of the input.
+
+    Args:
+        arch: See :func:`preprocessor_cfg`.
+        pretrained: See :func:`preprocessor_cfg`.
+
+    Raises:
+        UserError: It cannot be known.
+    """
+    size = resolve_arch(with_text_cfg(arch))[1]['vision_cfg'].get('image_size', 224)
+    known = _known(arch, pretrained)
+    size = (size, size) if isinstance(size, int) else tuple(size)
+    return {'size': size, 'interpolation': known['interpolation'], 'resize_mode': known['resize_mode']}
+
+
+def _known(arch: Arch, pretrained: str | PathLike | None) -> dict[str, Any]:
+    """The entries ``_KEYS``, from whichever source knows them."""
+    name, config = resolve_arch(with_text_cfg(arch))
+    if 'preprocess_cfg' in config:
+        return _from_config(name, config['preprocess_cfg'])
+    if pretrained == EMBEDDED:
+        trained = timm.get_pretrained_cfg(EMBEDDED_TOWERS[0])
+        return {**_OPENAI, 'mean': trained.mean, 'std': trained.std, 'interpolation': trained.interpolation}
+    resolved = resolve_pretrained(with_text_cfg(arch), pretrained)
+    if isinstance(resolved, str):
+        return get_pretrained_cfg(name, resolved)
+    if isinstance(resolved, Path) and is_torchscript(resolved):
+        return _OPENAI
+    tags = [get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)]
+    if tags and all(tag[key] == tags[0][key] for tag in tags for key in ('mean', 'std')):
+        return tags[0]
+    weights = f'the weights {resolved}' if resolved else 'random weights'
+    reason = 'its tags differ in it' if tags else 'it has no tags to tell'
+    raise UserError(
+        f'Which mean and std {weights} of {name} want cannot be known ({reason}). Name a tag, or give `arch` as a '
+        'model config with preprocess_cfg=dict(mean=[...], std=[...]) in units of 0 to 1, or write mean and std into '
+        'the data_preprocessor yourself, in units of 0 to 255.'
+    )
+
+
+def _from_config(name: str, preprocess_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    for key in ('mean', 'std'):
+        values = preprocess_cfg.get(key)
+        if values is None or len(values) != 3 or not all(0 <= value <= 1 for value in values):
+            raise UserError(
+                f'preprocess_cfg of {name} needs {key} as three numbers between 0 and 1 (R, G, B), not {values}.'
+            )
+    return {**{key: _OPENAI[key] for key in _KEYS}, **preprocess_cfg}
