@@ -1,5 +1,17 @@
-"""Registered models: backbones and necks."""
+"""Registered shells: importing this package registers backbones, necks, heads, projections and classifier sources."""
 
-from textxfer_mm.models import backbones, necks
+from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.classifiers import build_classifier_source, build_text_encoder
+from textxfer_mm.models.heads import TextEmbeddingHead
+from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
+from textxfer_mm.models.projections import ConSEProjection
 
-__all__ = ['backbones', 'necks']
+__all__ = [
+    'CLIPBackbone',
+    'ConSEProjection',
+    'TemporalAveragePool',
+    'TemporalTransformer',
+    'TextEmbeddingHead',
+    'build_classifier_source',
+    'build_text_encoder',
+]
