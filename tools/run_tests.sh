@@ -11,14 +11,14 @@ failed=()
 
 check() {
     printf '\n== %s\n' "$*"
-    "$ENV_PYTHON" -m "$@" || failed+=("$1")
+    "$ENV_PYTHON" -m "$@" || failed+=("$1 $2")
 }
 
 check ruff check .
 check ruff format --check .
 check interrogate -c pyproject.toml textxfer_mm tools
 if [ ${#failed[@]} -gt 0 ]; then
-    printf '\n== failed so far: %s\n' "${failed[*]}"
+    printf '\n== failed so far:%s\n' "$(printf ' [%s]' "${failed[@]}")"
 fi
 check pytest -n "${TEST_WORKERS:-2}" "$@"
 [ ${#failed[@]} -eq 0 ]
