@@ -9,11 +9,11 @@ CORRUPT_KINDS = ('empty', 'truncated', 'text', 'no_frames', 'missing')
 
 
 def write_video(path, label=0, *, frames=10, seed=0):
-    """Write a noisy 48 x 32 mp4 whose brightness depends on the label."""
+    """Write a noisy 64 x 32 mp4 (decord misreads widths such as 48) whose brightness depends on the label."""
     rng = np.random.default_rng(seed)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (48, 32))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (64, 32))
     for _ in range(frames):
-        writer.write(rng.integers(0, 128, (32, 48, 3), dtype=np.uint8) + np.uint8(100 * label))
+        writer.write(rng.integers(0, 128, (32, 64, 3), dtype=np.uint8) + np.uint8(100 * label))
     writer.release()
 
 
@@ -52,10 +52,11 @@ def write_dataset(folder, *, good=8, corrupt=()):
 def pipeline(*, test_mode):
     """A stock pipeline around the tolerant decoding step; random when training."""
     sample = dict(type='SampleFrames', clip_len=1, frame_interval=1, num_clips=2, test_mode=test_mode)
-    decode = [dict(type='DecordInit'), sample, dict(type='DecordDecode')]
     augment = [] if test_mode else [dict(type='RandomResizedCrop'), dict(type='Flip', flip_ratio=0.5)]
     return [
-        dict(type='TolerantDecode', test_mode=test_mode, transforms=decode),
+        dict(type='TolerantDecordInit', test_mode=test_mode),
+        sample,
+        dict(type='TolerantDecordDecode', test_mode=test_mode),
         *augment,
         dict(type='Resize', scale=(32, 32), keep_ratio=False),
         dict(type='FormatShape', input_format='NCHW'),
@@ -69,7 +70,7 @@ def dataloader(ann_file, *, test_mode, workers=0, batch_size=2):
         batch_size=batch_size,
         num_workers=workers,
         persistent_workers=False,
-        worker_init_fn=dict(type='seed_worker'),
+        worker_init_fn=dict(type='epoch_worker_init_fn'),
         sampler=dict(type='DefaultSampler', shuffle=not test_mode),
         dataset=dict(
             type='VideoDataset',
@@ -90,7 +91,12 @@ def run_config(ann_file, work_dir, *, test_ann_file=None, workers=0, epochs=1, m
             type='Recognizer2D',
             backbone=dict(type='timm.test_efficientnet', pretrained=False),
             cls_head=dict(
-                type='TSNHead', num_classes=2, in_channels=256, spatial_type='avg', dropout_ratio=0.5, average_clips='prob'
+                type='TSNHead',
+                num_classes=2,
+                in_channels=256,
+                spatial_type='avg',
+                dropout_ratio=0.5,
+                average_clips='prob',
             ),
             data_preprocessor=dict(
                 type='ActionDataPreprocessor', mean=[128.0] * 3, std=[64.0] * 3, format_shape='NCHW'
@@ -105,7 +111,9 @@ def run_config(ann_file, work_dir, *, test_ann_file=None, workers=0, epochs=1, m
         val_evaluator=dict(type='AccMetric'),
         test_evaluator=dict(type='AccMetric'),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1), logger=dict(type='LoggerHook', interval=1)),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', interval=1), logger=dict(type='LoggerHook', interval=1)
+        ),
         custom_hooks=[dict(type='EpochSeedHook'), dict(type='CorruptVideoHook', max_share=max_share)],
         randomness=dict(seed=0),
         env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')),

@@ -65,7 +65,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Switch to mixed precision: bfloat16 autocast on CPU, stock AMP on GPU in bfloat16 or, where it lacks it, float16."""
+    """Switch to mixed precision: bfloat16 autocast on CPU, stock AMP on GPU in bfloat16 (float16 where it lacks it)."""
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper'):

@@ -1,4 +1,8 @@
-"""Decoding that survives corrupt videos: skipped and counted in training, listed in testing."""
+"""Decoding that survives corrupt videos: skipped and counted in training, listed in testing.
+
+``TolerantDecordInit`` and ``TolerantDecordDecode`` replace the stock steps one by one; ``TolerantDecode`` wraps the
+steps of any decoder. All of them report to ``CorruptVideoHook``; without it the first corrupt file is an error.
+"""
 
 import json
 import os
@@ -7,11 +11,15 @@ import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import TRANSFORMS
+
+from mmaction.datasets.transforms import DecordDecode, DecordInit  # isort: skip  (after the registry: it repairs mmaction)
 
 #: Names the folder of this process's record of corrupt videos; set by ``CorruptVideoHook``, inherited by data workers.
 RECORD_ENV = 'TEXTXFER_CORRUPT_VIDEO_DIR'
@@ -20,64 +28,30 @@ RECORD_NAME = 'corrupt.jsonl'
 MAX_IN_A_ROW = 100
 
 
-@TRANSFORMS.register_module()
-class TolerantDecode(BaseTransform):
-    """Wraps the steps that open, sample and decode a video, and survives files that cannot be decoded.
+class _Tolerant:
+    """What the tolerant steps share: try, record a failure, and carry on with None or a stand-in."""
 
-    In training the sample becomes None and MMEngine's dataset draws another one. In testing (``test_mode=True``) black
-    frames stand in, so that the epoch goes on and finds the other corrupt files too, and ``CorruptVideoHook`` ends the
-    run before anything is scored. Empty, truncated and missing files, files that are no video and videos without
-    frames count as corrupt; what the decoder still reads of a damaged file counts as a video. Without the hook the
-    first corrupt file is an error.
+    test_mode: bool
+    _in_a_row: int = 0
 
-    Example::
+    def _attempt(self, step: Callable, results: dict, stand_in: Callable[[Path], dict]) -> dict | None:
+        """Run ``step`` on a copy of ``results``; None stands for a corrupt video in training.
 
-        dict(type='TolerantDecode', transforms=[
-            dict(type='DecordInit'),
-            dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1),
-            dict(type='DecordDecode')])
-
-    Required keys: those of the wrapped steps; ``filename`` (videos) or ``frame_dir`` (raw frames).
-    Added keys: those of the wrapped steps; ``imgs``, a list of T frames (H, W, 3), among them.
-
-    Args:
-        transforms: Configs or callables of the wrapped steps, the decoding step last.
-        test_mode: Replace a corrupt video by black frames instead of dropping the sample.
-    """
-
-    def __init__(self, transforms: Sequence[dict | Callable], test_mode: bool = False) -> None:
-        super().__init__()
-        self.transforms = Compose(transforms)
-        self.test_mode = test_mode
-        self._in_a_row = 0
-
-    def transform(self, results: dict) -> dict | None:
-        """Decode ``results``; None stands for a corrupt video in training."""
+        Raises:
+            UserError: Without a ``CorruptVideoHook``, or after :data:`MAX_IN_A_ROW` failures in a row in training.
+        """
         try:
-            decoded = self._decode(dict(results))
+            done = step(dict(results))
         except (ImportError, MemoryError, UserError):
             raise
         except Exception as error:
-            return self._survive(results, error)
+            folder = self._note(str(results.get('filename', results.get('frame_dir'))), error)
+            return stand_in(folder) if self.test_mode else None
         self._in_a_row = 0
-        return decoded
+        return done
 
-    def _decode(self, results: dict) -> dict:
-        _refuse_truncated_avi(results.get('filename', ''))
-        decoded = self.transforms(results)
-        if decoded is None:
-            raise ValueError('a step dropped the sample')
-        if 'imgs' not in decoded:
-            raise UserError(
-                'TolerantDecode must wrap the decoding step too (such as DecordDecode): no `imgs` came out.'
-            )
-        if len(decoded['imgs']) == 0:
-            raise ValueError('no frames')
-        return decoded
-
-    def _survive(self, results: dict, error: Exception) -> dict | None:
-        """Record a corrupt video and return its replacement."""
-        name = str(results.get('filename', results.get('frame_dir')))
+    def _note(self, name: str, error: Exception) -> Path:
+        """Record a corrupt video and return the folder of the record."""
         reason = _reason(name, error)
         folder = os.environ.get(RECORD_ENV)
         if folder is None or not os.path.isdir(folder):
@@ -92,7 +66,115 @@ class TolerantDecode(BaseTransform):
                 f'{MAX_IN_A_ROW} videos in a row could not be decoded, the last one {name} ({reason}). '
                 'Check the video folder (data_prefix, data_root) and the decoding steps of the pipeline.'
             )
-        return self._decode(_with_black_source(results, Path(folder))) if self.test_mode else None
+        return Path(folder)
+
+
+@TRANSFORMS.register_module()
+class TolerantDecordInit(_Tolerant, DecordInit):
+    """``DecordInit`` that survives files which cannot be opened; goes with :class:`TolerantDecordDecode`.
+
+    These two are drop-in replacements of the stock steps, which ``MMAction2Inferencer`` recognises by name. In training
+    a corrupt sample becomes None and MMEngine's dataset draws another one. In testing a black video stands in, so that
+    the epoch goes on and finds the other corrupt files too; ``CorruptVideoHook`` then ends the run before anything is
+    scored. Empty, truncated and missing files, files that are no video and videos without frames count as corrupt.
+
+    Args:
+        test_mode: Replace a corrupt video by a black one instead of dropping the sample.
+        io_backend: Storage backend of the videos.
+        num_threads: Threads that decode one video.
+        **kwargs: Arguments of the storage backend.
+    """
+
+    def __init__(self, test_mode: bool = False, io_backend: str = 'disk', num_threads: int = 1, **kwargs) -> None:
+        super().__init__(io_backend=io_backend, num_threads=num_threads, **kwargs)
+        self.test_mode = test_mode
+
+    def transform(self, results: dict) -> dict | None:
+        """Open the video of ``results['filename']``."""
+
+        def stand_in(folder: Path) -> dict:
+            black = self._open(dict(results, filename=str(_black(folder, '.mp4'))))
+            return dict(black, filename=results['filename'])
+
+        return self._attempt(self._open, results, stand_in)
+
+    def _open(self, results: dict) -> dict:
+        _refuse_truncated_avi(results['filename'])
+        opened = super().transform(results)
+        if opened['total_frames'] == 0:
+            raise ValueError('no frames')
+        return opened
+
+
+@TRANSFORMS.register_module()
+class TolerantDecordDecode(_Tolerant, DecordDecode):
+    """``DecordDecode`` that survives videos whose frames cannot be decoded; see :class:`TolerantDecordInit`.
+
+    Args:
+        mode: 'accurate' or 'efficient', as in ``DecordDecode``.
+        test_mode: Replace the frames of a corrupt video by black ones instead of dropping the sample.
+    """
+
+    def __init__(self, mode: str = 'accurate', test_mode: bool = False) -> None:
+        super().__init__(mode=mode)
+        self.test_mode = test_mode
+
+    def transform(self, results: dict) -> dict | None:
+        """Decode the frames ``results['frame_inds']``."""
+
+        def stand_in(folder: Path) -> dict:
+            frame_inds = np.reshape(results['frame_inds'], -1)
+            frames = [_black_frame() for _ in frame_inds]
+            shape = frames[0].shape[:2]
+            return dict(
+                results, video_reader=None, frame_inds=frame_inds, imgs=frames, original_shape=shape, img_shape=shape
+            )
+
+        return self._attempt(super().transform, results, stand_in)
+
+
+@TRANSFORMS.register_module()
+class TolerantDecode(_Tolerant, BaseTransform):
+    """Wraps the steps that open, sample and decode a video with any decoder; tolerant as :class:`TolerantDecordInit`.
+
+    For PyAV, OpenCV and raw frames; what the decoder still reads of a damaged file counts as a video. With decord
+    prefer the two drop-in steps: ``MMAction2Inferencer`` rewrites pipelines step by step and would replace a wrapper.
+
+    Example::
+
+        dict(type='TolerantDecode', transforms=[
+            dict(type='PyAVInit'),
+            dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1),
+            dict(type='PyAVDecode')])
+
+    Args:
+        transforms: Configs or callables of the wrapped steps, the decoding step last.
+        test_mode: Replace a corrupt video by black frames instead of dropping the sample.
+    """
+
+    def __init__(self, transforms: Sequence[dict | Callable], test_mode: bool = False) -> None:
+        super().__init__()
+        self.transforms = Compose(transforms)
+        self.test_mode = test_mode
+
+    def transform(self, results: dict) -> dict | None:
+        """Decode the video ``results['filename']`` or the raw frames of ``results['frame_dir']``."""
+
+        def stand_in(folder: Path) -> dict:
+            return dict(self._decode(_with_black_source(results, folder)), **_source(results))
+
+        return self._attempt(self._decode, results, stand_in)
+
+    def _decode(self, results: dict) -> dict:
+        _refuse_truncated_avi(results.get('filename', ''))
+        decoded = self.transforms(results)
+        if decoded is None:
+            raise ValueError('a step dropped the sample')
+        if 'imgs' not in decoded:
+            raise UserError('TolerantDecode must wrap the decoding step too, such as DecordDecode: no `imgs` came out.')
+        if len(decoded['imgs']) == 0:
+            raise ValueError('no frames')
+        return decoded
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(transforms={self.transforms!r}, test_mode={self.test_mode})'
@@ -142,20 +224,26 @@ def _with_black_source(results: dict, folder: Path) -> dict:
     return dict(results, filename=str(_black(folder, '.mp4')))
 
 
-def _black(folder: Path, suffix: str) -> Path:
-    """Return a black video or image of 340 x 256 pixels in ``folder``, written at its first use."""
-    import cv2
-    import numpy as np
+def _source(results: dict) -> dict:
+    """Return the entries that say where the frames come from."""
+    return {key: results[key] for key in ('filename', 'frame_dir', 'filename_tmpl') if key in results}
 
+
+def _black_frame() -> np.ndarray:
+    return np.zeros((256, 320, 3), np.uint8)
+
+
+def _black(folder: Path, suffix: str) -> Path:
+    """Return a black video or image of 320 x 256 pixels in ``folder``, written at its first use."""
     file = folder / f'black{suffix}'
     if file.is_file():
         return file
-    frame = np.zeros((256, 340, 3), np.uint8)
+    frame = _black_frame()
     partial = folder / f'black{os.getpid()}{suffix}'
     if suffix == '.jpg':
         cv2.imwrite(str(partial), frame)
     else:
-        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*'mp4v'), 25, (340, 256))
+        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*'mp4v'), 25, (320, 256))
         for _ in range(50):
             writer.write(frame)
         writer.release()

@@ -19,8 +19,8 @@ class EpochSeedHook(Hook):
 
     MMEngine's checkpoints hold no random state, so a resumed run draws other dropout masks and augmentations than the
     run it continues. With this hook, with ``persistent_workers=False`` and with
-    ``worker_init_fn=dict(type='seed_worker')`` in ``train_dataloader``, resuming is exact: an epoch-based run that is
-    resumed from the checkpoint of any epoch ends with the very parameters of the run that was never stopped.
+    ``worker_init_fn=dict(type='epoch_worker_init_fn')`` in ``train_dataloader``, resuming is exact: an epoch-based
+    run that is resumed from the checkpoint of any epoch ends with the very parameters of the run never stopped.
     (MMEngine's own worker seeding repeats the same augmentations in every epoch once workers are not persistent.)
 
     Not exact: persistent workers (their random state survives epochs); iteration-based loops (the data are replayed,
@@ -42,10 +42,10 @@ class EpochSeedHook(Hook):
                 logger='current',
                 level=logging.WARNING,
             )
-        elif getattr(loader.worker_init_fn, 'func', loader.worker_init_fn) is not seed_worker:
+        elif getattr(loader.worker_init_fn, 'func', loader.worker_init_fn) is not epoch_worker_init_fn:
             print_log(
                 'train_dataloader has non-persistent workers that are seeded alike in every epoch, so each epoch '
-                "repeats the same augmentations; set worker_init_fn=dict(type='seed_worker').",
+                "repeats the same augmentations; set worker_init_fn=dict(type='epoch_worker_init_fn').",
                 logger='current',
                 level=logging.WARNING,
             )
@@ -59,7 +59,7 @@ class EpochSeedHook(Hook):
 
 
 @FUNCTIONS.register_module()
-def seed_worker(worker_id: int) -> None:
+def epoch_worker_init_fn(worker_id: int) -> None:
     """Seed Python and NumPy of a data worker from the seed that PyTorch drew for it when the epoch began.
 
     Args:

@@ -1,0 +1,129 @@
+"""Runs over lists with files that cannot be decoded, through MMEngine's Runner and real data workers."""
+
+import os
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.runner import Runner
+from tiny_runs import CORRUPT_KINDS, run_config, write_dataset
+
+import textxfer_mm  # noqa: F401
+from textxfer_mm.datasets.transforms_tolerant import RECORD_ENV
+from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook, count_videos
+from textxfer_mm.errors import UserError
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build a runner from a tiny config; leave no record folder behind."""
+
+    def build(*args, train_only=True, iterations=None, **kwargs):
+        cfg = Config(run_config(*args, tmp_path / 'run', **kwargs))
+        cfg.experiment_name = tmp_path.name
+        if train_only:
+            cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        if iterations is not None:
+            cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)
+            cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+        return Runner.from_cfg(cfg)
+
+    yield build
+    os.environ.pop(RECORD_ENV, None)
+
+
+def log_of(runner):
+    with open(f'{runner.log_dir}/{runner.timestamp}.log') as file:
+        return file.read()
+
+
+def listed(runner, phase):
+    with open(f'{runner.log_dir}/corrupt_videos_{phase}.txt') as file:
+        return [os.path.basename(line.split(': ')[0]) for line in file]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_tenth_of_bad_files_is_skipped_and_named(tmp_path, build, workers):
+    runner = build(
+        write_dataset(tmp_path / 'videos', good=18, corrupt=['empty', 'truncated']), workers=workers, epochs=2
+    )
+    runner.train()
+    log = log_of(runner)
+    for epoch in (1, 2):
+        assert f'2 of 20 training videos (10.0%) could not be decoded in epoch {epoch}' in log
+    assert listed(runner, 'train') == ['empty0.mp4', 'truncated1.mp4']
+    assert 'empty0.mp4: empty file' in log
+    assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
+    assert RECORD_ENV not in os.environ
+
+
+def test_workers_of_an_iteration_based_loop_report_too(tmp_path, build):
+    """That loop starts its workers before any hook runs."""
+    ann_file = write_dataset(tmp_path / 'videos', good=9, corrupt=['text'])
+    runner = build(ann_file, workers=2, iterations=12)
+    runner.train()
+    assert listed(runner, 'train') == ['text0.mp4']
+
+
+def test_too_many_bad_files_end_training_with_one_message(tmp_path, build):
+    runner = build(write_dataset(tmp_path / 'videos', good=6, corrupt=['empty', 'text', 'no_frames']), workers=2)
+    with pytest.raises(UserError, match=r'of 9 training videos could not be decoded, more than max_share=0\.2'):
+        runner.train()
+
+
+def test_max_share_is_configurable(tmp_path, build):
+    runner = build(write_dataset(tmp_path / 'videos', good=2, corrupt=['empty', 'text']), workers=0, max_share=0.5)
+    runner.train()
+    assert listed(runner, 'train') == ['empty0.mp4', 'text1.mp4']
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_nothing_but_bad_files_ends_with_the_message_too(tmp_path, build, workers):
+    runner = build(write_dataset(tmp_path / 'videos', good=0, corrupt=['empty', 'text']), workers=workers)
+    with pytest.raises(UserError, match=r'100 videos in a row could not be decoded, the last one .*\.mp4'):
+        runner.train()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_testing_lists_all_bad_files_and_fails_before_scoring(tmp_path, build, workers):
+    ann_file = write_dataset(tmp_path / 'videos', good=5, corrupt=CORRUPT_KINDS)
+    runner = build(ann_file, workers=workers)
+    evaluated = []
+    runner.test_loop.evaluator.evaluate = lambda size: evaluated.append(size)
+    with pytest.raises(UserError, match=r'5 of 10 test videos could not be decoded, so nothing was scored') as caught:
+        runner.test()
+    names = sorted(f'{kind}{index}.mp4' for index, kind in enumerate(CORRUPT_KINDS))
+    assert listed(runner, 'test') == names
+    assert all(name in log_of(runner) for name in names)
+    assert 'and 2 more' in str(caught.value)
+    assert evaluated == []
+
+
+def test_validation_fails_as_well(tmp_path, build):
+    good = write_dataset(tmp_path / 'good', good=4)
+    bad = write_dataset(tmp_path / 'bad', good=2, corrupt=['missing'])
+    runner = build(good, test_ann_file=bad, workers=0, train_only=False)
+    with pytest.raises(UserError, match=r'1 of 3 val videos .*missing0\.mp4 \(missing file\)'):
+        runner.train()
+
+
+def test_a_clean_list_is_scored_and_leaves_no_report(tmp_path, build):
+    runner = build(write_dataset(tmp_path / 'videos', good=4), workers=0)
+    assert 0 <= runner.test()['acc/top1'] <= 1
+    assert not list((tmp_path / 'run').rglob('corrupt_videos_*'))
+
+
+def test_share_out_of_range():
+    with pytest.raises(UserError, match='between 0 and 1, got 20'):
+        CorruptVideoHook(max_share=20)
+
+
+def test_repeated_videos_count_once():
+    base = np.arange(6)
+    repeated = RepeatDataset.__new__(RepeatDataset)
+    repeated.dataset, repeated.times, repeated._ori_len, repeated._fully_initialized = base, 5, 6, True
+    joined = ConcatDataset.__new__(ConcatDataset)
+    joined.datasets = [repeated, np.arange(3)]
+    assert len(repeated) == 30
+    assert count_videos(joined) == 9
