@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.text.encoding import isolated
 
 FORMAT_VERSION = 1
 _METADATA_KEY = 'textxfer_mm'
@@ -49,7 +50,8 @@ class ClassifierBundle:
         if not isinstance(weight, Tensor) or weight.ndim != 2 or weight.dtype != torch.float32:
             described = f'{tuple(weight.shape)} {weight.dtype}' if isinstance(weight, Tensor) else type(weight).__name__
             raise UserError(f'A classifier is a float32 matrix (classes, width), got {described}.')
-        object.__setattr__(self, 'weight', weight.detach().cpu().contiguous())
+        with torch.inference_mode(False):  # the bundle owns its matrix, and training can use it
+            object.__setattr__(self, 'weight', weight.detach().cpu().clone(memory_format=torch.contiguous_format))
         object.__setattr__(self, 'class_names', tuple(self.class_names))
         object.__setattr__(self, 'templates', tuple(self.templates))
         if len(weight) != len(self.class_names) or not len(weight):
@@ -67,7 +69,8 @@ class ClassifierBundle:
         cls, rows: Tensor, *, class_names: Sequence[str], encoder_id: str, templates: Sequence[str] = ()
     ) -> 'ClassifierBundle':
         """Make a bundle of rows (K, D) of any norm: they are brought to float32 and unit norm."""
-        weight = functional.normalize(rows.detach().float(), dim=-1)
+        with isolated(rows.device):
+            weight = functional.normalize(rows.detach().float(), dim=-1)
         return cls(weight=weight, class_names=tuple(class_names), templates=tuple(templates), encoder_id=encoder_id)
 
     @property

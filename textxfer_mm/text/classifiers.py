@@ -114,14 +114,10 @@ class TextClassifier:
             features = self.encoder.encode(prompts)  # (M*K, D)
         finally:
             self.encoder.release()
-        with isolated():
-            features = features.view(len(self.templates), len(self.class_names), -1)  # (M, K, D)
-            return ClassifierBundle.from_rows(
-                ensemble(features),
-                class_names=self.class_names,
-                templates=self.templates,
-                encoder_id=self.encoder_id,
-            )
+        features = features.view(len(self.templates), len(self.class_names), -1)  # (M, K, D)
+        return ClassifierBundle.from_rows(
+            ensemble(features), class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id
+        )
 
 
 class FileClassifier:
@@ -138,8 +134,7 @@ class FileClassifier:
 
     @cached_property
     def _bundle(self) -> ClassifierBundle:
-        with isolated():
-            return ClassifierBundle.load(self.path)
+        return ClassifierBundle.load(self.path)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -173,6 +168,7 @@ def ensemble(features: Tensor) -> Tensor:
         features: (M, K, D), not normalised.
 
     Returns:
-        (K, D): each embedding normalised, the mean over M, normalised.
+        (K, D): the mean over M of the normalised embeddings; its rows are shorter than 1.
     """
-    return functional.normalize(functional.normalize(features.float(), dim=-1).mean(dim=0), dim=-1)
+    with isolated(features.device):
+        return functional.normalize(features.float(), dim=-1).mean(dim=0)
