@@ -1,0 +1,56 @@
+"""A training step on some rows of a joint batch, in this process or as one of two gloo ranks."""
+
+import os
+
+import torch
+from tiny import TINY_VIT, FixedSource
+
+import textxfer_mm  # noqa: F401
+
+from mmaction.registry import MODELS  # isort: skip
+from mmaction.structures import ActionDataSample  # isort: skip
+from mmengine.model import MMDistributedDataParallel  # isort: skip
+from mmengine.registry import init_default_scope  # isort: skip
+
+LABELS = [0, 3, 3, 5]
+
+
+def build():
+    """ViT + T-Trans + TextEmbeddingHead, seeded."""
+    init_default_scope('mmaction')
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='Recognizer3D',
+            backbone=dict(type='CLIPBackbone', arch=TINY_VIT),
+            neck=dict(type='TemporalTransformer', in_channels=32, num_layers=2, num_heads=2),
+            cls_head=dict(type='TextEmbeddingHead', in_channels=32, classifier=FixedSource(embed_dims=32)),
+        )
+    )
+    model.init_weights()
+    return model.train()
+
+
+def step(model, rows):
+    """Loss of some rows of the joint batch, with gradients."""
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(len(LABELS), 1, 3, 4, 32, 32, generator=generator)
+    samples = [ActionDataSample().set_gt_label(LABELS[i]) for i in rows]
+    loss = model(inputs[rows], samples, mode='loss')['loss_cls']
+    loss.backward()
+    return loss.detach()
+
+
+def worker(rank, port, path):
+    """One of two ranks: half the batch; rank 0 saves the mean loss and its gradients."""
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
+    model = MMDistributedDataParallel(build())
+    loss = step(model, [2 * rank, 2 * rank + 1])
+    torch.distributed.all_reduce(loss)
+    if rank == 0:
+        grads = {name: p.grad for name, p in model.module.named_parameters() if p.grad is not None}
+        torch.save(dict(loss=loss / 2, grads=grads), path)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
