@@ -1,21 +1,25 @@
 """Repairs of released upstream packages.
 
-:func:`apply` runs every repair once, before mmaction is imported (``textxfer_mm.registry`` calls it). Each repair is a
+:func:`apply` runs the repairs once, before mmaction is imported (``textxfer_mm.registry`` calls it). Each repair is a
 small function that states its cause and the upstream thread, and does nothing where the cause is absent, so that a
 fixed release needs no change here. Nothing here imports mmaction's models, transformers or torchvision.
 """
 
-import contextlib
 import functools
 import importlib
 import importlib.abc
 import importlib.util
+import pickle
 import re
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from textxfer_mm.compat_distributed import allow_distributed_cpu, close_process_group
+
+__all__ = ['accept_bfloat16_scores', 'apply', 'close_process_group']
 
 _applied = False
 
@@ -125,11 +129,24 @@ def allow_config_bases() -> None:
     """Let configs name ours as ``_base_ = ['textxfer_mm::...']``.
 
     Cause: MMEngine accepts bases only from a hard-coded list of packages
-    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/config/utils.py).
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/config/utils.py), and builds what such a base defines
+    in a registry named like the package. Ours registers in the root and mixes stock classes in, so its bases keep the
+    ``default_scope`` of the config.
     """
+    from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
 
-    MODULE2PACKAGE.setdefault('textxfer_mm', 'textxfer_mm')
+    if 'textxfer_mm' in MODULE2PACKAGE:
+        return
+    MODULE2PACKAGE['textxfer_mm'] = 'textxfer_mm'
+    released = Config._get_cfg_path
+
+    @functools.wraps(released)
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        path, scope = released(cfg_path, filename)
+        return path, None if scope == 'textxfer_mm' else scope
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 def _checkpoint_getattr(owner: object, name: str) -> Callable:
@@ -142,7 +159,7 @@ def _checkpoint_getattr(owner: object, name: str) -> Callable:
         OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
     }
     if not isinstance(owner, type) or name not in allowed.get(owner, ()):
-        raise TypeError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
     return getattr(owner, name)
 
 
@@ -184,73 +201,24 @@ def restrict_downloads() -> None:
         checkpoint.load_url = functools.partial(checkpoint.load_url, weights_only=True)
 
 
-def allow_distributed_cpu() -> None:
-    """Let ``--launcher pytorch|slurm|mpi`` work on machines without a GPU.
+def accept_bfloat16_scores() -> None:
+    """Let stock heads train and test in bfloat16; not part of :func:`apply`, as it needs mmaction's models.
 
-    Cause: MMEngine selects a CUDA device unconditionally when it starts the process group, and hands DDP the local
-    rank as a device id even for modules on the CPU
-    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/dist/utils.py, ``runner/runner.py: wrap_model``).
-    Where an accelerator is present both run as released.
+    Cause: ``BaseHead`` hands its scores to NumPy, which has no bfloat16
+    (https://github.com/open-mmlab/mmaction2/blob/v1.2.0/mmaction/models/heads/base.py).
     """
-    import mmengine.dist.utils as dist_utils
-    from mmengine.model.wrappers import MMDistributedDataParallel
-
-    if getattr(MMDistributedDataParallel.__init__, '__wrapped__', None) is not None:
-        return
-    for name in ('_init_dist_pytorch', '_init_dist_mpi', '_init_dist_slurm'):
-        setattr(dist_utils, name, _starting_without_gpu(getattr(dist_utils, name)))
-    released = MMDistributedDataParallel.__init__
-
-    @functools.wraps(released)
-    def init(self, module, *args, **kwargs):
-        if all(parameter.device.type == 'cpu' for parameter in module.parameters()):
-            kwargs['device_ids'] = None
-        released(self, module, *args, **kwargs)
-
-    MMDistributedDataParallel.__init__ = init
-
-
-def _starting_without_gpu(start: Callable) -> Callable:
-    """Wrap one of MMEngine's process-group starters: no CUDA call and gloo for nccl where there is no accelerator."""
-    from mmengine.device import get_device
-
-    @functools.wraps(start)
-    def starter(backend: str, *args, **kwargs) -> None:
-        if get_device() not in ('cpu', 'mps'):
-            return start(backend, *args, **kwargs)
-        with _no_cuda_device_selection():
-            return start('gloo' if backend == 'nccl' else backend, *args, **kwargs)
-
-    return starter
-
-
-@contextlib.contextmanager
-def _no_cuda_device_selection() -> Iterator[None]:
-    """Make ``torch.cuda.set_device`` do nothing for the while."""
     import torch
+    from mmaction.models.heads import BaseHead
 
-    released = torch.cuda.set_device
-    torch.cuda.set_device = lambda device: None
-    try:
-        yield
-    finally:
-        torch.cuda.set_device = released
+    for name in ('loss_by_feat', 'predict_by_feat'):
+        released = getattr(BaseHead, name)
+        if hasattr(released, '__wrapped__'):
+            continue
 
+        @functools.wraps(released)
+        def by_feat(self, cls_scores, data_samples, _released=released):
+            if isinstance(cls_scores, torch.Tensor) and cls_scores.dtype == torch.bfloat16:
+                cls_scores = cls_scores.float()
+            return _released(self, cls_scores, data_samples)
 
-def close_process_group(*, wait: bool = True) -> None:
-    """Leave the process group cleanly; without one, do nothing.
-
-    Cause: a gloo process that exits with a live group now and then dies with ``terminate called without an active
-    exception``, and the launcher reports failure although all work was done (seen in 7 of 41 runs, in none of 39 that
-    ended so; https://github.com/open-mmlab/mmaction2/blob/v1.2.0/tools/test.py ends without).
-
-    Args:
-        wait: Meet the other ranks first; pass False when leaving because of an error that they may not share.
-    """
-    import torch.distributed as dist
-
-    if not (dist.is_available() and dist.is_initialized()):
-        return
-    if wait:
-        dist.barrier()
-    dist.destroy_process_group()
+        setattr(BaseHead, name, by_feat)

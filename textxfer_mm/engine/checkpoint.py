@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
@@ -62,7 +63,7 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
     """Turn what :func:`torch.load` raises into one line that names the file."""
     try:
         yield
-    except (pickle.UnpicklingError, TypeError) as error:
+    except pickle.UnpicklingError as error:
         found = re.search(r'GLOBAL (\S+)|(getattr\(.*?\) is not allowed)', str(error), flags=re.S)
         if found is None:
             raise _not_a_checkpoint(path) from error
@@ -79,7 +80,11 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
         if not re.search(r'PytorchStreamReader|zip archive|storage', str(error)):
             raise
         raise _not_a_checkpoint(path) from error
-    except (EOFError, KeyError, AttributeError, IndexError, ValueError, UnicodeDecodeError) as error:
+    except (URLError, ConnectionError, TimeoutError) as error:
+        raise UserError(f'cannot download {path}: {error}') from error
+    except PermissionError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror}.') from error
+    except (OSError, EOFError, TypeError, LookupError, AttributeError, ValueError) as error:
         raise _not_a_checkpoint(path) from error
 
 
