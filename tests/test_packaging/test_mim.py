@@ -76,6 +76,7 @@ def mim(tmp_path_factory):
     config['model']['cls_head'] = dict(
         type='TextEmbeddingHead',
         in_channels=256,
+        projection='linear',
         classifier=dict(
             type='TextClassifier',
             class_names=['a dark video', 'a bright video'],
