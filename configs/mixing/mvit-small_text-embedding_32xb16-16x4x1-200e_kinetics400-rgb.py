@@ -27,3 +27,6 @@ model = dict(
         ),
     ),
 )
+
+# Configs inherited from another package carry a `_scope_` that MMEngine hands on to this function, which refuses it.
+train_dataloader = dict(collate_fn=dict(_delete_=True, type='repeat_pseudo_collate'))

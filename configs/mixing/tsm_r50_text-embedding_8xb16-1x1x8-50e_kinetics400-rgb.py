@@ -23,3 +23,6 @@ model = dict(
         ),
     ),
 )
+
+# TSM's own constructor sorts a ResNet's layers and a last linear layer with bias; it would forget the head's logit scale.
+optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', paramwise_cfg=dict(_delete_=True))

@@ -1,4 +1,8 @@
-"""Kinetics-400 as videos, 8 frames: one clip and the centre in validation, 4 clips x 3 crops in testing."""
+"""Kinetics-400 as videos, 8 frames: one clip and the centre in validation, 4 clips x 3 crops in testing.
+
+Where this differs from the authors' code: mmaction2's ThreeCrop takes the crops from a short side of 224 (theirs: 256),
+and UniformSample takes test frames inside each segment (theirs: at its start).
+"""
 
 dataset_type = 'VideoDataset'
 data_root = 'data/kinetics400/videos_train'
@@ -31,7 +35,7 @@ test_pipeline = [
     dict(type='TolerantDecordInit', test_mode=True),
     dict(type='UniformSample', clip_len=num_frames, num_clips=4, test_mode=True),
     dict(type='TolerantDecordDecode', test_mode=True),
-    dict(type='Resize', scale=(-1, 256), interpolation='bicubic'),
+    dict(type='Resize', scale=(-1, 224), interpolation='bicubic'),
     dict(type='ThreeCrop', crop_size=224),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
