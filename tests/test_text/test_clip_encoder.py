@@ -43,6 +43,28 @@ def test_custom_text_weights(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    'changes', [dict(no_causal_mask=True), dict(pool_type='last'), dict(pool_type='eos', eos_id=49407)]
+)
+def test_other_towers_see_what_they_were_trained_on(changes, tmp_path):
+    config = dict(TINY_VIT, text_cfg=dict(TINY_VIT['text_cfg'], **changes))
+    full = CLIP(**config) if 'no_causal_mask' not in changes else CustomTextCLIP(**config)
+    torch.save(full.state_dict(), tmp_path / 'w.pt')
+    expected = reference(full.eval(), TEXTS)
+    features = CLIPTextEncoder(config, tmp_path / 'w.pt', batch_size=2).encode(TEXTS)
+    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_only_the_prompt_is_computed(monkeypatch):
+    encoder = CLIPTextEncoder(TINY_VIT)
+    encoder.encode(['a'])
+    seen = []
+    encoder._tower.transformer.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[1]))
+    encoder.encode(['a', 'a video of'])
+    assert seen == [5]
+    assert encoder._tower.attn_mask.shape == (77, 77)
+
+
 def test_coca_returns_the_pooled_vector():
     text_cfg = dict(context_length=76, width=64, heads=2, layers=1, embed_cls=True, output_tokens=True)
     assert CLIPTextEncoder(dict(TINY_VIT, text_cfg=text_cfg)).encode(['a', 'b']).shape == (2, 32)

@@ -90,23 +90,42 @@ class CLIPTextEncoder:
             UserError: Prompts exceed the context length (they are named), or the weights cannot be had.
         """
         texts = list(texts)
-        check_lengths(texts, [self._count_tokens(text) for text in texts], self.context_length, self.encoder_id)
+        lengths = [self._count_tokens(text) for text in texts]
+        check_lengths(texts, lengths, self.context_length, self.encoder_id)
+        order = sorted(range(len(texts)), key=lengths.__getitem__)
         with isolated(self.device):
             if self._tower is None:
                 self._tower = self._load_tower()
             features = torch.empty(len(texts), self.embed_dims)
             for start in range(0, len(texts), self.batch_size):
-                tokens = self._tokenizer(texts[start : start + self.batch_size])  # (n, L)
-                output = self._tower(tokens.to(self.device))
-                # Towers of CoCa return their tokens too.
-                output = output[0] if isinstance(output, tuple) else output
-                features[start : start + self.batch_size] = output.float().cpu()
+                batch = order[start : start + self.batch_size]
+                tokens = self._tokenizer([texts[i] for i in batch])  # (n, L)
+                features[batch] = self._forward(tokens.to(self.device), longest=lengths[batch[-1]]).float().cpu()
         return features
 
     def release(self) -> None:
         """Free weights and tokenizer; the next :meth:`encode` loads them again."""
         self._tower = None
         self.__dict__.pop('_tokenizer', None)
+
+    def _forward(self, tokens: Tensor, longest: int) -> Tensor:
+        """Encode tokens (n, L) of which the first ``longest`` are not padding.
+
+        Behind a causal mask the padding after the end token changes nothing, so it is cut off: class prompts fill a
+        sixth of the context. Other towers see all of it.
+        """
+        tower = self._tower
+        causal = getattr(tower, 'attn_mask', None) is not None and getattr(tower, 'cls_emb', None) is None
+        if causal and tower.pool_type in ('argmax', 'eos'):
+            mask = tower.attn_mask
+            try:
+                tower.attn_mask = mask[:longest, :longest]
+                output = tower(tokens[:, :longest])
+            finally:
+                tower.attn_mask = mask
+        else:
+            output = tower(tokens)
+        return output[0] if isinstance(output, tuple) else output  # towers of CoCa return their tokens too
 
     @cached_property
     def _tokenizer(self) -> SimpleTokenizer | HFTokenizer:
