@@ -24,5 +24,5 @@ model = dict(
     ),
 )
 
-# TSM's own constructor sorts a ResNet's layers and a last linear layer with bias; it would forget the head's logit scale.
+# TSM's own constructor knows a ResNet and a last linear layer with bias only; it would forget the head's logit scale.
 optim_wrapper = dict(constructor='DefaultOptimWrapperConstructor', paramwise_cfg=dict(_delete_=True))

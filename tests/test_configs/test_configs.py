@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -22,6 +23,9 @@ TINY_CLIP = dict(
     vision_cfg=dict(image_size=224, layers=1, width=32, head_width=16, patch_size=56),
     text_cfg=dict(TEXT_CFG, layers=1, width=32),
 )
+
+
+SMALLER = {256: 72, 224: 64}
 
 
 def replace_clip(node):
@@ -43,17 +47,14 @@ def replace_clip(node):
 
 
 def shrink_pixels(pipeline):
-    """Frames of 64 pixels for the stock convolutional and windowed models, whose input size is free."""
+    """Let a stock pipeline make small frames."""
     for step in pipeline:
         for key in ('scale', 'crop_size', 'input_size'):
-            if key in step:
-                value = step[key]
-                small = {256: 72, 224: 64}
-                step[key] = (
-                    tuple(small.get(v, v) for v in value)
-                    if isinstance(value, (tuple, list))
-                    else small.get(value, value)
-                )
+            value = step.get(key)
+            if isinstance(value, (tuple, list)):
+                step[key] = tuple(SMALLER.get(v, v) for v in value)
+            elif value is not None:
+                step[key] = SMALLER.get(value, value)
 
 
 def tiny(cfg, folder, work_dir):
@@ -127,3 +128,17 @@ def test_classifier_is_known_without_weights(name):
     source = build_classifier_source(cfg.model.cls_head.classifier)
     assert len(source.class_names) > 1
     assert source.embed_dims in (384, 512)
+
+
+def test_metafiles_list_every_config():
+    index = yaml.safe_load((ROOT.parent / 'model-index.yml').read_text())
+    listed, results = [], {}
+    for path in index['Import']:
+        for model in yaml.safe_load((ROOT.parent / path).read_text())['Models']:
+            assert Path(model['Config']).stem == model['Name']
+            listed.append(model['Config'].removeprefix('configs/'))
+            results[listed[-1]] = [v for r in model.get('Results', []) for v in r['Metrics'].values()]
+    assert sorted(listed) == CONFIGS
+    for name, numbers in results.items():  # what the metafile claims, the config's header says as well
+        for number in numbers:
+            assert str(number) in (ROOT / name).read_text(), f'{name}: {number}'
