@@ -1,0 +1,179 @@
+"""``textxfer predict``: from the command line to ranked tables, files and messages."""
+
+import csv
+import json
+
+import open_clip
+import pytest
+import torch
+from mmengine.runner.checkpoint import save_checkpoint
+from tiny import TINY_VIT
+from tiny_runs import write_corrupt, write_video
+from typer.testing import CliRunner
+
+from textxfer_mm.apis.inference import load_recognizer
+from textxfer_mm.apis.model_configs import clip_zero_shot_config
+from textxfer_mm.cli.main import app
+
+NAME = 'ViT-L-14-quickgelu'
+LABELS = ('waving', 'clapping', 'running')
+
+
+def run(*args):
+    result = CliRunner().invoke(app, ['predict', *map(str, args)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """A file of weights of a tiny CLIP that takes the place of one whose tags open_clip knows."""
+    patch = pytest.MonkeyPatch()
+    patch.setitem(open_clip.factory._MODEL_CONFIGS, NAME, TINY_VIT)
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp('clip') / 'tiny.pt'
+    torch.save(open_clip.create_model(NAME).state_dict(), file)
+    yield file
+    patch.undo()
+
+
+@pytest.fixture
+def videos(tmp_path):
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    for index in range(2):
+        write_video(folder / f'{index}.mp4', index, seed=index)
+    return folder
+
+
+@pytest.fixture
+def checkpoint(weights, tmp_path):
+    cfg = clip_zero_shot_config(NAME, str(weights), LABELS)
+    model = load_recognizer(cfg, device='cpu')
+    model.init_weights()
+    path = tmp_path / 'epoch_1.pth'
+    save_checkpoint(dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text)), str(path))
+    return path
+
+
+def test_bare_clip_on_a_folder(weights, videos, tmp_path):
+    out, table = tmp_path / 'out.json', tmp_path / 'out.csv'
+    result = run(
+        videos, '--labels', ', '.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out, '--csv', table
+    )
+    assert result.exit_code == 0, result.output
+    assert result.output.index('0.mp4') < result.output.index('1.mp4')
+    rows = json.loads(out.read_text())
+    assert [row['video'] for row in rows] == [str(videos / '0.mp4'), str(videos / '1.mp4')]
+    for row in rows:
+        assert set(row['scores']) == set(LABELS)
+        assert sum(row['scores'].values()) == pytest.approx(1, abs=1e-4)
+        assert list(row['scores'].values()) == sorted(row['scores'].values(), reverse=True)
+        assert next(iter(row['scores'])) in result.output
+    lines = list(csv.DictReader(table.open()))
+    assert len(lines) == 2 * len(LABELS)
+    assert float(lines[0]['score']) == pytest.approx(next(iter(rows[0]['scores'].values())), abs=1e-5)
+
+
+def test_scores_are_those_of_the_naive_computation(weights, videos, tmp_path):
+    from decord import VideoReader
+
+    out = tmp_path / 'out.json'
+    run(videos / '0.mp4', '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+    clip, _, preprocess = open_clip.create_model_and_transforms(NAME, pretrained=str(weights))
+    clip.eval()
+    tokens = open_clip.get_tokenizer(NAME)([f'a video of a person {label}.' for label in LABELS])
+    reader = VideoReader(str(videos / '0.mp4'))
+    step = (len(reader) - 1) / 8
+    indices = [round(step * i) + int(step / 2) for i in range(8)]
+    frames = torch.from_numpy(reader.get_batch(indices).asnumpy()).permute(0, 3, 1, 2).float()
+    assert frames.shape[-2:] == (32, 64)  # the short side is the tower's already: only the centre is cropped
+    frames = frames[..., 16:48] / 255
+    mean, std = (torch.tensor(v)[:, None, None] for v in (clip.visual.image_mean, clip.visual.image_std))
+    with torch.no_grad():
+        video = clip.encode_image((frames - mean) / std).mean(0)
+        text = clip.encode_text(tokens)
+    cosine = torch.nn.functional.cosine_similarity(video[None], text)
+    want = (100 * cosine).softmax(0)
+    got = json.loads(out.read_text())[0]['scores']
+    assert [got[label] for label in LABELS] == pytest.approx(want.tolist(), abs=1e-3)
+
+
+def test_a_corrupt_video_is_named_and_the_others_are_predicted(weights, videos, tmp_path):
+    write_corrupt(videos / 'broken.mp4', 'truncated')
+    out = tmp_path / 'out.json'
+    result = run(videos, '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+    assert result.exit_code == 2
+    assert '1 of 3 videos could not be decoded' in result.stderr
+    assert 'broken.mp4' in result.stderr
+    rows = json.loads(out.read_text())
+    assert len([row for row in rows if 'scores' in row]) == 2
+    assert next(row for row in rows if 'error' in row)['video'].endswith('broken.mp4')
+
+
+def test_a_checkpoint_is_enough(checkpoint, weights, videos, tmp_path):
+    weights_elsewhere = weights.rename(weights.with_name('moved.pt'))
+    try:
+        out = tmp_path / 'out.json'
+        result = run(videos / '0.mp4', '--checkpoint', checkpoint, '--topk', 2, '--json', out)
+    finally:
+        weights_elsewhere.rename(weights)
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(out.read_text())[0]['scores']) == set(LABELS)
+    assert sum(label in result.output for label in LABELS) == 2
+
+
+def test_other_labels_with_a_checkpoint(checkpoint, videos, tmp_path):
+    labels = tmp_path / 'labels.txt'
+    labels.write_text('jumping\nsitting\n')
+    out = tmp_path / 'out.json'
+    result = run(videos / '0.mp4', '--checkpoint', checkpoint, '--labels-file', labels, '--json', out)
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(out.read_text())[0]['scores']) == {'jumping', 'sitting'}
+
+
+def test_template(weights, videos, tmp_path):
+    scores = []
+    for template in ('{}', 'class_name', 'a drawing of {}.'):
+        out = tmp_path / 'out.json'
+        arguments = ('--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+        assert run(videos / '0.mp4', '--template', template, *arguments).exit_code == 0
+        scores.append(json.loads(out.read_text())[0]['scores'])
+    assert scores[0] == scores[1] != scores[2]
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--labels', 'a,b', '--labels-file', 'x.txt'], 'Give --labels or --labels-file, not both'),
+        (['--labels', 'a,b', '--model', 'x', '--config', 'y'], 'Give --model, or --config and --checkpoint, not both'),
+        ([], 'Say which labels to look for'),
+        (['--labels', 'a,,b'], 'empty'),
+        (['--labels', 'a,b,a'], 'a'),
+        (['--labels-file', 'kinetic400'], 'kinetics400'),
+        (['--labels', 'a,b', '--model', 'ViT-B-23'], 'ViT-B-32'),
+        (['--labels', 'a,b', '--config', 'text4vis/none.py'], 'does not exist'),
+        (['--labels', 'a,b', '--template', 'no slot'], r'{}'),
+        (['--checkpoint', 'none.pth'], 'none.pth does not exist'),
+    ],
+)
+def test_mistakes_end_in_one_line(args, message, videos):
+    result = run(videos, *args)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.startswith('error: ')
+    assert 'Traceback' not in result.output + result.stderr
+
+
+def test_missing_videos(tmp_path):
+    assert 'does not exist' in run(tmp_path / 'none.mp4', '--labels', 'a,b').stderr
+    assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
+
+
+def test_checkpoint_of_another_model(checkpoint, videos):
+    config = 'text4vis/text4vis_vit-b-32_tap_8xb32-u8-30e_kinetics400-rgb.py'
+    result = run(videos, '--config', config, '--checkpoint', checkpoint)
+    assert result.exit_code == 2
+    assert 'Traceback' not in result.stderr
+    assert 'checkpoint' in result.stderr
