@@ -1,0 +1,148 @@
+"""``tools/quickstart.sh`` and ``tools/run_tests.sh``: what they install, when, and what they say when they cannot.
+
+The environment is a real virtual environment whose ``pip install`` only records its arguments.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_STUB = """#!/bin/bash
+here="$(dirname "$0")"
+if [ "$1 $2 $3" = "-m pip install" ]; then
+    echo "$@" >> "$here/../pip.txt"
+    [ -e "$here/../offline" ] && { echo "Could not find a version of torch"; exit 1; }
+    packages="$("$here/real" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    mkdir -p "$packages/textxfer_mm-0.1.0.dist-info"
+    printf 'Name: textxfer_mm\\nVersion: 0.1.0\\n' > "$packages/textxfer_mm-0.1.0.dist-info/METADATA"
+    exit 0
+fi
+if [ "$1" = "-m" ]; then echo "ran $2"; [ "$2" != "$FAILING" ]; exit; fi
+exec "$here/real" "$@"
+"""
+COMMAND_STUB = '#!/bin/bash\necho "textxfer $*"\n'
+
+
+class Checkout:
+    """A checkout beside an active virtual environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.env = folder / 'a checkout', folder / 'env'
+        for name in ('tools', 'requirements'):
+            shutil.copytree(ROOT / name, self.root / name)
+        for name in ('setup.py', 'pyproject.toml', 'textxfer_mm/version.py'):
+            (self.root / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(ROOT / name, self.root / name)
+        venv.create(self.env, symlinks=True)
+        (self.env / 'bin' / 'real').symlink_to(Path(sys.executable).resolve())
+        self.write_executable('python', PYTHON_STUB)
+        self.write_executable('textxfer', COMMAND_STUB)
+
+    def write_executable(self, name: str, text: str) -> None:
+        """Put a script into the environment."""
+        path = self.env / 'bin' / name
+        path.unlink(missing_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        """Run a script of ``tools/`` in the environment."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(('CONDA', 'PYTHON', 'VIRTUAL_ENV'))}
+        return subprocess.run(
+            ['bash', str(self.root / 'tools' / script), *arguments],
+            env={**environment, 'VIRTUAL_ENV': str(self.env), **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def installs(self) -> list[str]:
+        """Return the arguments of every ``pip install``."""
+        record = self.env / 'pip.txt'
+        return record.read_text().splitlines() if record.exists() else []
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Make a checkout in a folder whose name has a space."""
+    return Checkout(tmp_path)
+
+
+def test_quickstart_installs_once_with_constraints_and_passes_arguments(checkout):
+    first = checkout.run('quickstart.sh', '--work-dir', 'a b')
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.endswith('textxfer quickstart --work-dir a b\n')
+    (install,) = checkout.installs()
+    assert f'-c {checkout.root}/requirements/constraints.txt -e {checkout.root}[offline]' in install
+    second = checkout.run('quickstart.sh')
+    assert second.stdout == 'textxfer quickstart\n'
+    assert len(checkout.installs()) == 1
+
+
+def test_installs_again_when_a_requirement_changes(checkout):
+    checkout.run('quickstart.sh')
+    with open(checkout.root / 'requirements' / 'runtime.txt', 'a') as file:
+        file.write('einops\n')
+    checkout.run('quickstart.sh')
+    assert len(checkout.installs()) == 2
+
+
+def test_the_test_extra_serves_the_quickstart_but_not_the_reverse(checkout):
+    checkout.run('quickstart.sh')
+    checkout.run('run_tests.sh')
+    assert [line.endswith('[tests]') for line in checkout.installs()] == [False, True]
+    checkout.run('quickstart.sh')
+    assert len(checkout.installs()) == 2
+
+
+def test_a_failed_installation_says_so_and_is_tried_again(checkout):
+    (checkout.env / 'offline').touch()
+    result = checkout.run('quickstart.sh')
+    assert result.returncode == 1
+    assert 'Could not find a version of torch' in result.stderr
+    assert 'error: the installation failed' in result.stderr
+    assert 'textxfer quickstart' not in result.stdout
+    (checkout.env / 'offline').unlink()
+    assert checkout.run('quickstart.sh').returncode == 0
+
+
+@pytest.mark.parametrize('failing', ['', 'ruff', 'interrogate', 'pytest'])
+def test_run_tests_runs_everything_and_fails_with_any(checkout, failing):
+    result = checkout.run('run_tests.sh', '-k', 'some', FAILING=failing)
+    assert result.returncode == (1 if failing else 0)
+    assert [line for line in result.stdout.splitlines() if line.startswith('ran ')] == [
+        'ran ruff',
+        'ran ruff',
+        'ran interrogate',
+        'ran pytest',
+    ]
+    assert '== pytest -n 2 -k some' in result.stdout
+    assert result.stdout.endswith('ran pytest\n')
+
+
+def test_without_environment_one_is_made_or_the_reason_is_given(checkout, tmp_path):
+    old = tmp_path / 'python3.8'
+    old.write_text('#!/bin/bash\nexit 1\n')
+    old.chmod(0o755)
+    result = checkout.run('quickstart.sh', VIRTUAL_ENV='', PYTHON=str(old))
+    assert result.returncode == 1
+    assert 'error: Python >= 3.10 is needed' in result.stderr
+    broken = tmp_path / 'python3'
+    broken.write_text(f'#!/bin/bash\n[ "$2" = venv ] && exit 1\nexec "{sys.executable}" "$@"\n')
+    broken.chmod(0o755)
+    result = checkout.run('quickstart.sh', VIRTUAL_ENV='', PYTHON=str(broken))
+    assert result.returncode == 1
+    assert 'apt-get install python3-venv' in result.stderr
+
+
+def test_an_active_environment_with_an_old_python_is_refused(checkout):
+    checkout.write_executable('python', '#!/bin/bash\nexit 1\n')
+    result = checkout.run('quickstart.sh')
+    assert result.returncode == 1
+    assert f'error: the active environment {checkout.env} has no Python >= 3.10' in result.stderr
