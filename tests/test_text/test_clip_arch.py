@@ -2,6 +2,7 @@ import logging
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from tiny import TINY_RESNET, TINY_VIT
 from torch import nn
 
@@ -126,9 +127,49 @@ def test_reachability(monkeypatch):
     assert not hub.is_reachable('https://hub.example')
 
 
+def snapshot(files, one_of=('*.safetensors', '*.bin')):
+    return hub.local_snapshot('owner/name', files=files, one_of=one_of, purpose='The model')
+
+
+def fill_hub_cache(cache, *names):
+    """Put files where the hub keeps those of owner/name."""
+    repository = cache / 'models--owner--name'
+    folder = repository / 'snapshots' / ('0' * 40)
+    folder.mkdir(parents=True, exist_ok=True)
+    (repository / 'refs').mkdir(exist_ok=True)
+    (repository / 'refs' / 'main').write_text('0' * 40)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def test_snapshot_of_the_cache_must_hold_the_files(offline, tmp_path):
+    folder = fill_hub_cache(tmp_path / 'hub', 'config.json')
+    with pytest.raises(UserError, match=r"The model: 'owner/name' is no folder.* cannot be reached"):
+        snapshot(('*.json',))
+    assert snapshot((), one_of=('config.json',)) == folder
+    fill_hub_cache(tmp_path / 'hub', 'model.bin')
+    assert snapshot(('*.json',)) == folder
+
+
+def test_snapshot_downloads_only_the_preferred_weights(offline, tmp_path, monkeypatch):
+    asked = []
+
+    def download(repository, *, allow_patterns=None, local_files_only=False):
+        if local_files_only:
+            raise LocalEntryNotFoundError('none')
+        asked.append(allow_patterns)
+        return str(fill_hub_cache(tmp_path / 'hub', *({'*.bin': ['w.bin']}.get(allow_patterns[-1], []))))
+
+    monkeypatch.setattr('huggingface_hub.snapshot_download', download)
+    monkeypatch.setattr(hub, 'is_reachable', lambda url: True)
+    assert (snapshot(('*.json',)) / 'w.bin').is_file()
+    assert asked == [['*.json', '*.safetensors'], ['*.json', '*.bin']]
+    with pytest.raises(UserError, match=r"'owner/name' has no file x or y"):
+        snapshot((), one_of=('x', 'y'))
+
+
 @pytest.mark.usefixtures('offline')
 def test_snapshot_errors():
-    with pytest.raises(UserError, match=r"The tokenizer: 'owner/name' is no folder.* cannot be reached"):
-        hub.local_snapshot('owner/name', patterns=('*.json',), purpose='The tokenizer')
     with pytest.raises(UserError, match='neither a folder nor a name on the hub'):
-        hub.local_snapshot('a/b/c d', patterns=('*.json',), purpose='The tokenizer')
+        hub.local_snapshot('a/b/c d', files=(), one_of=('*.json',), purpose='The tokenizer')

@@ -19,6 +19,7 @@ from textxfer_mm.text.encoding import check_lengths, isolated
 from textxfer_mm.text.hub import local_snapshot
 
 _TOKENIZER_FILES = ('*.json', '*.txt', '*.model')
+_TOKENIZER_ONE_OF = ('tokenizer.json', '*.model', 'vocab.*')
 _RANDOM_SEED = 0
 
 
@@ -135,7 +136,8 @@ class CLIPTextEncoder:
         if not name:
             return SimpleTokenizer(context_length=self.context_length, **options)
         _require_transformers(self.arch)
-        folder = local_snapshot(name, patterns=_TOKENIZER_FILES, purpose=f'The tokenizer of {self.arch}')
+        purpose = f'The tokenizer of {self.arch}'
+        folder = local_snapshot(name, files=_TOKENIZER_FILES, one_of=_TOKENIZER_ONE_OF, purpose=purpose)
         mode = text_cfg.get('tokenizer_mode')
         return HFTokenizer(str(folder), context_length=self.context_length, tokenizer_mode=mode, **options)
 
@@ -168,7 +170,7 @@ class CLIPTextEncoder:
         if name := text_cfg.get('hf_model_name'):
             _require_transformers(self.arch)
             purpose = f'The configuration of the text tower of {self.arch}'
-            text_cfg['hf_model_name'] = str(local_snapshot(name, patterns=('*.json',), purpose=purpose))
+            text_cfg['hf_model_name'] = str(local_snapshot(name, files=(), one_of=('config.json',), purpose=purpose))
             text_cfg['hf_model_pretrained'] = False
         try:
             return _build_text_tower(self._config['embed_dim'], text_cfg, self._config.get('quick_gelu', False))

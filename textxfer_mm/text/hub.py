@@ -42,13 +42,15 @@ def _connects(host: str, port: int) -> bool:
         return False
 
 
-def local_snapshot(repository: str, *, patterns: Sequence[str], purpose: str) -> Path:
-    """Return the folder of a model repository on this machine, downloading the files asked for where they are missing.
+def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[str], purpose: str) -> Path:
+    """Return the folder of a model repository on this machine, downloading what is asked for where it is missing.
 
     Args:
         repository: The name on the Hugging Face hub, ``'owner/name'``.
-        patterns: Which files, e.g. ``('*.json', '*.safetensors')``.
-        purpose: What they are for, as the start of the error message.
+        files: Patterns of the files to fetch, as far as they exist.
+        one_of: Patterns of alternatives in order of preference, e.g. ``('*.safetensors', '*.bin')``: only the first
+            that exists is fetched, and a folder without any (other files were fetched before) does not count.
+        purpose: What the files are for, as the start of the error message.
 
     Raises:
         UserError: The files are neither here nor can they be downloaded.
@@ -56,9 +58,10 @@ def local_snapshot(repository: str, *, patterns: Sequence[str], purpose: str) ->
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = list(patterns)
     try:
-        return Path(snapshot_download(repository, allow_patterns=wanted, local_files_only=True))
+        folder = Path(snapshot_download(repository, local_files_only=True))
+        if any(_holds(folder, pattern) for pattern in one_of):
+            return folder
     except HFValidationError as error:
         raise UserError(f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}).') from error
     except LocalEntryNotFoundError:
@@ -69,6 +72,14 @@ def local_snapshot(repository: str, *, patterns: Sequence[str], purpose: str) ->
             f'{hub_endpoint()} cannot be reached. Give a local folder instead.'
         )
     try:
-        return Path(snapshot_download(repository, allow_patterns=wanted))
+        for pattern in one_of:
+            folder = Path(snapshot_download(repository, allow_patterns=[*files, pattern]))
+            if _holds(folder, pattern):
+                return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise UserError(f'{purpose}: {repository!r} could not be downloaded ({error}).') from error
+    raise UserError(f'{purpose}: {repository!r} has no file {" or ".join(one_of)}.')
+
+
+def _holds(folder: Path, pattern: str) -> bool:
+    return any(True for _ in folder.rglob(pattern))

@@ -19,7 +19,8 @@ from textxfer_mm.text.hub import local_snapshot
 
 POOLINGS = ('auto', 'mean', 'cls')
 
-_MODEL_FILES = ('*.json', '*.txt', '*.model', '*.safetensors', '*.bin')
+_CONFIG_FILES = ('*.json', '*.txt', '*.model')
+_WEIGHT_FILES = ('*.safetensors', '*.bin')
 _UNUSED_FILES = ('onnx/', 'openvino/', '.')
 _EMBEDDED_DIMS = 384
 _WIDTH_KEYS = ('hidden_size', 'dim', 'd_model', 'n_embd')
@@ -83,7 +84,7 @@ class LanguageModelEncoder:
     def fingerprint(self) -> str:
         """Identify model and weights: the id and the hash of all files of the model."""
         digest = hashlib.sha256()
-        for path in sorted({path for pattern in _MODEL_FILES for path in self._folder.rglob(pattern)}):
+        for path in sorted({path for pattern in _CONFIG_FILES + _WEIGHT_FILES for path in self._folder.rglob(pattern)}):
             name = path.relative_to(self._folder).as_posix()
             if not name.startswith(_UNUSED_FILES):
                 digest.update(f'{name}:{file_digest(path)}\n'.encode())
@@ -133,7 +134,8 @@ class LanguageModelEncoder:
             return Path(get_model_path())
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
-            folder = local_snapshot(self.model, patterns=_MODEL_FILES, purpose='The language model')
+            purpose = 'The language model'
+            folder = local_snapshot(self.model, files=_CONFIG_FILES, one_of=_WEIGHT_FILES, purpose=purpose)
         if not (folder / 'modules.json').is_file() and not (folder / 'config.json').is_file():
             raise UserError(f'{folder} holds no language model: neither modules.json nor config.json is there.')
         return folder
