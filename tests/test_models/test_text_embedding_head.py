@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.checkpoint import load_state_dict, save_checkpoint
-from tiny import FixedSource
+from tiny import TINY_VIT, FixedSource
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
@@ -240,6 +240,22 @@ class TestCheckpoint:
         assert other.num_classes == K
         assert other.encoder_id == 'fixed/0'
         assert other.bundle().templates == ('{}',)
+
+    def test_class_name_file_may_stay_behind(self, load, tmp_path):
+        names = tmp_path / 'labels.txt'
+        names.write_text('waving\nclapping\n')
+        encoder = dict(type='CLIPTextEncoder', arch=TINY_VIT)
+        cfg = dict(type='TextClassifier', class_names=str(names), encoder=encoder)
+        head = make_head(classifier=cfg)
+        head.init_weights()
+        names.unlink()
+        other = make_head(classifier=cfg)
+        load(other, head.state_dict())
+        assert other.class_names == ('waving', 'clapping')
+        assert other.num_classes == 2
+        torch.testing.assert_close(other.eval()(torch.ones(1, D)), head.eval()(torch.ones(1, D)))
+        with pytest.raises(UserError, match=r'labels\.txt'):
+            make_head(classifier=cfg).init_weights()
 
     def test_nothing_is_encoded_twice(self, load):
         head = self.trained()

@@ -69,7 +69,8 @@ class TextClassifier:
         use_cache: Whether to look for the classifier in the cache, and to store it there.
 
     Raises:
-        UserError: Class names or templates are wrong.
+        UserError: Templates or a list of class names are wrong. A wrong file or dataset name is reported when the names
+            are first needed.
     """
 
     def __init__(
@@ -82,10 +83,19 @@ class TextClassifier:
     ):
         if not callable(getattr(encoder, 'encode', None)):
             raise UserError(f'`encoder` is a text encoder such as CLIPTextEncoder(...), not {type(encoder).__name__}.')
-        self.class_names = load_class_names(class_names)
+        self._given_names = class_names
+        if not isinstance(class_names, (str, Path)):
+            _ = (
+                self.class_names
+            )  # a bad list is an error at once; a file may be missing where a checkpoint has the names
         self.templates = resolve_templates(templates)
         self.encoder = encoder
         self.use_cache = use_cache
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """K names in the order of the labels."""
+        return load_class_names(self._given_names)
 
     @property
     def encoder_id(self) -> str:
