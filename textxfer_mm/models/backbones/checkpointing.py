@@ -31,7 +31,10 @@ class CheckpointedSequential(nn.Sequential):
 
 
 def enable_checkpointing(tower: nn.Module, arch: str) -> None:
-    """Turn on activation checkpointing, block by block; names of weights and results stay the same.
+    """Turn on activation checkpointing, block by block; names of weights and gradients stay the same.
+
+    Towers of patch tokens, and timm's outside the EfficientNet family, bring their own; where those have BatchNorm
+    (FastViT), its running statistics move twice a step.
 
     Args:
         tower: A vision tower of open_clip.
