@@ -417,7 +417,7 @@ def test_checkpointing_changes_nothing(arch):
             partial(CLIPBackbone, {**TINY_TIMM, 'vision_cfg': {**TINY_TIMM['vision_cfg'], 'timm_proj': 'none'}}),
             r"timm_proj='none'\) gives features of width 256, but the model config says embed_dim=32",
         ),
-        (partial(CLIPBackbone, TINY_VIT, image_size=50), 'must be a multiple of 16'),
+        (partial(CLIPBackbone, TINY_VIT, image_size=50), 'must be a multiple of 16 x 16 pixels'),
         (partial(CLIPBackbone, TINY_RESNET, image_size=(32, 64)), 'square frames only'),
         (partial(CLIPBackbone, TINY_VIT, frozen_stages=3), 'frozen_stages=3: .* has 2 blocks or stages'),
         (partial(CLIPBackbone, TINY_TIMM, frozen_stages=6), 'frozen_stages=6: .* has 5 blocks or stages'),

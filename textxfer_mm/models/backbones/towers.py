@@ -9,6 +9,7 @@ from open_clip.model import CLIPVisionCfg, _build_vision_tower
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
+from timm.layers import to_2tuple
 from timm.models import group_parameters
 from torch import nn
 
@@ -53,7 +54,7 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
         options['image_size'] = _checked_size(name, options, image_size)
     tower = _build_vision_tower(config['embed_dim'], CLIPVisionCfg(**options), config.get('quick_gelu', False))
     if image_size is not None and timm_name:
-        tower.set_input_size(image_size if isinstance(image_size, int) else tuple(image_size))
+        tower.set_input_size(tuple(to_2tuple(image_size)))
     if timm_name and options.get('timm_proj') == 'none' and tower.trunk.head_hidden_size != config['embed_dim']:
         raise UserError(
             f"{timm_name} without projection (timm_proj='none') gives features of width {tower.trunk.head_hidden_size}"
@@ -113,13 +114,13 @@ def _blocks(trunk: nn.Module) -> nn.Module | None:
 
 def _checked_size(name: str, options: Mapping[str, Any], image_size: Size) -> Size:
     """Refuse sizes that a ViT or a ModifiedResNet would silently crop or could not be built for."""
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    size = tuple(to_2tuple(image_size))
     is_resnet = isinstance(options.get('layers'), (list, tuple))
-    unit = 32 if is_resnet else options.get('patch_size', CLIPVisionCfg.patch_size)
+    unit = to_2tuple(32 if is_resnet else options.get('patch_size', CLIPVisionCfg.patch_size))
     if len(size) != 2 or any(side <= 0 for side in size):
         raise UserError(f'image_size={image_size!r} is neither a number of pixels nor a pair (height, width).')
     if is_resnet and size[0] != size[1]:
         raise UserError(f'{name} takes square frames only, not image_size={image_size}.')
-    if any(side % unit for side in size):
-        raise UserError(f'image_size={image_size} of {name} must be a multiple of {unit} pixels.')
+    if size[0] % unit[0] or size[1] % unit[1]:
+        raise UserError(f'image_size={image_size} of {name} must be a multiple of {unit[0]} x {unit[1]} pixels.')
     return size[0] if is_resnet else size
