@@ -48,3 +48,5 @@ test_pipeline = [
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
 ]
+# MMAction2's inferencer takes the pipeline from here.
+test_dataloader = dict(dataset=dict(type='VideoDataset', ann_file='', pipeline=test_pipeline, test_mode=True))

@@ -8,73 +8,10 @@ import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from tiny import TEXT_CFG
-from tiny_runs import write_dataset
+from tiny_configs import CONFIGS, ROOT, tiny_run
 
 from textxfer_mm.models.backbones import preprocessor_cfg
 from textxfer_mm.models.classifiers import build_classifier_source
-
-ROOT = Path(__file__).parents[2] / 'configs'
-CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
-#: What stands in for a CLIP of any name: two layers, on the frames' true size.
-TINY_CLIP = dict(
-    embed_dim=512,
-    quick_gelu=True,
-    vision_cfg=dict(image_size=224, layers=1, width=32, head_width=16, patch_size=56),
-    text_cfg=dict(TEXT_CFG, layers=1, width=32),
-)
-
-
-SMALLER = {256: 72, 224: 64}
-
-
-def replace_clip(node):
-    """Put the tiny CLIP where an open_clip model is named; drop other downloads."""
-    if isinstance(node, dict):
-        if node.get('type') in ('CLIPBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
-            node.update(arch=TINY_CLIP, pretrained=None)
-        elif isinstance(node.get('pretrained'), str) and '://' in node['pretrained']:
-            node['pretrained'] = None
-        if node.get('type') == 'TemporalTransformer':
-            node['num_layers'] = 1
-        if node.get('type') in ('ResNetTSM', 'SwinTransformer3D'):
-            node['pretrained2d'] = False
-        for value in node.values():
-            replace_clip(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            replace_clip(value)
-
-
-def shrink_pixels(pipeline):
-    """Let a stock pipeline make small frames."""
-    for step in pipeline:
-        for key in ('scale', 'crop_size', 'input_size'):
-            value = step.get(key)
-            if isinstance(value, (tuple, list)):
-                step[key] = tuple(SMALLER.get(v, v) for v in value)
-            elif value is not None:
-                step[key] = SMALLER.get(value, value)
-
-
-def tiny(cfg, folder, work_dir):
-    """The same config on eight tiny videos, one epoch, without downloads."""
-    replace_clip(cfg.model)
-    cfg.work_dir = str(work_dir)
-    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
-    cfg.load_from = None
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg[name]
-        loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        loader.dataset.ann_file = str(write_dataset(folder / name, good=2))
-        loader.dataset.data_prefix = dict(video=str(folder / name))
-        if cfg.model.backbone.type != 'CLIPBackbone':
-            shrink_pixels(loader.dataset.pipeline)
-    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
-        cfg.optim_wrapper.type = 'AutocastOptimWrapper'  # as tools/train.py does without a GPU
-    if cfg.model.backbone.type == 'MViT':
-        cfg.model.backbone.update(spatial_size=64, temporal_size=16)
-    return cfg
 
 
 def test_there_are_configs():
@@ -102,7 +39,7 @@ def test_depth_and_variables(name):
 
 @pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('quickstart')])
 def test_trains_and_tests_one_step(name, tmp_path):
-    cfg = tiny(Config.fromfile(ROOT / name), tmp_path, tmp_path / 'work')
+    cfg = tiny_run(Config.fromfile(ROOT / name), tmp_path, tmp_path / 'work')
     runner = Runner.from_cfg(cfg)
     runner.train()
     metrics = runner.test()
