@@ -9,7 +9,9 @@ from mmengine.config import Config, ConfigDict
 
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.models.classifiers import build_classifier_source
-from textxfer_mm.registry import DATASETS
+
+from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
+from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
 
 PHASES = ('train', 'val', 'test')
 
@@ -86,8 +88,6 @@ def _check_paths(dataset: ConfigDict, phase: str) -> None:
 
 def _check_lines(dataset: ConfigDict, phase: str, classes: int | None) -> None:
     """Check the lines of a stock video or raw-frame list."""
-    from mmaction.datasets import RawframeDataset, VideoDataset
-
     kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
     ann_file = dataset.get('ann_file')
     if not ann_file or not isinstance(kind, type) or not issubclass(kind, VideoDataset | RawframeDataset):

@@ -1,15 +1,17 @@
 """What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner, clean endings."""
 
 import argparse
+import datetime
+import hashlib
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch.distributed import DistError, TCPStore
 
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.errors import UserError, nearest
@@ -67,11 +69,22 @@ def run_tool(main: Callable[[], None]) -> int:
     try:
         main()
     except UserError as error:
-        if int(os.environ.get('LOCAL_RANK', 0)) > 0:
-            time.sleep(3)  # an error that all ranks share is printed by the first, whose end ends this process too
-        # A data worker's error arrives with its traceback in the message.
-        print(f'error: {str(error).rsplit("UserError: ", 1)[-1].strip()}', file=sys.stderr, flush=True)
+        message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
+        if _is_news(message):
+            print(f'error: {message}', file=sys.stderr, flush=True)
         close_process_group(wait=False)
         return 2
     close_process_group()
     return 0
+
+
+def _is_news(message: str) -> bool:
+    """Tell by torchrun's key-value store whether no other rank has reported this message yet."""
+    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
+        return True
+    host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+    try:
+        store = TCPStore(host, port, is_master=False, timeout=datetime.timedelta(seconds=10))
+        return store.add(f'textxfer_mm/{hashlib.sha256(message.encode()).hexdigest()}', 1) == 1
+    except DistError:  # the store is gone: better twice than never
+        return True

@@ -1,0 +1,248 @@
+"""``tools/train.py`` and ``tools/test.py``: MMAction2's arguments, one-line errors."""
+
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from tiny_runs import run_config, write_dataset
+from torch.distributed import TCPStore
+
+from textxfer_mm.engine import launch
+from textxfer_mm.errors import UserError
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+train, test = load('train'), load('test')
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a tiny config file; return its path."""
+
+    def write(**changes):
+        cfg = Config(run_config(write_dataset(tmp_path / 'videos', good=4), tmp_path / 'run'))
+        cfg.merge_from_dict(changes)
+        cfg.dump(tmp_path / 'tiny.py')
+        return tmp_path / 'tiny.py'
+
+    return write
+
+
+@pytest.fixture
+def merged(monkeypatch):
+    """Parse a command line as a tool would and return the merged config."""
+
+    def merged(tool, *argv):
+        monkeypatch.setattr(sys, 'argv', ['tool', *map(str, argv)])
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        args = tool.parse_args()
+        cfg = launch.load_config(args)
+        tool.merge_args(cfg, args)
+        return cfg
+
+    return merged
+
+
+def run(tool, *argv, **env):
+    command = [sys.executable, str(TOOLS / f'{tool}.py'), *map(str, argv)]
+    path = f'{TOOLS.parent}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    return subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', **env}
+    )
+
+
+def errors(done):
+    return [line for line in done.stderr.splitlines() if line.startswith('error: ')]
+
+
+def test_train_resume_and_test(tmp_path, config):
+    path = config()
+    done = run('train', path, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+    done = run('train', path, '--resume', '--no-validate', '--cfg-options', 'train_cfg.max_epochs=2')
+    assert done.returncode == 0, done.stderr
+    assert 'resumed epoch: 1' in done.stdout + done.stderr
+    done = run('test', path, tmp_path / 'run' / 'epoch_2.pth', '--dump', tmp_path / 'scores.pkl')
+    assert done.returncode == 0, done.stderr
+    assert 'acc/top1' in done.stdout
+    scores = pickle.loads((tmp_path / 'scores.pkl').read_bytes())
+    assert [tuple(sample['pred_score'].shape) for sample in scores] == [(2,)] * 4
+
+
+def test_an_error_is_one_line_and_status_2(tmp_path, config):
+    path = config()
+    (tmp_path / 'videos' / 'list.txt').write_text('good0.mp4 5\n')
+    done = run('train', path)
+    assert done.returncode == 2
+    (line,) = errors(done)
+    assert 'line 1' in line
+    assert 'label 5 is out of range: the head has 2 classes' in line
+    assert 'Traceback' not in done.stderr
+
+
+def test_corrupt_test_videos_are_one_line_too(tmp_path, config):
+    path = config(**{'test_dataloader.num_workers': 2})
+    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
+    (tmp_path / 'videos' / 'good1.mp4').write_bytes(b'')
+    done = run('test', path, tmp_path / 'a.pth')
+    assert done.returncode == 2
+    (line,) = errors(done)
+    assert '1 of 4 test videos could not be decoded' in line
+    assert 'good1.mp4 (empty file)' in line
+    assert 'acc/top1' not in done.stdout
+
+
+def test_an_error_in_a_data_worker_is_one_line_too(capsys):
+    def main():
+        raise UserError(
+            'Caught UserError in DataLoader worker process 0.\nTraceback ...\nmodule.UserError: what went wrong\n'
+        )
+
+    assert launch.run_tool(main) == 2
+    assert capsys.readouterr().err == 'error: what went wrong\n'
+
+
+def test_ranks_report_a_message_once(monkeypatch):
+    store = TCPStore('127.0.0.1', 0, is_master=True)
+    monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
+    monkeypatch.setenv('MASTER_PORT', str(store.port))
+    assert [launch._is_news('a') for _ in range(2)] == [True, True]  # without torchrun each speaks for itself
+    monkeypatch.setenv('TORCHELASTIC_USE_AGENT_STORE', 'True')
+    assert [launch._is_news(message) for message in 'abab'] == [True, True, False, False]
+
+
+def test_other_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        launch.run_tool(lambda: 1 / 0)
+
+
+def test_hostile_checkpoint(tmp_path, config):
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f'touch {tmp_path}/harmed',)
+
+    torch.save(dict(state_dict={}, meta=Hostile()), tmp_path / 'a.pth')
+    done = run('test', config(), tmp_path / 'a.pth')
+    assert done.returncode == 2
+    (line,) = errors(done)
+    assert 'a.pth was refused' in line
+    assert not (tmp_path / 'harmed').exists()
+
+
+class TestArguments:
+    def test_work_dir(self, merged, config, tmp_path):
+        path = config()
+        assert merged(train, path).work_dir == str(tmp_path / 'run')
+        assert merged(train, path, '--work-dir', 'there').work_dir == 'there'
+        assert merged(test, path, 'a.pth', '--cfg-options', 'work_dir=None').work_dir == './work_dirs/tiny'
+
+    def test_cfg_options_and_launcher(self, merged, config):
+        cfg = merged(train, config(), '--launcher', 'pytorch', '--cfg-options', 'train_cfg.max_epochs=7', 'a.b=1')
+        assert (cfg.train_cfg.max_epochs, cfg.a.b, cfg.launcher) == (7, 1, 'pytorch')
+
+    @pytest.mark.parametrize('flag', ['--local_rank', '--local-rank'])
+    def test_local_rank(self, merged, config, monkeypatch, flag):
+        path = config()
+        monkeypatch.setattr(sys, 'argv', ['train.py', str(path), flag, '3'])
+        args = train.parse_args()
+        monkeypatch.delenv('LOCAL_RANK', raising=False)
+        launch.load_config(args)
+        assert os.environ['LOCAL_RANK'] == '3'
+        monkeypatch.setenv('LOCAL_RANK', '1')
+        launch.load_config(args)
+        assert os.environ['LOCAL_RANK'] == '1'
+
+    def test_resume(self, merged, config):
+        path = config()
+        assert not merged(train, path).get('resume')
+        cfg = merged(train, path, '--resume')
+        assert (cfg.resume, cfg.load_from) == (True, None)
+        cfg = merged(train, path, '--resume', 'a.pth')
+        assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
+
+    def test_seed(self, merged, config):
+        path = config()
+        assert merged(train, path).randomness == dict(seed=0)
+        cfg = merged(train, path, '--seed', '5', '--diff-rank-seed', '--deterministic')
+        assert cfg.randomness == dict(seed=5, diff_rank_seed=True, deterministic=True)
+
+    def test_no_validate(self, merged, config):
+        cfg = merged(train, config(), '--no-validate')
+        assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
+
+    def test_auto_scale_lr(self, merged, config):
+        path = config()
+        with pytest.raises(UserError, match=r'auto_scale_lr=dict\(base_batch_size=\.\.\.\)'):
+            merged(train, path, '--auto-scale-lr')
+        cfg = merged(train, path, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=8')
+        assert cfg.auto_scale_lr == dict(base_batch_size=8, enable=True)
+
+    def test_amp_on_cpu(self, merged, config, monkeypatch):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+        wrapper = merged(train, config(), '--amp').optim_wrapper
+        assert wrapper == dict(type='AutocastOptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
+        stock = config(**{'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'float16'})
+        assert merged(train, stock, '--amp').optim_wrapper == wrapper
+
+    @pytest.mark.parametrize('bf16', [True, False])
+    def test_amp_on_gpu(self, merged, config, monkeypatch, bf16):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: bf16)
+        wrapper = merged(train, config(), '--amp').optim_wrapper
+        assert (wrapper.type, wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+        assert wrapper.dtype == ('bfloat16' if bf16 else 'float16')
+        chosen = merged(train, config(**{'optim_wrapper.dtype': 'float16'}), '--amp').optim_wrapper
+        assert chosen.dtype == 'float16'
+
+    def test_amp_with_another_wrapper(self, merged, config):
+        with pytest.raises(UserError, match=r"optim_wrapper\.type='ApexOptimWrapper'"):
+            merged(train, config(**{'optim_wrapper.type': 'ApexOptimWrapper'}), '--amp')
+
+    def test_dump(self, merged, config):
+        path = config()
+        cfg = merged(test, path, 'a.pth', '--dump', 'out.pkl')
+        assert cfg.test_evaluator == [dict(type='AccMetric'), dict(type='DumpResults', out_file_path='out.pkl')]
+        assert cfg.load_from == 'a.pth'
+        with pytest.raises(UserError, match=r'--dump writes a pickle file \(\.pkl\), got out\.json'):
+            merged(test, path, 'a.pth', '--dump', 'out.json')
+
+    def test_show(self, merged, config):
+        with pytest.raises(UserError, match=r'need default_hooks\.visualization'):
+            merged(test, config(), 'a.pth', '--show-dir', 'out')
+        path = config(**{'default_hooks.visualization': dict(type='VisualizationHook')})
+        hook = merged(test, path, 'a.pth', '--show-dir', 'out', '--interval', '3').default_hooks.visualization
+        assert (hook.enable, hook.out_dir, hook.interval, hook.show) == (True, 'out', 3, False)
+
+    def test_class_names(self, merged, config, tmp_path, monkeypatch):
+        with pytest.raises(UserError, match='--class-names needs a head with classifier'):
+            merged(test, config(), 'a.pth', '--class-names', 'kinetics400')
+        path = config(**{'model.cls_head.classifier': dict(type='TextClassifier', class_names=['a', 'b'])})
+        (tmp_path / 'names.txt').write_text('running\nwalking\n')
+        monkeypatch.chdir(tmp_path)
+        named = merged(test, path, 'a.pth', '--class-names', 'names.txt').model.cls_head.classifier
+        assert named.class_names == str(tmp_path / 'names.txt')
+        named = merged(test, path, 'a.pth', '--class-names', 'ucf101').model.cls_head.classifier
+        assert named.class_names == 'ucf101'
+
+    def test_missing_or_broken_config(self, merged, config, tmp_path):
+        config()
+        with pytest.raises(UserError, match=r'tinny\.py does not exist\. Did you mean: tiny\.py\?'):
+            merged(train, tmp_path / 'tinny.py')
+        (tmp_path / 'broken.py').write_text('model = dict(\n')
+        with pytest.raises(UserError, match=r'broken\.py: '):
+            merged(train, tmp_path / 'broken.py')
