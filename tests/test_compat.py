@@ -117,6 +117,15 @@ def test_mmcv_lite_warning_is_filtered_and_others_are_not():
     assert [str(warning.message) for warning in caught] == ['Fail to import something else']
 
 
+def test_decoding_prints_no_notice_about_file_client():
+    done = run("""
+        compat.apply()
+        from mmengine.fileio import FileClient
+        FileClient('disk')
+    """)
+    assert 'FileClient' not in done.stdout + done.stderr
+
+
 def test_configs_may_name_our_bases(tmp_path, monkeypatch):
     from mmengine.config import Config
     from mmengine.registry import MODELS, init_default_scope

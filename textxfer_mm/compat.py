@@ -30,6 +30,7 @@ def apply() -> None:
     if _applied:
         return
     hide_mmcv_lite_warning()
+    hide_file_client_notice()
     provide_missing_drn()
     disable_broken_multimodal('mmaction')
     disable_broken_multimodal('mmpretrain')
@@ -54,6 +55,18 @@ def hide_mmcv_lite_warning() -> None:
     no recognizer uses (https://github.com/open-mmlab/mmcv/blob/v2.1.0/mmcv/cnn/bricks/transformer.py).
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``', category=UserWarning)
+
+
+def hide_file_client_notice() -> None:
+    """Silence the notice that ``FileClient`` is deprecated, printed by every run.
+
+    Cause: mmaction2's own decoding steps use it, so that no user can follow the advice
+    (https://github.com/open-mmlab/mmaction2/blob/v1.2.0/mmaction/datasets/transforms/loading.py).
+    """
+    from mmengine.fileio import file_client
+
+    if hasattr(file_client, 'print_log'):
+        file_client.print_log = lambda *args, **kwargs: None
 
 
 def provide_missing_drn() -> None:

@@ -42,8 +42,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the arguments of training into the config."""
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.amp:
-        enable_amp(cfg)
+    if args.amp or (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available()):
+        enable_amp(cfg)  # stock configs that ask for mixed precision train on CPU too
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

@@ -198,6 +198,8 @@ class TestArguments:
         assert wrapper == dict(type='AutocastOptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
         stock = config(**{'optim_wrapper.type': 'AmpOptimWrapper', 'optim_wrapper.dtype': 'float16'})
         assert merged(train, stock, '--amp').optim_wrapper == wrapper
+        assert merged(train, stock).optim_wrapper == wrapper
+        assert merged(train, config()).optim_wrapper.type == 'OptimWrapper'
 
     @pytest.mark.parametrize('bf16', [True, False])
     def test_amp_on_gpu(self, merged, config, monkeypatch, bf16):
