@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -95,7 +95,8 @@ setup(
         'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
-    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    # namespace: folders of data count as packages too
+    packages=find_namespace_packages(include=[PACKAGE, f'{PACKAGE}.*'], exclude=['*.__pycache__']),
     include_package_data=True,
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
