@@ -1,32 +1,21 @@
 """The data set as files: mp4 videos, mmaction annotation lists and lists of class names."""
 
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from multiprocessing.sharedctypes import Synchronized
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 
-from textxfer_mm.datasets.toy_actions.clip import HEIGHT, WIDTH, render_clip
 from textxfer_mm.datasets.toy_actions.motions import SEEN_ACTIONS, UNSEEN_ACTIONS
+from textxfer_mm.datasets.toy_actions.worker import Job, render_jobs
 from textxfer_mm.errors import UserError
 
 FORMAT = 1  # to be raised when the drawing changes, so that older files are rendered again
 SETTINGS = 'toy_actions.json'
 VIDEOS = 'videos'
 SPLITS = {'train': SEEN_ACTIONS, 'val': SEEN_ACTIONS, 'zero_shot': UNSEEN_ACTIONS}
-
-
-class _Job(NamedTuple):
-    """One video to be written."""
-
-    path: Path
-    action: str
-    key: tuple[int, ...]
 
 
 def render_toy_actions(
@@ -67,17 +56,15 @@ def render_toy_actions(
     root = Path(root)
     _prepare(root, dict(format=FORMAT, seed=seed))
     jobs = [
-        _Job(_video(root, split, label, index), action, (seed, number, index))
+        Job(str(_video(root, split, label, index)), action, (seed, number, index))
         for number, (split, actions) in enumerate(SPLITS.items())
         for label, action in enumerate(actions)
         for index in range(counts[split])
     ]
     todo = [job for job in jobs if not _readable(job.path)]
-    _render(
-        todo,
-        workers or os.cpu_count() or 1,
-        lambda done: progress and progress(len(jobs) - len(todo) + done, len(jobs)),
-    )
+    report = progress or (lambda done, total: None)
+    report(len(jobs) - len(todo), len(jobs))
+    render_jobs(todo, workers or os.cpu_count() or 1, lambda done: report(len(jobs) - len(todo) + done, len(jobs)))
     for split, actions in SPLITS.items():
         lines = [
             f'{_video(root, split, label, index).relative_to(root).as_posix()} {label}'
@@ -119,57 +106,17 @@ def _prepare(root: Path, settings: dict) -> None:
         _write(record, [json.dumps(settings)])
 
 
-def _readable(path: Path) -> bool:
+def _readable(path: str) -> bool:
     """Whether a video is there and complete: the index of an mp4 file is its end."""
-    if not path.exists():
+    if not os.path.exists(path):
         return False
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(path)
     frames = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
     capture.release()
     return frames > 0
 
 
-def _render(jobs: Sequence[_Job], workers: int, progress: Callable[[int], None]) -> None:
-    """Share the jobs among processes, each of which ends with its share even if this process is killed."""
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('fork' if 'fork' in methods else None)
-    done = context.Value('i', 0)
-    processes = [context.Process(target=_work, args=(jobs[rank::workers], done)) for rank in range(workers)]
-    processes = processes[: max(1, min(workers, len(jobs)))]
-    for process in processes:
-        process.start()
-    while any(process.is_alive() for process in processes):
-        for process in processes:
-            process.join(0.1)
-        progress(done.value)
-    progress(done.value)
-    if any(process.exitcode for process in processes) or done.value != len(jobs):
-        raise RuntimeError(f'Rendering toy actions stopped after {done.value} of {len(jobs)} videos.')
-
-
-def _work(jobs: Sequence[_Job], done: Synchronized) -> None:
-    """Write the videos of one share."""
-    cv2.setNumThreads(1)
-    for job in jobs:
-        _save(job)
-        with done.get_lock():
-            done.value += 1
-
-
-def _save(job: _Job) -> None:
-    """Render one video and move it into place."""
-    clip = render_clip(job.action, job.key)
-    part = job.path.with_name(f'.{job.path.stem}.{os.getpid()}.mp4')
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), clip.fps, (WIDTH, HEIGHT))
-    if not writer.isOpened():
-        raise UserError(f'OpenCV cannot write {part}: the folder is not writable, or this build of cv2 has no ffmpeg.')
-    for frame in clip.frames:
-        writer.write(frame)
-    writer.release()
-    os.replace(part, job.path)
-
-
-def _write(path: Path, lines: Sequence[str]) -> None:
+def _write(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a text file, atomically."""
     part = path.with_name(f'.{path.name}.{os.getpid()}')
     part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
