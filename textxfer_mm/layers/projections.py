@@ -60,7 +60,7 @@ class ConSE(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        self.fc = nn.Linear(in_channels, num_concepts)
+        self.fc = nn.Linear(in_channels, num_concepts).requires_grad_(False)  # with the concepts, what is fixed
         self.register_buffer('concepts', torch.zeros(num_concepts, out_channels))
         self.temperature = temperature
         self.top_k = top_k
