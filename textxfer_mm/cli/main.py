@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textxfer_mm.cli import doctor, predict
+from textxfer_mm.cli import doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
 from textxfer_mm.version import __version__
 
@@ -48,6 +48,8 @@ def textxfer(
 
 # One line a subcommand: its module imports typer and rich at the top and everything heavy inside the function.
 app.command('predict')(predict.predict)
+app.command('quickstart')(quickstart.quickstart)
+app.command('toy-actions')(toy_actions.toy_actions)
 app.command('doctor')(doctor.doctor)
 
 

@@ -12,7 +12,7 @@ from textxfer_mm.visualization.figures import new_figure, save_figure
 
 
 def plot_class_correlation(path: str | os.PathLike, embeddings: ArrayLike, class_names: Sequence[str]) -> Path:
-    """Plot the cosine similarities between class embeddings (Text4Vis, Figure 1: what a text classifier knows).
+    """Plot the cosine similarities between class embeddings: what a text classifier knows of its classes.
 
     Args:
         path: PNG file to write.

@@ -1,0 +1,151 @@
+"""The quick start: EfficientNet-lite0 with temporal convolutions and frozen sentence embeddings, on toy actions.
+
+Reproduces: no paper's row. The classifier is the paper's (frozen text embeddings of the class names), the encoders are
+what a package index offers; ConSE aligns them and a linear map that starts at zero is trained beside it.
+Command: textxfer quickstart; or textxfer toy-actions work_dirs/quickstart/toy_actions, then
+python tools/train.py configs/quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py
+Cost: @COST@
+Our status: @STATUS@
+"""
+
+_base_ = ['../_base_/default_runtime.py']
+
+data_root = 'work_dirs/quickstart/toy_actions'
+class_names = [
+    'walking to the left',
+    'walking to the right',
+    'running to the left',
+    'jumping to the right',
+    'jumping up and down',
+    'jumping jacks',
+    'waving one hand',
+    'raising one hand',
+    'raising two hands',
+    'punching with one hand',
+    'clapping hands',
+    'squatting down',
+    'bowing down',
+    'falling down',
+    'kicking with one leg',
+    'spinning around',
+    'standing still',
+]
+
+sentence_encoder = dict(type='LanguageModelEncoder', model='embedded')
+model = dict(
+    type='Recognizer3D',
+    backbone=dict(
+        type='CLIPBackbone',
+        arch=dict(
+            embed_dim=1280,
+            vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=80),
+        ),
+        pretrained='embedded',
+        temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
+        frozen_stages=2,
+        norm_eval=True,
+    ),
+    neck=dict(type='TemporalAveragePool'),
+    cls_head=dict(
+        type='TextEmbeddingHead',
+        in_channels=1280,
+        classifier=dict(
+            type='TextClassifier', class_names=class_names, templates='class_name', encoder=sentence_encoder
+        ),
+        projection=dict(
+            type='ConSEProjection',
+            concepts=dict(
+                type='TextClassifier', class_names='imagenet1k', templates='class_name', encoder=sentence_encoder
+            ),
+            residual=True,
+        ),
+        init_scale=20.0,
+        test_scale=None,
+    ),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, format_shape='NCTHW'),
+)
+
+num_frames, size = 8, 80
+train_pipeline = [
+    dict(type='TolerantDecordInit'),
+    dict(type='UniformSample', clip_len=num_frames),
+    dict(type='TolerantDecordDecode'),
+    dict(type='Resize', scale=(-1, 90)),
+    dict(type='RandomCrop', size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+val_pipeline = [
+    dict(type='TolerantDecordInit', test_mode=True),
+    dict(type='UniformSample', clip_len=num_frames, test_mode=True),
+    dict(type='TolerantDecordDecode', test_mode=True),
+    dict(type='Resize', scale=(-1, 90)),
+    dict(type='CenterCrop', crop_size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+test_pipeline = [
+    dict(type='TolerantDecordInit', test_mode=True),
+    dict(type='UniformSample', clip_len=num_frames, num_clips=4, test_mode=True),
+    dict(type='TolerantDecordDecode', test_mode=True),
+    dict(type='Resize', scale=(-1, size)),
+    dict(type='ThreeCrop', crop_size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=False,
+    worker_init_fn=dict(type='epoch_worker_init_fn'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='VideoDataset',
+        ann_file=f'{data_root}/train.txt',
+        data_prefix=dict(video=data_root),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VideoDataset',
+        ann_file=f'{data_root}/val.txt',
+        data_prefix=dict(video=data_root),
+        pipeline=val_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    batch_size=2,
+    num_workers=2,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VideoDataset',
+        ann_file=f'{data_root}/val.txt',
+        data_prefix=dict(video=data_root),
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+val_evaluator = test_evaluator = dict(type='AccMetric')
+
+max_epochs = 3
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.02),
+    paramwise_cfg=dict(custom_keys={'backbone.visual': dict(lr_mult=0.3)}),
+    clip_grad=dict(max_norm=20.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=0, by_epoch=True, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))

@@ -1,0 +1,49 @@
+"""``textxfer quickstart``: the whole way from rendered videos to a report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+
+def quickstart(
+    work_dir: Annotated[Path, typer.Option(help='Folder for videos, checkpoint, logs, plots and report.')] = Path(
+        'work_dirs/quickstart'
+    ),
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the videos and of the training.')] = 0,
+    train_clips: Annotated[int, typer.Option(min=1, help='Training clips a seen class.')] = 60,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; by default the config's.")] = None,
+) -> None:
+    """Render toy videos, train on them, test with 4 x 3 views and zero-shot on unseen classes, predict, report."""
+    console = Console()
+    with console.status('importing'):
+        from textxfer_mm import register_all_modules
+
+        register_all_modules()
+        from textxfer_mm.apis.quickstart import STEPS, QuickstartSettings, run_quickstart
+
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks = {}
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(STEPS[step], total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        def finished(step: str, seconds: float, note: str) -> None:
+            bars.remove_task(tasks.pop(step))
+            console.print(Text.assemble((f'{seconds:6.1f} s  ', 'green'), f'{STEPS[step]}: {note}'), soft_wrap=True)
+
+        options = {} if epochs is None else _epochs(epochs)
+        settings = QuickstartSettings(work_dir=work_dir, seed=seed, train_clips=train_clips, cfg_options=options)
+        report = run_quickstart(settings, progress=progress, finished=finished)
+    console.print(Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {work_dir / "report.md"}', style='bold'))
+
+
+def _epochs(number: int) -> dict[str, int]:
+    """The config changes that make it train for a number of epochs."""
+    return {'train_cfg.max_epochs': number, 'param_scheduler.1.T_max': number}
