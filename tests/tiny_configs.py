@@ -65,10 +65,10 @@ def tiny_recognizer(cfg: Config) -> Config:
     return cfg
 
 
-def tiny_run(cfg: Config, folder: Path, work_dir: Path) -> Config:
+def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
     """The same config on a few tiny videos, one epoch, without downloads."""
     tiny_recognizer(cfg)
-    cfg.work_dir = str(work_dir)
+    cfg.work_dir = work_dir and str(work_dir)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg[name]

@@ -1,0 +1,121 @@
+"""Base for your own few hundred clips without a GPU: the quick start's recogniser, larger frames, your classes.
+
+Inherit from it and give the lists, the folder and the class names (docs/own_dataset.md); as it stands it trains on
+`data/my_actions`. EfficientNet-lite0 with temporal convolutions, the class names embedded by MiniLM and frozen, ConSE
+between the two with a linear map beside it that is trained.
+
+Reproduces: no paper's row; the classifier is the paper's, the encoders are what a package index offers.
+Command: python tools/train.py configs/quickstart/finetune_efficientnet-lite0_minilm.py
+Cost: @COST@
+Our status: @STATUS@
+"""
+
+_base_ = ['../_base_/default_runtime.py']
+
+sentence_encoder = dict(type='LanguageModelEncoder', model='embedded')
+model = dict(
+    type='Recognizer3D',
+    backbone=dict(
+        type='CLIPBackbone',
+        arch=dict(
+            embed_dim=1280,
+            vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=128),
+        ),
+        pretrained='embedded',
+        temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
+        frozen_stages=2,
+        norm_eval=True,
+    ),
+    neck=dict(type='TemporalAveragePool'),
+    cls_head=dict(
+        type='TextEmbeddingHead',
+        in_channels=1280,
+        classifier=dict(
+            type='TextClassifier',
+            class_names=['waving', 'clapping hands'],
+            templates='class_name',
+            encoder=sentence_encoder,
+        ),
+        projection=dict(
+            type='ConSEProjection',
+            concepts=dict(
+                type='TextClassifier', class_names='imagenet1k', templates='class_name', encoder=sentence_encoder
+            ),
+            residual=True,
+        ),
+        init_scale=20.0,
+        test_scale=None,
+        topk=1,
+    ),
+    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, format_shape='NCTHW'),
+)
+
+num_frames, size = 8, 128
+train_pipeline = [
+    dict(type='TolerantDecordInit'),
+    dict(type='UniformSample', clip_len=num_frames),
+    dict(type='TolerantDecordDecode'),
+    dict(type='RandomResizedCrop', area_range=(0.4, 1.0)),
+    dict(type='Resize', scale=(size, size), keep_ratio=False),
+    dict(type='Flip', flip_ratio=0.5),  # to be removed where left and right are different actions
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+test_pipeline = [
+    dict(type='TolerantDecordInit', test_mode=True),
+    dict(type='UniformSample', clip_len=num_frames, test_mode=True),
+    dict(type='TolerantDecordDecode', test_mode=True),
+    dict(type='Resize', scale=(-1, 146)),
+    dict(type='CenterCrop', crop_size=size),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+data_prefix = dict(video='data/my_actions')
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=False,
+    worker_init_fn=dict(type='epoch_worker_init_fn'),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='VideoDataset', ann_file='data/my_actions/train.txt', data_prefix=data_prefix, pipeline=train_pipeline
+    ),
+)
+val_dataloader = test_dataloader = dict(
+    batch_size=8,
+    num_workers=2,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VideoDataset',
+        ann_file='data/my_actions/val.txt',
+        data_prefix=data_prefix,
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+val_evaluator = test_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1,))))
+
+max_epochs = 15
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.02),
+    paramwise_cfg=dict(custom_keys={'backbone.visual': dict(lr_mult=0.3)}),
+    clip_grad=dict(max_norm=20.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_epochs - 1,
+        eta_min=0,
+        by_epoch=True,
+        begin=1,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))

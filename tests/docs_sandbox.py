@@ -1,0 +1,242 @@
+"""Runs what the documentation shows, in a folder prepared like a user's, with every substitution listed here.
+
+What stands in for what is not at hand in a test:
+
+* the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
+* ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels;
+* Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos;
+* :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
+* :data:`ELSEWHERE` lists the commands that other tests, or continuous integration, run.
+"""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import open_clip
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.hub import get_config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
+from tiny_runs import write_dataset, write_video
+from typer.testing import CliRunner
+
+from textxfer_mm.cli.main import app
+from textxfer_mm.registry import MODELS, TRANSFORMS
+from textxfer_mm.text import clip_arch
+
+ROOT = Path(__file__).parents[1]
+CLIP_CONFIG = 'text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'
+
+#: Commands that other tests or continuous integration run: pattern -> file, and what the file must hold.
+ELSEWHERE = {
+    r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
+    r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
+    r'pip install -c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
+        'tools/_env.sh',
+        '-c "$PROJECT_ROOT/requirements/constraints.txt" -e "$PROJECT_ROOT[$1]"',
+    ),
+    r'pip install -c requirements/constraints\.txt -r requirements/runtime\.txt': ('setup.py', "'runtime'"),
+    r'mim install --no-deps \.': ('tests/test_packaging/test_mim.py', "'install', '--no-deps'"),
+    r'mim (train|test|search) textxfer_mm.*': ('tests/test_packaging/test_mim.py', "mim('train', 'textxfer_mm'"),
+    r'apt-get install libgl1 libglib2\.0-0': ('textxfer_mm/apis/doctor_packages.py', 'apt-get install libgl1'),
+    r'pip uninstall -y opencv-python opencv-contrib-python && pip install opencv-python-headless': (
+        'textxfer_mm/apis/doctor_packages.py',
+        'pip uninstall -y opencv-python opencv-contrib-python',
+    ),
+    r'git clone .*': ('CONTRIBUTING.md', 'git clone'),
+}
+#: Replacements in commands: eight GPUs are two CPU processes, thirty epochs are one, fifteen are two.
+SUBSTITUTIONS = (
+    (r'^(bash tools/dist_train\.sh \S+) 8', r'\1 2'),
+    (r'^(bash tools/dist_test\.sh \S+ \S+) 8', r'\1 2'),
+    (r'epoch_30\.pth', 'epoch_1.pth'),
+    (r'epoch_15\.pth', 'epoch_2.pth'),
+)
+#: Appended to trainings of the embedded model.
+SHRINK = 'train_cfg.max_epochs=2 train_dataloader.num_workers=0 val_dataloader.num_workers=0'
+
+
+def tiny_clip(monkeypatch, folder):
+    """Let the CLIP models of the documentation be tiny ones whose tags are a local file."""
+    torch.manual_seed(0)
+    for name in ('ViT-B-32-quickgelu', 'ViT-B-16-quickgelu'):
+        monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, TINY_CLIP)
+    file = folder / 'openai.pt'
+    torch.save(open_clip.create_model('ViT-B-32-quickgelu').state_dict(), file)
+    monkeypatch.setattr(clip_arch, '_download', lambda *_: file)
+
+
+class Sandbox:
+    """A user's folder: the configs and tools of the checkout, videos, lists, labels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._done: dict[str, str] = {}
+        shutil.copytree(ROOT / 'configs', folder / 'configs')
+        for name in ('tools', 'textxfer_mm', 'requirements', 'benchmarks'):
+            (folder / name).symlink_to(ROOT / name)
+        (folder / 'my_videos').mkdir()
+        for name in 'ab':
+            write_video(folder / 'my_videos' / f'{name}.mp4', frames=20)
+        (folder / 'labels.txt').write_text('dancing\nfighting\n')
+        actions = write_dataset(folder / 'data' / 'my_actions', good=4)
+        for split in ('train', 'val'):
+            shutil.copy(actions, actions.with_name(f'{split}.txt'))
+            multi = [f'{line} 2' for line in actions.read_text().splitlines()]
+            actions.with_name(f'{split}_multi.txt').write_text('\n'.join(multi) + '\n')
+        shutil.copy(
+            write_dataset(folder / 'data' / 'ucf101' / 'videos', good=2), folder / 'data' / 'ucf101' / 'val.txt'
+        )
+        (folder / 'configs' / 'my_actions').mkdir()
+
+    def path_of_config(self) -> Path:
+        """Where configs of the documentation are saved."""
+        return self.folder / 'configs' / 'my_actions' / 'my_actions.py'
+
+    def command(self, line: str) -> None:
+        """Run one line of a ```bash block; the same line is run once."""
+        for pattern, (file, text) in ELSEWHERE.items():
+            if re.fullmatch(pattern, line):
+                assert text in (ROOT / file).read_text(), f'{file} no longer runs {line!r}'
+                return
+        for pattern, replacement in SUBSTITUTIONS:
+            line = re.sub(pattern, replacement, line)
+        if line in self._done:
+            return
+        words = shlex.split(line)
+        if words[0] == 'textxfer':
+            self._textxfer(words[1:])
+        elif words[:2] in (['python', 'tools/train.py'], ['python', 'tools/test.py']):
+            self._tool(line)
+        elif words[0] == 'bash' and words[1].startswith('tools/dist_'):
+            self._distributed(words)
+        elif words[:2] == ['python', 'benchmarks/training_step.py']:
+            self._subprocess([*words, '--help'])
+        else:
+            raise AssertionError(f'nothing here runs {line!r}: add a handler, or say in ELSEWHERE what runs it')
+        self._done[line] = line
+
+    def _textxfer(self, words: list[str]) -> None:
+        if '--checkpoint' in words or '--config' in words:
+            self.ensure_trained()
+        result = CliRunner().invoke(app, words)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        expected = (0, 1) if words[0] == 'doctor' else (0,)  # doctor judges this machine
+        assert result.exit_code in expected, result.output
+        assert result.output.strip()
+
+    def ensure_trained(self) -> None:
+        """Train the own dataset of the documentation for two epochs, once."""
+        if not (self.folder / 'work_dirs' / 'my_actions' / 'epoch_2.pth').is_file():
+            self.command('python tools/train.py configs/my_actions/my_actions.py')
+
+    def _tool(self, line: str) -> None:
+        config = Path(line.split()[2])
+        if config == self.path_of_config().relative_to(self.folder):
+            if not self.path_of_config().is_file():
+                self.path_of_config().write_text(own_config())
+            if 'tools/train.py' in line:
+                line += f' --cfg-options {SHRINK}'
+            else:
+                self.ensure_trained()
+        else:
+            self._shrink(config)
+            checkpoint = Path(line.split()[3])
+            if not checkpoint.is_file():
+                checkpoint.parent.mkdir(parents=True)
+                init_default_scope('mmaction')
+                model = MODELS.build(Config.fromfile(config).model)
+                model.init_weights()
+                torch.save(dict(state_dict=model.state_dict()), checkpoint)
+        words = shlex.split(line)[1:]
+        with patch.object(sys, 'argv', words), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / words[0]), run_name='__main__')
+        assert stop.value.code == 0
+
+    def _distributed(self, words: list[str]) -> None:
+        self._shrink(Path(words[2]))
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = str(probe.getsockname()[1])
+        self._subprocess(words, PORT=port)
+
+    def _shrink(self, config: Path) -> None:
+        """Overwrite a Kinetics config of the sandbox by a tiny one, once."""
+        if '_base_' in config.read_text():
+            tiny_run(Config.fromfile(config), self.folder / 'data' / 'kinetics400', None).dump(config)
+
+    def _subprocess(self, words: list[str], **env: str) -> None:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
+        given = {**os.environ, 'PATH': path, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **env}
+        done = subprocess.run(words, capture_output=True, text=True, env={**given, 'CUDA_VISIBLE_DEVICES': ''})
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+
+    def python(self, code: str, namespace: dict) -> None:
+        """Run one ```python block: a config is loaded and stepped, other code is executed."""
+        if '_base_' in code:
+            file = self.path_of_config().with_name('shown.py')
+            file.write_text(code)
+            step(Config.fromfile(file))
+            return
+        before = dict(namespace)
+        exec(compile(code, 'documentation', 'exec'), namespace)
+        for name, value in namespace.items():
+            if name != '__builtins__' and before.get(name) is not value and isinstance(value, dict):
+                check_fragment(name, value)
+
+
+def own_config() -> str:
+    """The config of docs/own_dataset.md."""
+    text = (ROOT / 'docs' / 'own_dataset.md').read_text()
+    return re.search(r'```python\n(_base_.*?)```', text, flags=re.S).group(1)
+
+
+def check_fragment(name: str, value: dict) -> None:
+    """Build a part of a config that the documentation shows alone."""
+    init_default_scope('mmaction')
+    if name == 'model':  # the head that goes into any config
+        cfg = get_config('mmaction::recognition/slowonly/slowonly_r50_8xb16-4x16x1-256e_kinetics400-rgb.py')
+        cfg.merge_from_dict(dict(model=value))
+        step(cfg)
+    elif name == 'optim_wrapper':
+        cfg = tiny_recognizer(Config.fromfile(ROOT / 'configs' / CLIP_CONFIG))
+        wrapper = build_optim_wrapper(MODELS.build(cfg.model), dict(type='OptimWrapper', **value))
+        assert len({group['lr'] for group in wrapper.param_groups}) == 2
+    elif name == 'pipeline':
+        TRANSFORMS.build(value)
+    elif name == 'classifier':
+        assert MODELS.build(value).build().num_classes
+    elif 'type' in value:
+        MODELS.build(value)
+
+
+def step(cfg: Config) -> None:
+    """One prediction and one loss with gradients of a config at tiny size, on one view of one video."""
+    init_default_scope(cfg.default_scope)
+    tiny_recognizer(cfg)
+    model = MODELS.build(cfg.model)
+    crops = {'ThreeCrop': 'CenterCrop', 'TenCrop': 'CenterCrop'}
+    pipeline = Compose([dict(s, type=crops.get(s['type'], s['type'])) for s in cfg.test_pipeline])
+    data = pipeline(dict(filename='my_videos/a.mp4', label=0, start_index=0, modality='RGB'))
+    batch = model.data_preprocessor(pseudo_collate([data]))
+    scores = model(**batch, mode='predict')[0].pred_score
+    assert torch.isfinite(scores).all()
+    if model.cls_head.multi_class:
+        batch['data_samples'][0].set_gt_label(torch.eye(len(scores))[0])
+    inputs = batch['inputs'][:, :1] if batch['inputs'].ndim == 6 else batch['inputs']
+    losses = model(inputs, batch['data_samples'], mode='loss')
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
