@@ -1,6 +1,7 @@
 """Training by MMEngine's runner, with its log in a file and its progress told to a callback."""
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def logging_to(file: Path) -> Iterator[None]:
     """Send the library's log to a file instead of the console."""
     file.parent.mkdir(parents=True, exist_ok=True)
     MMLogger.get_instance('mmengine')  # made before the other, which is to be the current one
-    logger = MMLogger.get_instance(f'quickstart {file}', logger_name='mmengine', log_file=str(file), file_mode='a')
+    logger = MMLogger.get_instance(f'quickstart {time.time_ns()}', logger_name='mmengine', log_file=str(file), file_mode='a')
     consoles = [(log, log.handlers[:]) for log in MMLogger._instance_dict.values()]
     for log, _ in consoles:
         _without_console(log)
