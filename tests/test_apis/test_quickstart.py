@@ -190,3 +190,18 @@ def test_quickstart_on_the_command_line(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert "1.5 s  training: 4 clips, {'train_cfg.max_epochs': 2" in result.output
     assert 'report.md' in result.output
+
+
+def test_the_console_stays_quiet_and_the_loggers_are_restored(tmp_path, capsys):
+    from mmengine.logging import MMLogger, print_log
+
+    from textxfer_mm.apis.quickstart.training import logging_to
+
+    print_log('before', logger=MMLogger.get_current_instance())
+    handlers = MMLogger.get_current_instance().handlers[:]
+    with logging_to(tmp_path / 'quickstart.log'):
+        print_log('inside', logger='current')
+    assert MMLogger.get_current_instance().handlers == handlers
+    assert 'inside' in (tmp_path / 'quickstart.log').read_text()
+    streams = capsys.readouterr()
+    assert 'inside' not in streams.out + streams.err

@@ -73,19 +73,22 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
 
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
-    """Send the library's log to a file instead of the console."""
+    """Send the library's log to a file instead of the console; loggers made meanwhile are forgotten at the end."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    MMLogger.get_instance('mmengine')  # made before the other, which is to be the current one
-    logger = MMLogger.get_instance(f'quickstart {time.time_ns()}', logger_name='mmengine', log_file=str(file), file_mode='a')
-    consoles = [(log, log.handlers[:]) for log in MMLogger._instance_dict.values()]
-    for log, _ in consoles:
+    known = MMLogger._instance_dict
+    MMLogger.get_instance('mmengine')
+    before = {name: log.handlers[:] for name, log in known.items()}
+    for log in known.values():
         _without_console(log)
+    MMLogger.get_instance(f'quickstart {time.time_ns()}', logger_name='mmengine', log_file=str(file), file_mode='a')
+    _without_console(MMLogger.get_current_instance())
     try:
         yield
     finally:
-        for log, handlers in consoles:
-            if log is not logger:
-                log.handlers[:] = handlers
+        for name in [name for name in known if name not in before]:
+            del known[name]
+        for name, handlers in before.items():
+            known[name].handlers[:] = handlers
 
 
 def _without_console(logger: MMLogger) -> MMLogger:
