@@ -39,8 +39,10 @@ class Mim:
         self.python = folder / 'env' / 'bin' / 'python'
         self.folder = folder
         packages = Path(sysconfig.get_path('purelib', vars={'base': str(folder / 'env')}))
-        seen = [sysconfig.get_path('purelib'), sysconfig.get_path('platlib')]
-        (packages / 'parent.pth').write_text('\n'.join(dict.fromkeys(seen)) + '\n')
+        # addsitedir, not the bare path: setuptools stands in for distutils (gone in Python 3.12) by a .pth of its own
+        parents = dict.fromkeys([sysconfig.get_path('purelib'), sysconfig.get_path('platlib')])
+        lines = [f'import site; site.addsitedir({parent!r})' for parent in parents]
+        (packages / 'parent.pth').write_text('\n'.join(lines) + '\n')
         self.installed = packages / 'textxfer_mm'
         self('install', '--no-deps', '--no-build-isolation', '--no-index', str(checkout))
 
