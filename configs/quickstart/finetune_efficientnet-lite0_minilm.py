@@ -6,8 +6,10 @@ between the two with a linear map beside it that is trained.
 
 Reproduces: no paper's row; the classifier is the paper's, the encoders are what a package index offers.
 Command: python tools/train.py configs/quickstart/finetune_efficientnet-lite0_minilm.py
-Cost: @COST@
-Our status: @STATUS@
+Cost: 48 surveillance clips x 15 epochs, validated after each, took 206 s of CPU time (checkpoint: 53 MB);
+so 300 clips take about a quarter of an hour of one core.
+Our status: run as above; the 16 validation clips (fighting or not, other scenes) came out at chance, 8 right: these
+features and 48 clips do not tell them apart. No larger data set of our own was run.
 """
 
 _base_ = ['../_base_/default_runtime.py']
