@@ -33,7 +33,7 @@ def test_depth_and_variables(name):
     cfg = Config.fromfile(ROOT / name)
     assert cfg.test_pipeline[-1]['type'] == 'PackActionInputs'
     bases = ast.parse((ROOT / name).read_text())
-    depth = [n for n in bases.body if isinstance(n, ast.Assign) and n.targets[0].id == '_base_']
+    depth = [n for n in bases.body if isinstance(n, ast.Assign) and getattr(n.targets[0], 'id', None) == '_base_']
     assert len(depth) <= 1
 
 
