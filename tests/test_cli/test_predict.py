@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_naive_computation(weights, videos, tmp_path):
 
     out = tmp_path / 'out.json'
     run(videos / '0.mp4', '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
-    clip, _, preprocess = open_clip.create_model_and_transforms(NAME, pretrained=str(weights))
+    clip, _, _ = open_clip.create_model_and_transforms(NAME, pretrained=str(weights))
     clip.eval()
     tokens = open_clip.get_tokenizer(NAME)([f'a video of a person {label}.' for label in LABELS])
     reader = VideoReader(str(videos / '0.mp4'))
