@@ -17,7 +17,6 @@ def register_all_modules() -> None:
     import textxfer_mm.registry
     import textxfer_mm.datasets
     import textxfer_mm.engine
-    import textxfer_mm.evaluation
     import textxfer_mm.models  # noqa: F401
 
 

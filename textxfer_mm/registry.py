@@ -13,10 +13,9 @@ from mmengine.registry import (  # noqa: E402
     DATASETS,  # datasets and wrappers
     FUNCTIONS,  # worker_init_fn
     HOOKS,  # runner hooks
-    METRICS,  # evaluators
     MODELS,  # backbones, necks, heads, projections, classifier sources, text encoders
     OPTIM_WRAPPERS,  # autocast without a GPU
     TRANSFORMS,  # pipeline steps
 )
 
-__all__ = ['DATASETS', 'FUNCTIONS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']
+__all__ = ['DATASETS', 'FUNCTIONS', 'HOOKS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']

@@ -1,1 +1,1 @@
-"""."""
+"""Words to matrices: class names, templates, text encoders, classifier sources, the bundle and its cache."""
