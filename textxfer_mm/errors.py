@@ -12,6 +12,13 @@ class UserError(ValueError):
     """
 
 
+class NotAtHandError(UserError):
+    """Something the user named is not on this machine: a file, a package, weights behind an unreachable hub.
+
+    A checkpoint may know what is missing, so the heads go on where they meet this error while they are built.
+    """
+
+
 def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ``' Did you mean: a, b?'`` for the closest names, or a short list of all choices when none is close."""
     names = sorted({str(choice) for choice in choices})

@@ -112,7 +112,7 @@ def test_every_name_of_the_registry_is_here():
         for name, module in registry.module_dict.items()
         if module.__module__.startswith('textxfer_mm.') and isinstance(module, type)
     }
-    built_elsewhere = {  # text encoders, classifier sources: no modules; ConSE needs its weights: tested on its own
+    built_elsewhere = {  # text encoders, classifier sources: no modules; ConSE: test_lazy_weights.py
         'CLIPTextEncoder',
         'LanguageModelEncoder',
         'TextClassifier',

@@ -11,10 +11,10 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.checkpoint import load_state_dict, save_checkpoint
 from tiny import TINY_VIT, FixedSource
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.layers.projections import ConSE
-from textxfer_mm.models.heads import TextEmbeddingHead
+from textxfer_mm.models.heads import TextEmbeddingHead, classifier_state
 
 N, V, T, D, K = 3, 4, 5, 32, 6
 
@@ -173,6 +173,17 @@ def test_conse_against_naive():
     torch.testing.assert_close(grad, x.grad, atol=1e-4, rtol=1e-4)
 
 
+def test_conse_in_bfloat16():
+    conse = ConSE(8, D, num_concepts=20, top_k=3)
+    conse.load(torch.randn(20, 8), torch.randn(20), torch.randn(20, D))
+    x = torch.randn(N, 8)
+    want = conse(x)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        torch.testing.assert_close(conse(x), want)
+    got = conse.bfloat16()(x.bfloat16())
+    torch.testing.assert_close(got, want, atol=0.1, rtol=0.1)
+
+
 def test_conse_residual_starts_at_exact_conse():
     torch.manual_seed(0)
     plain = ConSE(8, D, num_concepts=20)
@@ -199,9 +210,17 @@ class NoFile(NoEncoder):
 
     @property
     def class_names(self):
-        raise UserError('class-name file labels.txt does not exist')
+        raise NotAtHandError('class-name file labels.txt does not exist')
 
     templates = encoder_id = class_names
+
+
+@pytest.fixture
+def log_lines(monkeypatch):
+    """What the classifier's part of the head logs."""
+    lines = []
+    monkeypatch.setattr(classifier_state, 'print_log', lambda line, **kwargs: lines.append(line))
+    return lines
 
 
 @pytest.fixture(params=['torch', 'mmengine', 'file'])
@@ -257,6 +276,42 @@ class TestCheckpoint:
         with pytest.raises(UserError, match=r'labels\.txt'):
             make_head(classifier=cfg).init_weights()
 
+    def test_names_that_are_wrong_are_not_names_that_are_missing(self):
+        encoder = dict(type='CLIPTextEncoder', arch=TINY_VIT)
+        with pytest.raises(UserError, match='ucf101'):
+            make_head(classifier=dict(type='TextClassifier', class_names='ucf11', encoder=encoder))
+
+    def test_width_of_an_absent_encoder(self, load, tmp_path):
+        absent = dict(type='LanguageModelEncoder', model=str(tmp_path / 'gone'))
+        cfg = dict(type='TextClassifier', class_names=['a', 'b'], encoder=absent)
+        with pytest.raises(UserError, match=r'give TextEmbeddingHead\(embed_dims=\.\.\.\)'):
+            make_head(in_channels=8, projection='linear', classifier=cfg)
+        head = make_head(in_channels=8, projection='linear', classifier=FixedSource(('a', 'b'), D))
+        head.source.templates, head.source.encoder_id = ('a video of a person {}.',), 'language_model/gone/auto'
+        head.init_weights()
+        cfg['encoder'] = dict(absent, model='gone')
+        other = make_head(in_channels=8, projection='linear', embed_dims=D, classifier=cfg)
+        load(other, head.state_dict())
+        feats = torch.randn(N, 8)
+        torch.testing.assert_close(other.eval()(feats), head.eval()(feats))
+
+    def test_a_trained_classifier_that_is_replaced_is_a_warning(self, log_lines):
+        source = FixedSource(class_names=('u', 'v', 'w'), embed_dims=D)
+        other = make_head(in_channels=8, projection='linear', classifier=source)
+        load_state_dict(other, self.trained(frozen=False).state_dict())
+        assert 'Its rows were trained' in log_lines[-1]
+
+    def test_the_buffer_is_a_copy_that_training_can_use(self):
+        source = FixedSource(embed_dims=D)
+        bundle = source.build()
+        source.build = lambda: bundle
+        head = make_head(classifier=source).double()
+        with torch.inference_mode():
+            head(torch.randn(N, D).double())
+        assert not head.classifier.is_inference()
+        head.classifier.zero_()
+        assert bundle.weight.any()
+
     def test_nothing_is_encoded_twice(self, load):
         head = self.trained()
         other = make_head(in_channels=8, projection='linear')
@@ -266,24 +321,35 @@ class TestCheckpoint:
         assert other.source.builds == 0
         assert head.source.builds == 1
 
-    def test_other_class_names_replace_the_classifier(self, load, caplog):
+    def test_other_class_names_replace_the_classifier(self, load, log_lines):
         head = self.trained()
         source = FixedSource(class_names=('u', 'v', 'w'), embed_dims=D, seed=5)
         other = make_head(in_channels=8, projection='linear', classifier=source)
-        with caplog.at_level('INFO'):
-            load(other, head.state_dict())
+        load(other, head.state_dict())
+        assert (
+            "6 classes; class names: a, b, c, ... 6 in all) is replaced by the config's (class names: u, v, w)"
+            in (log_lines[-1])
+        )
         feats = torch.randn(N, 8)
         logits = other.eval()(feats)
         embeddings = feats @ head.projection.weight.t()
         torch.testing.assert_close(logits, naive_cosine(embeddings, source.build().weight, 100.0), atol=1e-4, rtol=1e-4)
         assert other.class_names == ('u', 'v', 'w')
 
-    def test_other_templates_replace_the_classifier(self, load):
+    @pytest.mark.parametrize(
+        ('seed', 'templates', 'line'),
+        [
+            (0, ('a video of {}.',), "templates: {}) is replaced by the config's (templates: a video of {}.)"),
+            (5, ('{}',), "encoder: fixed/0) is replaced by the config's (encoder: fixed/5)"),
+        ],
+    )
+    def test_other_templates_or_encoder_replace_the_classifier(self, load, log_lines, seed, templates, line):
         head = self.trained()
-        source = FixedSource(embed_dims=D, seed=5)
-        source.templates = ('a video of {}.',)
+        source = FixedSource(embed_dims=D, seed=seed)
+        source.templates = templates
         other = make_head(in_channels=8, projection='linear', classifier=source)
         load(other, head.state_dict())
+        assert line in log_lines[-1]
         other(torch.randn(N, 8))
         torch.testing.assert_close(other.classifier, source.build().weight)
 
@@ -319,18 +385,18 @@ class TestCheckpoint:
         head = self.trained()
         assert 'classifier' not in dict(head.named_parameters())
 
-    def test_moving_average(self):
-        head = self.trained()
-        ema = ExponentialMovingAverage(head, momentum=0.5)
+    def test_moving_average_in_the_runners_order(self):
+        head = make_head(in_channels=8, projection='linear')
+        ema = ExponentialMovingAverage(head, momentum=0.5)  # EMAHook copies the model before its weights are fetched
+        head.init_weights()
         for _ in range(3):
             with torch.no_grad():
                 head.projection.weight.add_(1)
             ema.update_parameters(head)
-        assert ema.module.class_names == head.class_names
-        state = ema.module.state_dict()
         other = make_head(in_channels=8, projection='linear', classifier=NoFile())
-        other.load_state_dict(state)
+        other.load_state_dict(ema.module.state_dict())
         assert other.class_names == head.class_names
+        torch.testing.assert_close(other.classifier, head.classifier)
 
 
 class TestErrors:
@@ -359,6 +425,32 @@ class TestErrors:
         with pytest.raises(UserError, match='12 rows a video are no multiple of num_segments=8'):
             head.predict(torch.randn(12, D), samples(1), num_segs=12)
 
+    def test_rows_that_do_not_fit(self):
+        with pytest.raises(UserError, match='5 feature rows cannot be shared by 2 videos'):
+            make_head().loss(torch.randn(5, D), samples(2))
+
+    @pytest.mark.parametrize('options', [dict(init_scale=0), dict(num_segments=0)])
+    def test_numbers_out_of_range(self, options):
+        with pytest.raises(UserError, match='takes a positive init_scale and num_segments'):
+            make_head(**options)
+
+    @pytest.mark.parametrize(
+        ('projection', 'message'),
+        [
+            (dict(hidden_channels=3), 'A projection needs a `type`'),
+            (dict(type='mlp', hiden_channels=3), r"takes no argument 'hiden_channels'.*hidden_channels"),
+            (dict(type='ConSEProjection'), 'needs the argument.* concepts'),
+            (dict(type='linear', in_channels=7), 'in_channels=7, but the head needs 8: leave it out'),
+        ],
+    )
+    def test_projection_config(self, projection, message):
+        with pytest.raises(UserError, match=message):
+            make_head(in_channels=8, projection=projection)
+
+    def test_conse_numbers(self):
+        with pytest.raises(UserError, match='1 to 20 concepts at a positive temperature, got top_k=0'):
+            ConSE(8, D, num_concepts=20, top_k=0)
+
     def test_token_features(self):
         with pytest.raises(UserError, match=r'got 3x17x32'):
             make_head()(torch.randn(3, 17, D))
@@ -368,6 +460,11 @@ class TestErrors:
         [
             (dict(type='TextClasifier'), r"Unknown classifier source 'TextClasifier'.*Did you mean: TextClassifier"),
             (dict(class_names=['a']), 'needs a `type`'),
+            ('kinetics400', r"is given as dict\(type=\.\.\., \.\.\.\), got 'kinetics400'"),
+            (
+                dict(type='TextClassifier', class_names=['a'], encoder='CLIPTextEncoder'),
+                'text encoder is given as dict',
+            ),
             (dict(type='TextClassifier', class_names=['a']), 'needs the argument.* encoder'),
             (
                 dict(type='TextClassifier', class_names=['a'], encoder=dict(type='ClipTextEncoder', arch='x')),

@@ -1,5 +1,6 @@
 import hashlib
 import logging
+import multiprocessing
 import os
 import time
 
@@ -111,7 +112,7 @@ def test_other_weights_in_the_same_file_change_the_key(tmp_path):
 def test_damaged_cache_is_rebuilt(caplog):
     source = TextClassifier(NAMES, HashEncoder(), TEMPLATES)
     weight = source.build().weight
-    (path,) = (cache.cache_dir() / 'classifiers').iterdir()
+    (path,) = (cache.cache_dir() / 'classifiers').glob('*.safetensors')
     path.write_bytes(path.read_bytes()[:100])
     with caplog.at_level(logging.WARNING):
         torch.testing.assert_close(source.build().weight, weight, rtol=0, atol=0)
@@ -193,3 +194,30 @@ def test_imagenet_with_its_80_templates():
     assert isinstance(bundle, ClassifierBundle)
     assert bundle.num_classes == 1000
     assert len(bundle.templates) == 80
+
+
+def _build_slowly(folder, log):
+    """One of several processes that want the same classifier."""
+    import os
+    import time
+
+    os.environ['TEXTXFER_CACHE'] = str(folder)
+
+    def build():
+        with open(log, 'a') as file:
+            file.write('built\n')
+        time.sleep(1)
+        return ClassifierBundle.from_rows(torch.eye(2), class_names=('a', 'b'), encoder_id='x')
+
+    assert cache.cached_bundle('key', build).class_names == ('a', 'b')
+
+
+def test_of_several_processes_one_builds(tmp_path):
+    context = multiprocessing.get_context('fork')
+    ranks = [context.Process(target=_build_slowly, args=(tmp_path, tmp_path / 'log')) for _ in range(3)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(60)
+    assert [rank.exitcode for rank in ranks] == [0, 0, 0]
+    assert (tmp_path / 'log').read_text() == 'built\n'

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from textxfer_mm.errors import UserError
+
 
 class LinearProjection(nn.Linear):
     """One linear map (..., in_channels) -> (..., out_channels) without bias, as CLIP's own visual projection.
@@ -59,11 +61,16 @@ class ConSE(nn.Module):
         top_k: int | None = 10,
         residual: bool = False,
     ) -> None:
+        if temperature <= 0 or (top_k is not None and not 1 <= top_k <= num_concepts):
+            raise UserError(
+                f'ConSE combines 1 to {num_concepts} concepts at a positive temperature, got top_k={top_k} and '
+                f'temperature={temperature}.'
+            )
         super().__init__()
         self.fc = nn.Linear(in_channels, num_concepts).requires_grad_(False)  # with the concepts, what is fixed
         self.register_buffer('concepts', torch.zeros(num_concepts, out_channels))
         self.temperature = temperature
-        self.top_k = top_k
+        self.top_k = num_concepts if top_k is None else top_k
         self.residual = nn.Linear(in_channels, out_channels, bias=False) if residual else None
         if residual:
             nn.init.zeros_(self.residual.weight)
@@ -76,10 +83,10 @@ class ConSE(nn.Module):
         self.concepts.copy_(concepts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_channels) to (..., D)."""
-        logits = self.fc(x).float() / self.temperature  # (..., num_concepts)
-        if self.top_k is not None and self.top_k < logits.shape[-1]:
-            threshold = logits.topk(self.top_k, dim=-1).values[..., -1:]
-            logits = logits.masked_fill(logits < threshold, float('-inf'))
-        out = F.softmax(logits, dim=-1) @ self.concepts  # (..., D)
+        """Map (..., in_channels) to (..., D); what is fixed computes in float32, where bfloat16 would make ties."""
+        with torch.autocast(x.device.type, enabled=False):
+            logits = F.linear(x.float(), self.fc.weight.float(), self.fc.bias.float())  # (..., num_concepts)
+            best, index = (logits / self.temperature).topk(self.top_k, dim=-1)  # (..., top_k)
+            weights = torch.zeros_like(logits).scatter(-1, index, best.softmax(-1))  # (..., num_concepts)
+            out = weights @ self.concepts.float()  # (..., D)
         return out if self.residual is None else out + self.residual(x)

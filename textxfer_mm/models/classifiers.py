@@ -16,9 +16,20 @@ for _module in (CLIPTextEncoder, FileClassifier, LanguageModelEncoder, TextClass
     MODELS.register_module(module=_module)
 
 
-def _build(cfg: Mapping[str, Any], kind: str, known: tuple[str, ...]) -> Any:
-    """Instantiate ``cfg['type']`` and turn an unknown type or argument into one clear message."""
-    args = dict(cfg)
+def build_part(cfg: Mapping[str, Any], kind: str, known: tuple[str, ...]) -> Any:
+    """Instantiate ``cfg['type']``.
+
+    Args:
+        cfg: ``type`` and the arguments.
+        kind: what it is, for messages.
+        known: names to suggest.
+
+    Raises:
+        UserError: no config dict, an unknown type, unknown or missing arguments.
+    """
+    if not isinstance(cfg, Mapping):
+        raise UserError(f'A {kind} is given as dict(type=..., ...), got {cfg!r}.{nearest("", known)}')
+    args = {key: value for key, value in cfg.items() if key != '_scope_'}  # MMEngine marks inherited configs with it
     name = args.pop('type', None)
     if name is None:
         raise UserError(f'A {kind} needs a `type`, got {dict(cfg)}.{nearest("", known)}')
@@ -45,7 +56,8 @@ def build_text_encoder(cfg: Any) -> Any:
     Raises:
         UserError: an unknown type or argument; the nearest names are listed.
     """
-    return cfg if hasattr(cfg, 'encode') else _build(cfg, 'text encoder', TEXT_ENCODERS)
+    is_encoder = callable(getattr(cfg, 'encode', None)) and not isinstance(cfg, str | Mapping)
+    return cfg if is_encoder else build_part(cfg, 'text encoder', TEXT_ENCODERS)
 
 
 def build_classifier_source(cfg: Any) -> Any:
@@ -58,9 +70,8 @@ def build_classifier_source(cfg: Any) -> Any:
     Raises:
         UserError: an unknown type or argument; the nearest names are listed.
     """
-    if hasattr(cfg, 'build') and not isinstance(cfg, Mapping):
+    if callable(getattr(cfg, 'build', None)) and not isinstance(cfg, Mapping):
         return cfg
-    args = dict(cfg)
-    if args.get('encoder') is not None:
-        args['encoder'] = build_text_encoder(args['encoder'])
-    return _build(args, 'classifier source', CLASSIFIER_SOURCES)
+    if isinstance(cfg, Mapping) and cfg.get('encoder') is not None:
+        cfg = {**cfg, 'encoder': build_text_encoder(cfg['encoder'])}
+    return build_part(cfg, 'classifier source', CLASSIFIER_SOURCES)

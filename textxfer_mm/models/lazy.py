@@ -8,12 +8,14 @@ class LazyWeights:
     """Mixin for an ``nn.Module`` whose weights come from a file, a hub or a text encoder.
 
     Nothing is fetched at construction. :meth:`fetch_weights` runs once, at ``init_weights()`` (which ``Runner.train``
-    calls) or at the first forward (a test or a prediction without a checkpoint), unless a checkpoint filled the module
-    before. That is what makes a checkpoint self-contained: it loads where neither the pretrained file nor the text
-    encoder exists. Put the mixin before the module class: ``class X(LazyWeights, BaseModule)``.
+    calls) or at the first forward (a test or a prediction without a checkpoint), unless a checkpoint held all that
+    would be fetched. That is what makes a checkpoint self-contained: it loads where neither the pretrained file nor the
+    text encoder exists. Put the mixin before the module class: ``class X(LazyWeights, BaseModule)``.
     """
 
     _weights_filled: bool = False
+    #: Prefixes, within this module, of the state that is fetched.
+    _fetched_prefixes: tuple[str, ...] = ('',)
 
     def fetch_weights(self) -> None:
         """Bring the weights from outside; called at most once. Subclasses override this."""
@@ -33,5 +35,6 @@ class LazyWeights:
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
-        if any(key.startswith(prefix) for key in state_dict):
+        wanted = {key for key in self.state_dict() if key.startswith(self._fetched_prefixes)}
+        if wanted and all(prefix + key in state_dict for key in wanted):
             self._weights_filled = True

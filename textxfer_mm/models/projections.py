@@ -7,10 +7,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError
 from textxfer_mm.layers.projections import ConSE, LinearProjection, MLPProjection
 from textxfer_mm.models.backbones.embedded import embedded_imagenet_classifier
-from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.classifiers import build_classifier_source, build_part
 from textxfer_mm.models.lazy import LazyWeights
 from textxfer_mm.registry import MODELS
 
@@ -35,6 +35,8 @@ class ConSEProjection(LazyWeights, ConSE):
         top_k: how many concepts are combined; ``None`` combines all.
         residual: adds a trainable linear map that starts at zero.
     """
+
+    _fetched_prefixes = ('fc.', 'concepts')
 
     def __init__(
         self,
@@ -103,7 +105,7 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
         out_channels: width D of the class embeddings.
 
     Raises:
-        UserError: the widths differ without a projection, or the name is unknown.
+        UserError: the widths differ without a projection, or a name or an argument is unknown.
     """
     if cfg is None:
         if in_channels != out_channels:
@@ -113,9 +115,8 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
             )
         return nn.Identity()
     args = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
-    args['type'] = _SHORT_NAMES.get(args['type'], args['type'])
-    if isinstance(args['type'], str) and MODELS.get(args['type']) is None:
-        raise UserError(
-            f'Unknown projection {args["type"]!r}.{nearest(args["type"], [*_SHORT_NAMES, "ConSEProjection"])}'
-        )
-    return MODELS.build(dict(args, in_channels=in_channels, out_channels=out_channels))
+    args['type'] = _SHORT_NAMES.get(args.get('type'), args.get('type'))
+    for key, width in (('in_channels', in_channels), ('out_channels', out_channels)):
+        if args.setdefault(key, width) != width:
+            raise UserError(f'The projection has {key}={args[key]}, but the head needs {width}: leave it out.')
+    return build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))

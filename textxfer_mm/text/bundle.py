@@ -16,7 +16,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 from torch.nn import functional
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.encoding import isolated
 
 FORMAT_VERSION = 1
@@ -114,7 +114,7 @@ class ClassifierBundle:
         """
         path = Path(path).expanduser()
         if not path.is_file():
-            raise UserError(f'Classifier file not found: {path}.')
+            raise NotAtHandError(f'Classifier file not found: {path}.')
         try:
             with safe_open(path, framework='pt', device='cpu') as file:
                 header = file.metadata() or {}

@@ -6,10 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
-from textxfer_mm.errors import UserError
+from filelock import FileLock
+
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.bundle import ClassifierBundle, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -27,24 +30,48 @@ def cached_bundle(key: str, build: Callable[[], ClassifierBundle]) -> Classifier
     """Return the classifier stored under ``key``, or build and store it.
 
     A damaged file is replaced, with a warning. Where the folder cannot be written, the classifier is built each time,
-    with one warning. Several processes may do this at once: files are written atomically.
+    with one warning. Of several processes (ranks) that want the same classifier, one builds and the others wait for it.
 
     Args:
         key: Must stand for everything the classifier depends on; becomes part of a file name.
         build: Makes the classifier.
     """
     path = cache_dir() / 'classifiers' / f'{key}.safetensors'
-    if path.is_file():
-        try:
-            return ClassifierBundle.load(path)
-        except UserError as error:
-            logger.warning('The cached classifier is built again: %s', error)
-    bundle = build()
+    bundle = _load(path)
+    if bundle is not None:
+        return bundle
+    with _locked(path):
+        bundle = _load(path)
+        if bundle is None:
+            bundle = build()
+            try:
+                bundle.save(path)
+            except OSError as error:
+                _warn_unwritable(str(cache_dir()), str(error))
+    return bundle
+
+
+def _locked(path: Path) -> AbstractContextManager:
+    """Hold the lock of a cached file; the lock of a process that dies is released by the system."""
     try:
-        bundle.save(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_suffix('.lock')).acquire()
     except OSError as error:
         _warn_unwritable(str(cache_dir()), str(error))
-    return bundle
+        return nullcontext()
+
+
+def _load(path: Path) -> ClassifierBundle | None:
+    """Read a cached classifier; None where there is none that can be used."""
+    if not path.is_file():
+        return None
+    try:
+        return ClassifierBundle.load(path)
+    except UserError as error:
+        logger.warning('The cached classifier is built again: %s', error)
+        with suppress(OSError):
+            path.unlink()
+        return None
 
 
 def file_digest(path: str | Path) -> str:
@@ -57,7 +84,7 @@ def file_digest(path: str | Path) -> str:
     """
     path = Path(path).expanduser().resolve()
     if not path.is_file():
-        raise UserError(f'File not found: {path}.')
+        raise NotAtHandError(f'File not found: {path}.')
     stat = path.stat()
     stamp = [stat.st_size, stat.st_mtime_ns]
     memory = _read_digests()

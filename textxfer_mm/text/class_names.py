@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def _checkout_label_maps() -> dict[str, Path]:
 
 def _read_file(path: Path) -> tuple[str, ...]:
     if not path.is_file():
-        raise UserError(f'File of class names not found: {path}.')
+        raise NotAtHandError(f'File of class names not found: {path}.')
     try:
         text = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:

@@ -81,7 +81,7 @@ class TextClassifier:
         *,
         use_cache: bool = True,
     ):
-        if not callable(getattr(encoder, 'encode', None)):
+        if isinstance(encoder, str) or not callable(getattr(encoder, 'encode', None)):
             raise UserError(f'`encoder` is a text encoder such as CLIPTextEncoder(...), not {type(encoder).__name__}.')
         self._given_names = class_names
         if not isinstance(class_names, (str, Path)):

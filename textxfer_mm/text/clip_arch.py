@@ -5,14 +5,16 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import open_clip
+from open_clip import CLIP, CoCa, CustomTextCLIP
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from torch import Tensor, nn
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, nearest
 from textxfer_mm.text.clip_files import is_torchscript, read_clip_state_dict
 from textxfer_mm.text.hub import hub_endpoint, is_reachable
 
@@ -20,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 _WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 _CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
+#: What a model config may hold: arguments of open_clip's models, and entries that open_clip itself reads.
+_KNOWN_KEYS = {key for model in (CLIP, CustomTextCLIP, CoCa) for key in signature(model).parameters}
+_KNOWN_KEYS |= {'custom_text', 'preprocess_cfg'}
 
 
 def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -33,7 +38,7 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
         The name (for a config: ``custom-`` and a hash of it) and a copy of the config.
 
     Raises:
-        UserError: The name is unknown (the nearest ones are listed) or the config is incomplete.
+        UserError: The name or an entry of the config is unknown (the nearest ones are listed), or one is missing.
     """
     if isinstance(arch, str):
         name = arch.replace('/', '-')
@@ -45,6 +50,9 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     missing = [key for key in _CONFIG_KEYS if key not in arch]
     if missing:
         raise UserError(f'The CLIP model config lacks {", ".join(missing)}; it has {", ".join(arch) or "nothing"}.')
+    for key in arch:
+        if key not in _KNOWN_KEYS:
+            raise UserError(f'Unknown entry {key!r} in the CLIP model config.{nearest(str(key), _KNOWN_KEYS)}')
     try:
         text = json.dumps(arch, sort_keys=True)
     except TypeError as error:
@@ -175,12 +183,12 @@ def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
     address = hub_endpoint() if repository else address
     hint = f"give a local file instead (pretrained='/path/to/{name}.pt'), or download it where there is a network"
     if not is_reachable(address):
-        raise UserError(
+        raise NotAtHandError(
             f'The weights {tag!r} of {name} are not on this machine and {address} cannot be reached; {hint}.'
         )
     try:
         return Path(download_pretrained(weights_cfg))
     except (OSError, RuntimeError) as error:
-        raise UserError(
+        raise NotAtHandError(
             f'Downloading the weights {tag!r} of {name} from {address} failed ({error}); {hint}.'
         ) from error

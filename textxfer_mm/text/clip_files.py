@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 
 #: Scalars that the archives of OpenAI keep beside the weights.
 OPENAI_META_KEYS = ('input_resolution', 'context_length', 'vocab_size')
@@ -45,7 +45,7 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise UserError(f'CLIP weights not found: {path} is not a file.')
+        raise NotAtHandError(f'CLIP weights not found: {path} is not a file.')
     if _is_safetensors(path):
         weights = _read_safetensors(path)
     elif is_torchscript(path):

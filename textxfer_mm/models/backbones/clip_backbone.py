@@ -14,7 +14,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.checkpointing import enable_checkpointing
 from textxfer_mm.models.backbones.embedded import EMBEDDED, load_embedded
 from textxfer_mm.models.backbones.positions import resize_positions
-from textxfer_mm.models.backbones.temporal import insert_temporal
+from textxfer_mm.models.backbones.temporal import insert_temporal, warn_of_untrained
 from textxfer_mm.models.backbones.towers import (
     Arch,
     Size,
@@ -60,6 +60,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
         UserError: A name or an option is unknown, or the options do not fit the tower.
     """
 
+    _fetched_prefixes = ('visual.',)
+
     def __init__(
         self,
         arch: Arch,
@@ -86,7 +88,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
         self._channels_last = is_convolutional(self.visual)
         if self._channels_last:  # in float32, CNNs train up to 1.4 times faster on CPUs, and T1D needs no copies
             self.visual.to(memory_format=torch.channels_last)
-        self._frozen_modules = self._freeze(frozen_stages)
+        self._frozen_names = self._freeze(frozen_stages)
         self.train(self.training)
 
     @property
@@ -111,6 +113,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
         num_frames = x.shape[2] if x.ndim == 5 else 1
         for module in self.temporal.values():
             module.num_frames = num_frames
+            module.mixes_untrained &= not self.training
+        warn_of_untrained(self.temporal)
         with torch.no_grad() if self.frozen else nullcontext():
             features = self.visual(self._as_frames(x))  # (N*T, D)
         if x.ndim == 4:
@@ -123,8 +127,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
         if self.frozen:
             self.visual.eval()
             self.temporal.eval()
-        for module in self._frozen_modules:
-            module.eval()
+        for name in self._frozen_names:  # names, since SyncBatchNorm's conversion puts other modules in their place
+            self.visual.get_submodule(name).eval()
         if self.norm_eval:
             for module in self.visual.modules():
                 if isinstance(module, _BatchNorm):
@@ -147,6 +151,12 @@ class CLIPBackbone(LazyWeights, BaseModule):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Refuse checkpoints of another tower, which MMEngine would half load with a line in the log."""
         tower = {name[len(prefix) + 7 :]: w for name, w in state_dict.items() if name.startswith(f'{prefix}visual.')}
+        foreign = next((name for name in state_dict if name.startswith(prefix) and prefix and not tower), None)
+        if foreign is not None:
+            raise UserError(
+                f'The checkpoint has another backbone ({foreign}, ...), not the vision tower {self.arch} of '
+                f'CLIPBackbone ({prefix}visual.*).'
+            )
         if tower:
             tower = resize_positions(tower, self.visual)
             load_tower(self.visual, tower, arch=self.arch, source='of the checkpoint')
@@ -160,8 +170,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _freeze(self, frozen_stages: int) -> list[nn.Module]:
-        """Turn gradients off as configured; return the modules that are frozen as a whole."""
+    def _freeze(self, frozen_stages: int) -> list[str]:
+        """Turn gradients off as configured; return the names of the modules that are frozen as a whole."""
         if self.frozen:
             self.requires_grad_(False)
             return []
@@ -173,8 +183,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
         frozen = {parameter for group in groups[: frozen_stages + 1] for parameter in group}
         for parameter in frozen:
             parameter.requires_grad_(False)
-        weights = ((module, list(module.parameters())) for module in self.visual.modules())
-        return [module for module, parameters in weights if parameters and frozen.issuperset(parameters)]
+        weights = ((name, list(module.parameters())) for name, module in self.visual.named_modules())
+        return [name for name, parameters in weights if parameters and frozen.issuperset(parameters)]
 
     def _check_input(self, x: Tensor) -> None:
         if x.ndim not in (4, 5) or x.shape[1] != 3:

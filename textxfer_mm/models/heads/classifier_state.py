@@ -1,14 +1,15 @@
 """The classifier as a part of the checkpoint: matrix, class names, templates and encoder id."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.models.lazy import LazyWeights
 from textxfer_mm.text.bundle import ClassifierBundle
 
@@ -23,50 +24,50 @@ def unpack_metadata(packed: Tensor) -> dict[str, Any]:
     return json.loads(bytes(packed.cpu().tolist()).decode())
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
+def _few(names: str | Sequence[str]) -> str:
+    if isinstance(names, str):
+        return names
+    return ', '.join(names[:3]) + (f', ... {len(names)} in all' if len(names) > 3 else '')
 
 
 class ClassifierState(LazyWeights):
     """Mixin of the heads: owns ``classifier`` (K, D) and decides between the config's classifier and a checkpoint's.
 
-    A checkpoint's classifier is taken when the config asks for the same class names and templates, or when the config's
-    cannot be read here (a class-name file that stayed on the training machine). Other names or templates replace it,
-    with a log line: that is zero-shot recognition. A checkpoint of another width D is an error.
+    A checkpoint's classifier is taken when the config asks for the same class names, templates and encoder, or when the
+    config's are not at hand (a class-name file that stayed on the training machine). Others replace it, with a log
+    line: that is zero-shot recognition. A checkpoint of another width D is an error.
     """
 
     source: Any
     frozen: bool
 
-    def register_classifier(self, source: Any, num_classes: int | None, embed_dims: int | None, frozen: bool) -> None:
+    def register_classifier(self, source: Any, num_classes: int | None, embed_dims: int, frozen: bool) -> None:
         """Declare the matrix; nothing is encoded yet.
 
         Args:
-            source: a classifier source (``class_names``, ``templates``, ``encoder_id``, ``embed_dims``, ``build()``).
+            source: a classifier source (``class_names``, ``templates``, ``encoder_id``, ``build()``).
             num_classes: K, or None to count the class names.
-            embed_dims: D, or None to ask the source.
+            embed_dims: D.
             frozen: buffer if true, parameter otherwise.
 
         Raises:
-            UserError: K disagrees with the class names; D or (for a trained classifier) K cannot be known.
+            UserError: K disagrees with the class names, or (for a trained classifier) cannot be known.
         """
-        self.source, self.frozen = source, frozen
-        self.class_names, self.templates, self.encoder_id = (), (), ''
-        self._asked_names = if_known(source, 'class_names')
-        self._asked_templates = if_known(source, 'templates')
-        names = self._asked_names
+        self.source, self.frozen, self.embed_dims = source, frozen, embed_dims
+        names = if_known(source, 'class_names')
         if names is not None and num_classes is not None and len(names) != num_classes:
             raise UserError(
                 f'num_classes={num_classes}, but the classifier has {len(names)} class names ({_few(names)}). '
                 'Drop num_classes or give the list that belongs to this dataset.'
             )
         self.num_classes = num_classes if names is None else len(names)
-        self.embed_dims = embed_dims or source.embed_dims
+        self.class_names, self.templates = tuple(names or ()), tuple(if_known(source, 'templates') or ())
+        self.encoder_id = if_known(source, 'encoder_id') or ''
+        rows = torch.zeros(self.num_classes or 0, embed_dims)
         if frozen:
-            self.register_buffer('classifier', torch.zeros(0, self.embed_dims))
+            self.register_buffer('classifier', rows)
         else:
-            rows = self.num_classes or len(source.class_names)
-            self.classifier = nn.Parameter(torch.zeros(rows, self.embed_dims))
+            self.classifier = nn.Parameter(rows if len(rows) else torch.zeros(len(source.class_names), embed_dims))
 
     def fetch_weights(self) -> None:
         """Build the classifier from its source (text encoder, file or cache)."""
@@ -85,7 +86,8 @@ class ClassifierState(LazyWeights):
                 f'This head works in width {self.embed_dims}, the classifier from {bundle.encoder_id} has '
                 f'{bundle.embed_dims}. Use the text encoder the model was trained with.'
             )
-        weight = bundle.weight.to(self.classifier)
+        with torch.inference_mode(False):  # a first forward in inference mode must leave a buffer that training can use
+            weight = bundle.weight.to(self.classifier, copy=True)
         if self.frozen:
             self.classifier = weight
         elif weight.shape == self.classifier.shape:
@@ -107,28 +109,42 @@ class ClassifierState(LazyWeights):
         self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
         self.num_classes = len(self.class_names)
 
+    def announce(self, origin: str = '') -> None:
+        """Log what the classifier is, once it is there."""
+        print_log(
+            f'Classifier{origin}: {self.num_classes} classes ({_few(self.class_names)}) x {len(self.templates)} '
+            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {"frozen" if self.frozen else "trained"}.',
+            logger='current',
+        )
+
     def get_extra_state(self) -> Tensor:
-        """Names, templates and encoder id, saved beside the matrix."""
-        metadata = dict(class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id)
+        """Names, templates, encoder id, and whether the rows were trained, saved beside the matrix."""
+        metadata = dict(
+            class_names=self.class_names,
+            templates=self.templates,
+            encoder_id=self.encoder_id,
+            trained=not self.frozen,
+        )
         return pack_metadata(metadata).to(self.classifier.device)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Restore what :meth:`get_extra_state` gave."""
         metadata = unpack_metadata(state)
-        if metadata['class_names']:
-            self._describe(**metadata)
+        self._describe(metadata['class_names'], metadata['templates'], metadata['encoder_id'])
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         key, extra = f'{prefix}classifier', f'{prefix}_extra_state'
         stored = state_dict.get(key)
-        adopted = stored is not None and len(stored) and self._adopts(stored, state_dict.get(extra))
+        adopted = stored is not None and bool(stored.any()) and self._adopts(stored, state_dict.get(extra))
         if adopted and self.frozen:
             self.classifier = torch.empty_like(stored, device=self.classifier.device)
         elif not adopted:  # keep ours: the base class then finds what is already here
             state_dict[key], state_dict[extra] = self.classifier.detach().clone(), self.get_extra_state()
         filled = self._weights_filled
         super()._load_from_state_dict(state_dict, prefix, *args)
-        self._weights_filled = filled or bool(adopted)
+        self._weights_filled = filled or adopted
+        if adopted and not filled:
+            self.announce(' of the checkpoint')
 
     def _adopts(self, stored: Tensor, packed: Tensor | None) -> bool:
         """Whether the checkpoint's matrix (K, D) is the one this config asks for."""
@@ -137,31 +153,36 @@ class ClassifierState(LazyWeights):
                 f"The checkpoint's classifier has width {stored.shape[1]}, this head {self.embed_dims}: they were made "
                 'with different text encoders. Use the config the checkpoint was trained with.'
             )
-        metadata = unpack_metadata(packed) if packed is not None else None
-        if metadata is None:
+        if packed is None:
             raise UserError('The checkpoint holds a classifier without class names: it was not written by this head.')
-        names, templates = tuple(metadata['class_names']), tuple(metadata['templates'])
-        asked_names, asked_templates = self._asked_names, self._asked_templates
-        if asked_names is not None and tuple(asked_names) != names:
-            print_log(
-                f"The checkpoint's classifier ({len(names)} classes: {_few(names)}) is replaced by the config's "
-                f'({len(asked_names)} classes: {_few(asked_names)}).',
-                logger='current',
-            )
-            return False
-        if asked_templates is not None and tuple(asked_templates) != templates:
-            print_log(
-                f"The checkpoint's classifier was made with the templates {_few(templates)}; it is replaced by one "
-                f"made with the config's {_few(asked_templates)}.",
-                logger='current',
-            )
-            return False
+        held = unpack_metadata(packed)
+        for name, what in (('class_names', 'class names'), ('templates', 'templates'), ('encoder_id', 'encoder')):
+            asked = if_known(self.source, name)
+            if asked is None:
+                print_log(
+                    f"The config's {what} are not at hand here; the checkpoint's are used.",
+                    logger='current',
+                    level=logging.WARNING,
+                )
+            elif (tuple(asked) if isinstance(asked, tuple | list) else asked) != _as_asked(held[name]):
+                print_log(
+                    f"The checkpoint's classifier ({len(held['class_names'])} classes; {what}: {_few(held[name])}) is "
+                    f"replaced by the config's ({what}: {_few(asked)})."
+                    + (' Its rows were trained; the features may not fit others.' if held.get('trained') else ''),
+                    logger='current',
+                    level=logging.WARNING if held.get('trained') else logging.INFO,
+                )
+                return False
         return True
 
 
+def _as_asked(held: Any) -> Any:
+    return tuple(held) if isinstance(held, list) else held
+
+
 def if_known(source: Any, name: str) -> Any:
-    """A source's class names, templates or width; None where their file is not at hand (a checkpoint may know them)."""
+    """A source's class names, templates or width; None where they are not at hand (a checkpoint may know them)."""
     try:
         return getattr(source, name)
-    except UserError:
+    except NotAtHandError:
         return None

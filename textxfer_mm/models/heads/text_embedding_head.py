@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError, nearest
@@ -41,7 +40,8 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
             :func:`~textxfer_mm.models.heads.features.pool_features`.
         num_segments: frames a clip has in 2-D recognisers; ``None`` averages all frames of a video into one clip.
         dropout_ratio: dropout on the pooled features.
-        init_scale: the scale at the start of training; 100 is what CLIP's own training ends at.
+        init_scale: the scale at the start of training; ``None`` takes 100, what CLIP's own training ends at, and 10 for
+            ``multi_class``, whose sigmoids would saturate.
         learn_scale: train the scale.
         test_scale: the scale in evaluation (released code: 100); ``None`` takes the trained one, as multi-label heads
             always do.
@@ -70,7 +70,7 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         feature: str = 'auto',
         num_segments: int | None = None,
         dropout_ratio: float = 0.0,
-        init_scale: float = 100.0,
+        init_scale: float | None = None,
         learn_scale: bool = True,
         test_scale: float | None = 100.0,
         init_bias: float = -10.0,
@@ -87,6 +87,12 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         ):
             if value not in choices:
                 raise UserError(f'Unknown {option}={value!r} of TextEmbeddingHead.{nearest(value, choices)}')
+        if init_scale is None:
+            init_scale = 10.0 if multi_class else 100.0
+        if init_scale <= 0 or (num_segments is not None and num_segments < 1):
+            raise UserError(
+                f'TextEmbeddingHead takes a positive init_scale and num_segments, got {init_scale} and {num_segments}.'
+            )
         loss_cls = loss_cls or dict(type='BCELossWithLogits' if multi_class else 'CrossEntropyLoss')
         super().__init__(
             num_classes,
@@ -99,9 +105,14 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
             init_cfg=init_cfg,
         )
         source = build_classifier_source(classifier)
-        if embed_dims is None and projection is None and if_known(source, 'embed_dims') is None:
-            embed_dims = in_channels  # the encoder is not at hand; a checkpoint may know the classifier
-        self.register_classifier(source, num_classes, embed_dims, frozen)
+        if embed_dims is None:
+            embed_dims = if_known(source, 'embed_dims')
+        if embed_dims is None and projection is not None:
+            raise UserError(
+                "The width of the classifier's encoder cannot be known here, because it is not at hand: give "
+                'TextEmbeddingHead(embed_dims=...), and a checkpoint will load without it.'
+            )
+        self.register_classifier(source, num_classes, embed_dims or in_channels, frozen)
         self.projection = build_projection(projection, in_channels, self.embed_dims)
         self.dropout = nn.Dropout(dropout_ratio)
         self.feature = feature
@@ -160,6 +171,11 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
 
     def _split(self, rows: Tensor, num_videos: int) -> Tensor:
         """(N * rows, D) -> (N, rows, D)."""
+        if len(rows) % num_videos:
+            raise UserError(
+                f'{len(rows)} feature rows cannot be shared by {num_videos} videos: the backbone or neck must give the '
+                'same number of rows for each.'
+            )
         return rows.view(num_videos, -1, rows.shape[1])
 
     def _frames_to_clips(self, x: Tensor) -> Tensor:
@@ -171,11 +187,3 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
                 'num_segments must be the number of frames of one clip as they reach the head.'
             )
         return x.view(x.shape[0], -1, frames, x.shape[2]).mean(2)
-
-    def announce(self) -> None:
-        """Log what the classifier is, once it is there."""
-        print_log(
-            f'Classifier: {self.num_classes} classes x {len(self.templates)} template(s), D = {self.embed_dims}, from '
-            f'{self.encoder_id}, {"frozen" if self.frozen else "trained"}.',
-            logger='current',
-        )
