@@ -357,6 +357,17 @@ def test_frozen_stages_of_other_timm_towers():
 
 
 @conv_towers
+@pytest.mark.parametrize('options', [dict(frozen_stages=1), dict(frozen=True)], ids=['stages', 'all'])
+def test_frozen_norms_stay_frozen_as_synchronised_ones(arch, options):
+    backbone = nn.SyncBatchNorm.convert_sync_batchnorm(CLIPBackbone(arch, **options)).train()
+    norms = {n: m for n, m in backbone.visual.named_modules() if isinstance(m, nn.SyncBatchNorm)}
+    assert len(norms) > 4
+    first = tuple(FIRST_FROZEN['resnet' if arch is TINY_RESNET else 'timm'])
+    for name, norm in norms.items():
+        assert norm.training != (options.get('frozen', False) or name.startswith(first)), name
+
+
+@conv_towers
 def test_norm_eval(arch):
     backbone = CLIPBackbone(arch, norm_eval=True)
     before = statistics(backbone)

@@ -1,12 +1,14 @@
 import copy
+import logging
 
 import pytest
 import torch
+from mmengine.runner.checkpoint import load_state_dict
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT
 from torch import nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.backbones import CLIPBackbone, temporal
 
 N, T = 2, 4
 
@@ -135,13 +137,46 @@ def test_checkpoints_with_other_temporal_modules_are_refused():
     with_t1d(TINY_RESNET, t1d=dict(init='shift')).load_state_dict(state)
 
 
+def test_temporal_modules_that_no_checkpoint_has_are_named_in_testing(monkeypatch):
+    lines = []
+    monkeypatch.setattr(temporal, 'print_log', lambda line, logger, level: lines.append((level, line)))
+
+    def said(backbone, *, training=False):
+        lines.clear()
+        backbone.train(training)
+        for _ in range(2):
+            backbone(torch.zeros(1, 3, T, 32, 32))
+        return [line for level, line in lines if level == logging.WARNING]
+
+    plain = CLIPBackbone(TINY_RESNET).state_dict()
+
+    def loaded(state, init='shift'):
+        backbone = with_t1d(TINY_RESNET, t1d=dict(init=init))
+        load_state_dict(backbone, state)
+        return backbone
+
+    (message,) = said(loaded(plain))
+    assert "stage3_block0, stage4_block0 are as init='shift' made them" in message
+    assert said(loaded(plain, init='identity')) == []  # the network is the plain one
+    assert said(loaded(with_t1d(TINY_RESNET).state_dict())) == []
+    trained = loaded(plain)
+    assert said(trained, training=True) == []  # training starts from plain weights
+    assert said(trained) == []
+    assert len(said(copy.deepcopy(loaded(plain)))) == 1
+
+
 @pytest.mark.parametrize(
     ('arch', 'cfg', 'message'),
     [
-        (TINY_VIT, dict(type='T1D'), 'T1D needs a convolutional tower .*TokenT1D is for ViTs'),
+        (TINY_VIT, dict(type='T1D'), r'T1D needs a convolutional tower .* is none\.$'),
         (TINY_RESNET, dict(type='T2D'), "temporal: unknown type 'T2D'. Did you mean: T1D"),
         (TINY_RESNET, dict(type='T1D', stage=[3]), "unknown argument 'stage'. Did you mean: stages"),
         (TINY_RESNET, dict(type='T1D', stages=[5]), 'has stages 1 to 4, not 5'),
+        (TINY_RESNET, dict(type='T1D', stages=[4, 4]), r'stages=\[4, 4\] names a stage twice'),
+        (TINY_RESNET, dict(type='T1D', stages=[]), r'stages=\[\] inserts nothing'),
+        (TINY_RESNET, dict(type='T1D', stages=4), r'stages=4 is no list of whole numbers, such as \[3, 4\]'),
+        (TINY_RESNET, dict(type='T1D', stages='34'), "stages='34' is no list of whole numbers"),
+        (TINY_RESNET, dict(type='T1D', stages=[3.0]), r'stages=\[3.0\] is no list of whole numbers'),
         (TINY_RESNET, dict(type='T1D', init='zero'), "unknown init='zero'"),
     ],
 )

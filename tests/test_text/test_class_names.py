@@ -59,6 +59,12 @@ def test_datasets(name, count, first, index, at_index):
     assert name in list_datasets()
 
 
+def test_ucf101_is_in_the_order_of_its_class_index():
+    names = load_class_names('ucf101')
+    assert names[33:37] == ('Haircut', 'Hammering', 'HammerThrow', 'HandstandPushups')  # 34 to 37 in classInd.txt
+    assert names[45:49] == ('JugglingBalls', 'JumpingJack', 'JumpRope', 'Kayaking')  # 46 to 49
+
+
 def test_kinetics400_is_the_list_of_torchvision():
     from torchvision.models.video import R3D_18_Weights
 

@@ -1,5 +1,6 @@
 import logging
 
+import open_clip
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -38,11 +39,22 @@ def test_resolve_arch():
         (dict(embed_dim=3), 'lacks vision_cfg, text_cfg; it has embed_dim'),
         (dict(embed_dim=3, vision_cfg={}, text_cfg=dict(act=nn.GELU)), 'holds what JSON cannot'),
         (3, 'not a int'),
+        (
+            {**TINY_VIT, 'quickgelu': True},
+            r"Unknown entry 'quickgelu' in the CLIP model config\. Did you mean: quick_gelu",
+        ),
+        ({**TINY_VIT, 3: True}, 'Unknown entry 3 in the CLIP model config'),
     ],
 )
 def test_arch_errors(arch, message):
     with pytest.raises(UserError, match=message):
         resolve_arch(arch)
+
+
+def test_every_config_of_open_clip_is_a_model_config():
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        assert resolve_arch(config)[1] == config, name
 
 
 def test_resolve_pretrained(tmp_path, monkeypatch):
