@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textxfer_mm.compat_distributed import allow_distributed_cpu, close_process_group
+from textxfer_mm.files import config_dir
 
 __all__ = ['accept_bfloat16_scores', 'apply', 'close_process_group']
 
@@ -144,7 +145,7 @@ def allow_config_bases() -> None:
     Cause: MMEngine accepts bases only from a hard-coded list of packages
     (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/config/utils.py), and builds what such a base defines
     in a registry named like the package. Ours registers in the root and mixes stock classes in, so its bases keep the
-    ``default_scope`` of the config.
+    ``default_scope`` of the config. It also looks in ``site-packages``, where an editable install has nothing.
     """
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
@@ -156,8 +157,8 @@ def allow_config_bases() -> None:
 
     @functools.wraps(released)
     def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
-        path, scope = released(cfg_path, filename)
-        return path, None if scope == 'textxfer_mm' else scope
+        package, found, base = cfg_path.partition('::')
+        return (str(config_dir() / base), None) if found and package == 'textxfer_mm' else released(cfg_path, filename)
 
     Config._get_cfg_path = staticmethod(get_cfg_path)
 

@@ -1,0 +1,59 @@
+"""Reading configs: from files, which are code, and from checkpoints, which must not be."""
+
+import traceback
+from pathlib import Path
+
+from mmengine.config import Config
+
+from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.engine.saved_config import parse_saved_config
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.files import config_dir
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a config file; a path relative to the shipped configs works as well.
+
+    Raises:
+        UserError: no such file (with the nearest names), or a file that cannot be read as a config.
+    """
+    path = Path(path).expanduser()
+    file = path if path.is_file() else config_dir() / path
+    if not file.is_file():
+        raise UserError(f'config {path} does not exist.{_similar(path)}')
+    try:
+        return Config.fromfile(file)
+    except UserError:
+        raise
+    except Exception as error:  # a config is code: it may raise anything
+        raise UserError(f'config {file} cannot be read{_place(error)}: {type(error).__name__}: {error}') from error
+
+
+def _similar(path: Path) -> str:
+    """Name configs that may have been meant: in the same folder, else among the shipped ones."""
+    siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
+    if siblings:
+        return nearest(path.name, siblings)
+    shipped = config_dir()
+    names = [str(p.relative_to(shipped)) for p in shipped.rglob('*.py') if '_base_' not in p.relative_to(shipped).parts]
+    return nearest(str(path), names)
+
+
+def _place(error: Exception) -> str:
+    """Say in which file and line of the configs it went wrong, where that is known."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == '<module>']
+    return f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
+
+
+def config_of_checkpoint(path: str | Path) -> Config:
+    """The config that MMEngine saved inside a checkpoint; it is parsed, never executed.
+
+    Raises:
+        UserError: the checkpoint holds none, or one that is more than values.
+    """
+    checkpoint = load_checkpoint_file(path)
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    text = meta.get('cfg') if isinstance(meta, dict) else None
+    if not isinstance(text, str):
+        raise UserError(f'{path} holds no config. Give the one it was trained with: --config FILE.')
+    return parse_saved_config(text, path)
