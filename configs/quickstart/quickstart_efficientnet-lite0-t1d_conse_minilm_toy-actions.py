@@ -43,7 +43,6 @@ model = dict(
         pretrained='embedded',
         temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
         frozen_stages=2,
-        norm_eval=True,
     ),
     neck=dict(type='TemporalAveragePool'),
     cls_head=dict(
@@ -141,7 +140,6 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.02),
-    paramwise_cfg=dict(custom_keys={'backbone.visual': dict(lr_mult=0.3)}),
     clip_grad=dict(max_norm=20.0),
 )
 param_scheduler = [

@@ -14,6 +14,7 @@ from torch import nn
 from textxfer_mm.apis.inference import load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import load_config
 from textxfer_mm.apis.quickstart.evaluation import Progress, Scores, join, score_videos
+from textxfer_mm.apis.quickstart.memory import keep_freed_memory
 from textxfer_mm.apis.quickstart.report import VIEWS, environment, measured, write_report
 from textxfer_mm.apis.quickstart.steps import Steps
 from textxfer_mm.apis.quickstart.training import History, logging_to, train
@@ -85,6 +86,7 @@ def run_quickstart(
     work_dir = Path(settings.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     (work_dir / 'report.json').unlink(missing_ok=True)
+    keep_freed_memory()
     steps = Steps(progress or (lambda *_: None), finished or (lambda *_: None))
     with logging_to(work_dir / 'quickstart.log'):
         cfg = _config(settings)
