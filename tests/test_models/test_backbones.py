@@ -7,6 +7,8 @@ from functools import partial
 import open_clip
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import weights_to_cpu
 from safetensors.torch import save_file
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT
 from torch import nn
@@ -199,8 +201,6 @@ def test_checkpoint_of_another_arch_is_an_error():
 
 
 def test_mmengine_does_not_half_load_another_arch(tmp_path):
-    from mmengine.runner import load_checkpoint
-
     torch.save({'state_dict': CLIPBackbone(TINY_RESNET).state_dict()}, tmp_path / 'epoch_1.pth')
     with pytest.raises(UserError, match='do not fit'):
         load_checkpoint(CLIPBackbone(TINY_VIT), str(tmp_path / 'epoch_1.pth'), map_location='cpu')
@@ -299,6 +299,54 @@ def test_checkpoints_of_another_input_size_load():
     backbone = CLIPBackbone(TINY_VIT, image_size=64)
     backbone.load_state_dict(CLIPBackbone(TINY_VIT).state_dict())
     assert backbone(torch.randn(1, 3, 64, 64)).shape == (1, D, 1, 1)
+
+
+def on_grid(size, prefix=1):
+    """A ViT whose positions are random, and those as a map (1, D, rows, columns)."""
+    backbone = CLIPBackbone(TINY_VIT, image_size=size)
+    with torch.no_grad():
+        nn.init.normal_(backbone.visual.positional_embedding)
+    grid = backbone.visual.grid_size
+    return backbone, backbone.visual.positional_embedding[prefix:].detach().unflatten(0, grid).permute(2, 0, 1)[None]
+
+
+WIDE, TALL, SQUARE = (32, 128), (128, 32), (64, 64)  # 16 positions each
+
+
+@pytest.mark.parametrize(('source', 'target'), [(WIDE, TALL), (WIDE, SQUARE), (SQUARE, WIDE), (WIDE, WIDE), (WIDE, 80)])
+def test_positions_keep_their_places_on_grids_that_are_no_square(source, target, tmp_path):
+    trained, places = on_grid(source)
+    state = weights_to_cpu(trained.state_dict())
+    torch.save({'state_dict': state}, tmp_path / 'epoch_1.pth')
+    torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    (start, _), (loaded, _), (again, _) = (on_grid(target) for _ in range(3))
+    start.pretrained = tmp_path / 'epoch_1.pth'
+    start.init_weights()
+    load_checkpoint(loaded, str(tmp_path / 'epoch_1.pth'), map_location='cpu', strict=True)
+    again.load_state_dict(state)
+    size = loaded.visual.grid_size
+    expected = (
+        nn.functional.interpolate(places, size=size, mode='bicubic', antialias=True) if target != source else places
+    )
+    for backbone in (start, loaded, again):
+        positions = backbone.visual.positional_embedding[1:].unflatten(0, size).permute(2, 0, 1)[None]
+        torch.testing.assert_close(positions, expected)
+        assert torch.equal(
+            copy.deepcopy(backbone).state_dict()['visual.class_embedding'], state['visual.class_embedding']
+        )
+
+
+def test_positions_that_say_nothing_of_their_grid():
+    def foreign(size):
+        return {k: v for k, v in on_grid(size)[0].state_dict().items() if k != 'visual.position_grid'}
+
+    state = foreign((32, 48))
+    backbone = CLIPBackbone(TINY_VIT, image_size=(32, 48))
+    backbone.load_state_dict(state)  # 6 positions for 6 places
+    assert torch.equal(backbone.visual.positional_embedding, state['visual.positional_embedding'])
+    with pytest.raises(UserError, match=r'The 6 position embeddings .* form no square.* resized to 4 x 4'):
+        CLIPBackbone(TINY_VIT, image_size=64).load_state_dict(state)
+    assert set(foreign(WIDE)) == set(on_grid(SQUARE)[0].state_dict())  # squares keep the names of open_clip
 
 
 # --------------------------------------------------------------------------------------------------------- freezing

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.checkpointing import enable_checkpointing
 from textxfer_mm.models.backbones.embedded import EMBEDDED, load_embedded
-from textxfer_mm.models.backbones.positions import resize_positions
+from textxfer_mm.models.backbones.positions import keep_grid, resize_positions
 from textxfer_mm.models.backbones.temporal import insert_temporal, warn_of_untrained
 from textxfer_mm.models.backbones.towers import (
     Arch,
@@ -77,6 +77,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.arch, self.embed_dims, self.visual = build_vision_tower(arch, image_size)
+        keep_grid(self.visual)
         self._arch_given = with_text_cfg(arch)
         self.pretrained = pretrained
         self.image_size = self.visual.image_size

@@ -1,19 +1,43 @@
 """Position embeddings for another input size."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import torch
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import VisionTransformer
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
+from textxfer_mm.errors import UserError
+
 _NAMES = ('positional_embedding', 'attnpool.positional_embedding', 'trunk.pos_embed')
+
+#: The buffer that says how positions lie where they form no square: rows and columns.
+_GRID = 'position_grid'
+
+
+def keep_grid(tower: nn.Module) -> None:
+    """Let the state of a tower say how its positions lie, where that is no square.
+
+    Their number does not tell a grid from its transpose, or a wide one from a square. Towers with square grids keep the
+    state of open_clip, entry by entry, and pass over the buffer of a checkpoint whose grid was no square.
+    """
+    name = _position_name(tower)
+    if name is None:
+        return
+    rows, columns = _grid(tower)
+    if rows != columns:
+        tower.register_buffer(_GRID, torch.tensor([rows, columns]))
+    else:
+        tower.register_load_state_dict_pre_hook(_pass_over_grid)
 
 
 def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str, Tensor]:
     """Resize the position embeddings of a state dict to the grid of the tower (bicubic, antialiased).
 
-    Entries of another width, or that come from a grid that is not square, are left for the loader to refuse.
+    The grid they come from is the one in the state, see :func:`keep_grid`; without it, a square. Entries of another
+    width are left for the loader to refuse.
 
     Args:
         state: Weights of a vision tower, named as in the tower.
@@ -21,26 +45,56 @@ def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str,
 
     Returns:
         A copy of ``state`` in which the embeddings fit.
+
+    Raises:
+        UserError: They must be resized and form no square.
     """
     resized = dict(state)
-    own = dict(tower.named_parameters())
-    for name in _NAMES:
-        if name not in own or name not in state or state[name].shape == own[name].shape:
-            continue
-        grid = _grid(tower)
-        old, new = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (state[name], own[name]))  # (L, D)
-        prefix = len(new) - grid[0] * grid[1]  # class token, or the mean token of the attention pool
-        side = round(max(len(old) - prefix, 0) ** 0.5)
-        if old.shape[1] == new.shape[1] and side > 0 and side**2 == len(old) - prefix:
-            positions = resample_abs_pos_embed(old[None].float(), grid, (side, side), num_prefix_tokens=prefix)
-            resized[name] = positions.reshape(own[name].shape)
+    source = resized.pop(_GRID, None)
+    if hasattr(tower, _GRID):
+        resized[_GRID] = getattr(tower, _GRID)
+    name = _position_name(tower)
+    if name is None or name not in state:
+        return resized
+    own = tower.get_parameter(name)
+    grid = _grid(tower)
+    old, new = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (state[name], own))  # (L, D)
+    prefix = len(new) - grid[0] * grid[1]  # class token, or the mean token of the attention pool
+    count = len(old) - prefix
+    if old.shape[1] != new.shape[1] or count <= 0:
+        return resized
+    side = round(count**0.5)
+    old_grid = (side, side) if source is None else tuple(source.tolist())
+    if old_grid[0] * old_grid[1] != count:
+        if len(old) == len(new):  # a checkpoint for this number of positions, and nothing says that they lie otherwise
+            return resized
+        raise UserError(
+            f'The {count} position embeddings ({name}) of these weights form no square, and nothing in them says how '
+            f'they lie, so they cannot be resized to {grid[0]} x {grid[1]}; give CLIPBackbone the image_size that they '
+            'were trained with.'
+        )
+    if old_grid != grid:
+        positions = resample_abs_pos_embed(old[None].float(), grid, old_grid, num_prefix_tokens=prefix)
+        resized[name] = positions.reshape(own.shape)
     return resized
 
 
-def _grid(tower: nn.Module) -> tuple[int, int]:
+def _pass_over_grid(tower: nn.Module, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+    """What a tower with a square grid has no use for; the positions were resized before."""
+    state_dict.pop(prefix + _GRID, None)
+
+
+def _position_name(tower: nn.Module) -> str | None:
+    """The name of the position embeddings, where the tower has some that lie on a grid."""
+    own = dict(tower.named_parameters())
+    return next((name for name in _NAMES if name in own and _grid(tower) is not None), None)
+
+
+def _grid(tower: nn.Module) -> tuple[int, int] | None:
     """Rows and columns of position embeddings."""
     if isinstance(tower, VisionTransformer):
         return tuple(tower.grid_size)
     if isinstance(tower, ModifiedResNet):
         return (tower.image_size // 32, tower.image_size // 32)
-    return tuple(tower.trunk.patch_embed.grid_size)
+    grid = getattr(getattr(tower.trunk, 'patch_embed', None), 'grid_size', None)
+    return grid and tuple(grid)

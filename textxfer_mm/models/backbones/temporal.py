@@ -99,8 +99,8 @@ def warn_of_untrained(temporal: nn.ModuleDict) -> None:
     places = [place for place, module in temporal.items() if module.mixes_untrained]
     if places:
         print_log(
-            f"CLIPBackbone: the temporal modules {', '.join(places)} are as init='shift' made them, neither trained here "
-            'nor part of a checkpoint. They mix frames, so this is another network than the one whose weights were '
+            f"CLIPBackbone: the temporal modules {', '.join(places)} are as init='shift' made them, neither trained "
+            'here nor part of a checkpoint. They mix frames: this is another network than the one whose weights were '
             'loaded. Load a checkpoint that has them (backbone.temporal.*), or leave `temporal` out.',
             logger='current',
             level=logging.WARNING,
