@@ -4,6 +4,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from textxfer_mm.registry import MODELS
 
 CORRUPT_KINDS = ('empty', 'truncated', 'text', 'no_frames', 'missing')
 
@@ -62,6 +67,14 @@ def pipeline(*, test_mode):
         dict(type='FormatShape', input_format='NCHW'),
         dict(type='PackActionInputs'),
     ]
+
+
+def save_checkpoint(config, path):
+    """Save random weights of a config file's model as a checkpoint; return its path."""
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    return path
 
 
 def dataloader(ann_file, *, test_mode, workers=0, batch_size=2):

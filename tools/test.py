@@ -1,16 +1,22 @@
 """Test a checkpoint, with MMAction2's arguments: ``python tools/test.py CONFIG CHECKPOINT [--dump FILE.pkl]``."""
 
 import argparse
-import os
 import sys
 
 import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
 
 from mmengine.config import Config  # isort: skip
 
+from textxfer_mm.apis.inference import set_class_names
 from textxfer_mm.engine.checkpoint import require_checkpoint
 from textxfer_mm.engine.checks import check_datasets
-from textxfer_mm.engine.launch import add_launch_arguments, build_runner, load_config, run_tool
+from textxfer_mm.engine.launch import (
+    add_launch_arguments,
+    build_runner,
+    config_of_args,
+    require_full_checkpoint,
+    run_tool,
+)
 from textxfer_mm.errors import UserError
 
 
@@ -48,21 +54,19 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
     if args.class_names is not None:
-        classifier = cfg.model.cls_head.get('classifier') or {}
-        if classifier.get('type') != 'TextClassifier':
-            raise UserError("--class-names needs a head with classifier=dict(type='TextClassifier', ...).")
-        names = args.class_names
-        classifier.class_names = os.path.abspath(names) if os.path.exists(names) else names
+        set_class_names(cfg, args.class_names)
 
 
 def main() -> None:
     """Test."""
     args = parse_args()
-    cfg = load_config(args)
+    cfg = config_of_args(args)
     merge_args(cfg, args)
     require_checkpoint(args.checkpoint)
     check_datasets(cfg, ('test',))
-    build_runner(cfg).test()
+    runner = build_runner(cfg)
+    require_full_checkpoint(runner)
+    runner.test()
 
 
 if __name__ == '__main__':

@@ -7,10 +7,12 @@ import textxfer_mm  # noqa: F401  (repairs and registration, before anything of 
 
 import torch  # isort: skip
 from mmengine.config import Config  # isort: skip
+from mmengine.logging import print_log  # isort: skip
+from mmengine.runner import find_latest_checkpoint  # isort: skip
 
 from textxfer_mm.engine.checkpoint import require_checkpoint
 from textxfer_mm.engine.checks import check_datasets
-from textxfer_mm.engine.launch import add_launch_arguments, build_runner, load_config, run_tool
+from textxfer_mm.engine.launch import add_launch_arguments, build_runner, config_of_args, run_tool
 from textxfer_mm.errors import UserError
 
 
@@ -45,8 +47,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp or (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available()):
         enable_amp(cfg)  # stock configs that ask for mixed precision train on CPU too
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        resume_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
+        cfg.resume = resume_from is not None
+        if cfg.resume:
+            cfg.load_from = resume_from
+        else:
+            print_log(f'Nothing to resume in {cfg.work_dir}: training starts anew.', logger='current')
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError(
@@ -87,7 +93,7 @@ def enable_amp(cfg: Config) -> None:
 def main() -> None:
     """Train."""
     args = parse_args()
-    cfg = load_config(args)
+    cfg = config_of_args(args)
     merge_args(cfg, args)
     if cfg.get('load_from'):
         require_checkpoint(cfg.load_from)

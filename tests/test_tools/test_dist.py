@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_runs import run_config, write_dataset
+from tiny_runs import run_config, save_checkpoint, write_dataset
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -23,7 +23,8 @@ def shell(script, *args, **env):
         port = str(probe.getsockname()[1])
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
     given = {**os.environ, 'PATH': path, 'PORT': port, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', **env}
-    return subprocess.run(['bash', str(TOOLS / script), *map(str, args)], capture_output=True, text=True, env=given)
+    command = ['bash', str(TOOLS / script), *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env=given, timeout=300)
 
 
 def errors(done):
@@ -69,7 +70,7 @@ def test_an_error_on_all_ranks_is_printed_once(tmp_path):
 def test_corrupt_videos_of_all_ranks_are_listed(tmp_path):
     ann_file = write_dataset(tmp_path / 'videos', good=4, corrupt=['empty', 'text', 'truncated', 'missing'])
     Config(run_config(ann_file, tmp_path / 'run', workers=1)).dump(tmp_path / 'tiny.py')
-    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
+    save_checkpoint(tmp_path / 'tiny.py', tmp_path / 'a.pth')
     done = shell('dist_test.sh', tmp_path / 'tiny.py', tmp_path / 'a.pth', 2)
     assert done.returncode != 0
     (line,) = errors(done)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from tiny_runs import run_config, write_dataset
+from tiny_runs import run_config, save_checkpoint, write_dataset
 from torch.distributed import TCPStore
 
 from textxfer_mm.engine import launch
@@ -50,19 +50,31 @@ def merged(monkeypatch):
         monkeypatch.setattr(sys, 'argv', ['tool', *map(str, argv)])
         monkeypatch.setenv('LOCAL_RANK', '0')
         args = tool.parse_args()
-        cfg = launch.load_config(args)
+        cfg = launch.config_of_args(args)
         tool.merge_args(cfg, args)
         return cfg
 
     return merged
 
 
+@pytest.fixture
+def in_process(monkeypatch, tmp_path):
+    """Run a tool's main function on a command line in this process; return the exit status."""
+
+    def in_process(tool, *argv):
+        monkeypatch.setattr(sys, 'argv', ['tool.py', *map(str, argv)])
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.chdir(tmp_path)
+        return launch.run_tool(tool.main)
+
+    return in_process
+
+
 def run(tool, *argv, **env):
     command = [sys.executable, str(TOOLS / f'{tool}.py'), *map(str, argv)]
     path = f'{TOOLS.parent}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
-    return subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', **env}
-    )
+    env = {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', **env}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
 
 
 def errors(done):
@@ -97,9 +109,8 @@ def test_an_error_is_one_line_and_status_2(tmp_path, config):
 
 def test_corrupt_test_videos_are_one_line_too(tmp_path, config):
     path = config(**{'test_dataloader.num_workers': 2})
-    torch.save(dict(state_dict={}), tmp_path / 'a.pth')
     (tmp_path / 'videos' / 'good1.mp4').write_bytes(b'')
-    done = run('test', path, tmp_path / 'a.pth')
+    done = run('test', path, save_checkpoint(path, tmp_path / 'a.pth'))
     assert done.returncode == 2
     (line,) = errors(done)
     assert '1 of 4 test videos could not be decoded' in line
@@ -117,18 +128,121 @@ def test_an_error_in_a_data_worker_is_one_line_too(capsys):
     assert capsys.readouterr().err == 'error: what went wrong\n'
 
 
-def test_ranks_report_a_message_once(monkeypatch):
+def test_ranks_of_slurm_and_mpi_are_named(monkeypatch, capsys):
+    def main():
+        raise UserError('what went wrong')
+
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    assert launch.run_tool(main) == 2
+    monkeypatch.delenv('SLURM_PROCID')
+    monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '3')
+    assert launch.run_tool(main) == 2
+    assert capsys.readouterr().err == 'error: what went wrong\nrank 3: error: what went wrong\n'
+
+
+def test_ranks_report_a_message_once(monkeypatch, capsys):
+    def said():
+        def main(message):
+            raise UserError(message)
+
+        for message in 'abab':
+            assert launch.run_tool(lambda message=message: main(message)) == 2
+        return capsys.readouterr().err.replace('error: ', '').split()
+
     store = TCPStore('127.0.0.1', 0, is_master=True)
     monkeypatch.setenv('MASTER_ADDR', '127.0.0.1')
     monkeypatch.setenv('MASTER_PORT', str(store.port))
-    assert [launch._is_news('a') for _ in range(2)] == [True, True]  # without torchrun each speaks for itself
+    assert said() == [*'abab']  # without torchrun each speaks for itself
     monkeypatch.setenv('TORCHELASTIC_USE_AGENT_STORE', 'True')
-    assert [launch._is_news(message) for message in 'abab'] == [True, True, False, False]
+    assert said() == [*'ab']
 
 
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         launch.run_tool(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda state: state.pop('cls_head.fc_cls.bias'), 'missing keys in source state_dict: cls_head.fc_cls.bias'),
+        (lambda state: state.update({'neck.a': torch.ones(1)}), 'unexpected key in source state_dict: neck.a'),
+        (lambda state: state.update({'cls_head.fc_cls.bias': torch.ones(7)}), 'size mismatch for cls_head.fc_cls.bias'),
+        (lambda state: state.clear(), 'holds no state_dict'),
+    ],
+)
+def test_a_checkpoint_of_another_architecture_is_not_tested(
+    change, message, tmp_path, config, monkeypatch, capsys, in_process
+):
+    path = config()
+    checkpoint = save_checkpoint(path, tmp_path / 'a.pth')
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    change(state)
+    torch.save(dict(state_dict=state), checkpoint)
+    assert in_process(test, path, checkpoint) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert 'acc/top1' not in captured.out
+
+
+def test_batch_counters_may_be_missing(tmp_path, config, in_process):
+    path = config()
+    checkpoint = save_checkpoint(path, tmp_path / 'a.pth')
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    kept = {key: value for key, value in state.items() if 'num_batches_tracked' not in key}
+    assert len(kept) < len(state)
+    torch.save(dict(state_dict=kept), checkpoint)
+    assert in_process(test, path, checkpoint) == 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--work-dir', '{}/taken'], '--work-dir {}/taken is no folder that can be written to'),
+        (['--work-dir', '{}/taken/inner'], 'is no folder that can be written to'),
+        (
+            ['--cfg-options', 'model.cls_head.type=TSNHeat'],
+            "type='TSNHeat' of the config is no registered model. Did you mean: TSNHead",
+        ),
+        (['--cfg-options', 'test_dataloader.dataset.type=VideoDatasett'], 'Did you mean: VideoDataset'),
+        (['--cfg-options', 'test_dataloader.dataset.pipeline.0.type=DecordInt'], 'Did you mean: DecordInit'),
+        (['--cfg-options', 'test_dataloader.dataset.pipeline.40.type=a'], '--cfg-options do not fit'),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, tmp_path, config, capsys, in_process):
+    path = config()
+    (tmp_path / 'taken').touch()
+    checkpoint = save_checkpoint(path, tmp_path / 'a.pth')
+    assert in_process(test, path, checkpoint, *(word.format(tmp_path) for word in arguments)) == 2
+    captured = capsys.readouterr().err
+    (line,) = [line for line in captured.splitlines() if line.startswith('error: ')]
+    assert 'Traceback' not in captured
+    assert message.format(tmp_path) in line
+
+
+def test_cfg_options_without_a_value(config, capsys, in_process):
+    with pytest.raises(SystemExit) as stop:
+        in_process(train, config(), '--cfg-options', 'foo')
+    assert stop.value.code == 2
+    assert "--cfg-options takes key=value, got 'foo'" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_holds_a_list(tmp_path, config, capsys, in_process):
+    torch.save([1, 2], tmp_path / 'a.pth')
+    assert in_process(test, config(), tmp_path / 'a.pth') == 2
+    assert 'a.pth holds no state_dict' in capsys.readouterr().err
+
+
+def test_resuming_an_old_checkpoint_runs_no_code(tmp_path, config, in_process):
+    path = config(**{'train_cfg.max_epochs': 1})
+    assert in_process(train, path, '--no-validate') == 0
+    last = tmp_path / 'run' / 'epoch_1.pth'
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint['meta']['config'] = f"open('{tmp_path}/harmed', 'w')"
+    torch.save(checkpoint, last)
+    options = ('--cfg-options', 'train_cfg.max_epochs=2')
+    assert in_process(train, path, '--no-validate', '--resume', last, *options) == 0
+    assert not (tmp_path / 'harmed').exists()
 
 
 def test_hostile_checkpoint(tmp_path, config):
@@ -161,17 +275,21 @@ class TestArguments:
         monkeypatch.setattr(sys, 'argv', ['train.py', str(path), flag, '3'])
         args = train.parse_args()
         monkeypatch.delenv('LOCAL_RANK', raising=False)
-        launch.load_config(args)
+        launch.config_of_args(args)
         assert os.environ['LOCAL_RANK'] == '3'
         monkeypatch.setenv('LOCAL_RANK', '1')
-        launch.load_config(args)
+        launch.config_of_args(args)
         assert os.environ['LOCAL_RANK'] == '1'
 
-    def test_resume(self, merged, config):
+    def test_resume(self, merged, config, tmp_path):
         path = config()
         assert not merged(train, path).get('resume')
-        cfg = merged(train, path, '--resume')
-        assert (cfg.resume, cfg.load_from) == (True, None)
+        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
+        assert (cfg.resume, cfg.load_from) == (False, 'start.pth')  # nothing there yet
+        (tmp_path / 'run').mkdir()
+        (tmp_path / 'run' / 'last_checkpoint').write_text('epoch_3.pth')
+        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
+        assert (cfg.resume, cfg.load_from) == (True, 'epoch_3.pth')
         cfg = merged(train, path, '--resume', 'a.pth')
         assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
 
@@ -231,20 +349,22 @@ class TestArguments:
         assert (hook.enable, hook.out_dir, hook.interval, hook.show) == (True, 'out', 3, False)
 
     def test_class_names(self, merged, config, tmp_path, monkeypatch):
-        with pytest.raises(UserError, match='--class-names needs a head with classifier'):
+        with pytest.raises(UserError, match='Other class names need a head with a TextClassifier'):
             merged(test, config(), 'a.pth', '--class-names', 'kinetics400')
-        path = config(**{'model.cls_head.classifier': dict(type='TextClassifier', class_names=['a', 'b'])})
-        (tmp_path / 'names.txt').write_text('running\nwalking\n')
+        classifier = dict(type='TextClassifier', class_names=['a', 'b'])
+        path = config(**{'model.cls_head.classifier': classifier})
+        (tmp_path / 'names.txt').write_text('running\nwalking\njumping\n')
         monkeypatch.chdir(tmp_path)
-        named = merged(test, path, 'a.pth', '--class-names', 'names.txt').model.cls_head.classifier
-        assert named.class_names == str(tmp_path / 'names.txt')
-        named = merged(test, path, 'a.pth', '--class-names', 'ucf101').model.cls_head.classifier
-        assert named.class_names == 'ucf101'
+        head = merged(test, path, 'a.pth', '--class-names', 'names.txt').model.cls_head
+        assert head.classifier.class_names == ['running', 'walking', 'jumping']
+        assert 'num_classes' not in head
+        head = merged(test, path, 'a.pth', '--class-names', 'ucf101').model.cls_head
+        assert len(head.classifier.class_names) == 101
 
     def test_missing_or_broken_config(self, merged, config, tmp_path):
         config()
         with pytest.raises(UserError, match=r'tinny\.py does not exist\. Did you mean: tiny\.py\?'):
             merged(train, tmp_path / 'tinny.py')
         (tmp_path / 'broken.py').write_text('model = dict(\n')
-        with pytest.raises(UserError, match=r'broken\.py: '):
+        with pytest.raises(UserError, match=r'broken\.py cannot be read: SyntaxError'):
             merged(train, tmp_path / 'broken.py')

@@ -11,11 +11,10 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_state_dict
 from torch import nn
 
-from textxfer_mm.engine.checkpoint import load_checkpoint_file
-from textxfer_mm.errors import UserError
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.class_names import load_class_names
 
@@ -61,11 +60,29 @@ def set_class_names(cfg: Config, class_names: str | Path | Sequence[str]) -> Non
     classifier = head.get('classifier') or {}
     if classifier.get('type') != 'TextClassifier':
         raise UserError(
-            f'Other labels need a head with a TextClassifier, this config has {head.get("type")} with '
-            f'{classifier.get("type")}. Predict without --labels, or give a config with a TextClassifier.'
+            f'Other class names need a head with a TextClassifier, this config has {head.get("type")} with '
+            f'{classifier.get("type")}. Leave them out, or give a config with a TextClassifier.'
         )
     classifier.class_names = names
     head.pop('num_classes', None)
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The device that was asked for; without one the GPU, where there is one.
+
+    Raises:
+        UserError: no such kind of device, or none of it on this machine.
+    """
+    try:
+        target = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        torch.zeros(1, device=target).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        gpus = torch.cuda.device_count()
+        known = ['cpu', *(['cuda', *(f'cuda:{i}' for i in range(gpus))] if gpus else [])]
+        raise UserError(
+            f'device {device} is not available here: {str(error).splitlines()[0][:200]}.{nearest(str(device), known)}'
+        ) from error
+    return target
 
 
 def load_recognizer(
@@ -90,35 +107,13 @@ def load_recognizer(
         raise UserError('The config needs the variables `model` and `test_pipeline` to predict with.')
     if class_names is not None:
         set_class_names(cfg, class_names)
+    target = choose_device(device)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
-        loaded = load_checkpoint_file(checkpoint)
-        state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
-        if not state or not all(isinstance(key, str) for key in state):
-            raise UserError(f'{checkpoint} holds no state_dict.')
-        _load_all(model, state, checkpoint)
+        load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
     model.cfg = cfg
-    return model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
-
-
-def _load_all(model: nn.Module, state: dict[str, Any], checkpoint: str | Path) -> None:
-    """Load a state dict of which the model must be filled entirely: half a model predicts nonsense."""
-    known = set(model.state_dict())
-    if not known & set(state):
-        raise UserError(
-            f'{checkpoint} has no weight in common with this model (it holds {next(iter(state))}, ...; the model wants '
-            f'{next(iter(known))}, ...). Use the config the checkpoint was trained with.'
-        )
-    try:
-        load_state_dict(model, state, strict=True, logger='silent')
-    except UserError:
-        raise
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise UserError(
-            f'{checkpoint} does not fit this model: {"; ".join(lines[1:4])}. Use the config it was trained with.'
-        ) from error
+    return model.to(target).eval()
 
 
 def find_videos(path: str | Path) -> list[Path]:
@@ -132,10 +127,15 @@ def find_videos(path: str | Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
-    videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES)
+    videos = sorted(p for p in path.iterdir() if _is_video(p))
     if not videos:
         raise UserError(f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).')
     return videos
+
+
+def _is_video(path: Path) -> bool:
+    """Whether it is a file with the suffix of a video, and no hidden one such as macOS's ``._a.mp4``."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.') and path.is_file()
 
 
 @torch.no_grad()

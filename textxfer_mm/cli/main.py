@@ -1,6 +1,6 @@
 """The ``textxfer`` command. Only light imports here: ``textxfer --help`` must answer at once, without torch."""
 
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from textxfer_mm.cli import doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
+from textxfer_mm.registry_errors import explain_missing_type
 from textxfer_mm.version import __version__
 
 
@@ -20,11 +21,21 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except UserError as error:
-            Console(stderr=True).print(Text(f'error: {error}', style='red'), soft_wrap=True)
-            raise typer.Exit(2) from error
+            self._stop(error)
+        except KeyError as error:
+            explained = explain_missing_type(error)
+            if explained is None:
+                raise
+            self._stop(explained)
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print('interrupted')
             raise typer.Exit(130) from interrupt
+
+    @staticmethod
+    def _stop(error: UserError) -> NoReturn:
+        """Print a user's mistake and end."""
+        Console(stderr=True).print(Text(f'error: {error}', style='red'), soft_wrap=True)
+        raise typer.Exit(2) from error
 
 
 app = typer.Typer(name='textxfer', cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.progress import track
 from rich.table import Table
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import replacing, require_writable_file, write_text
 
 
 def predict(
@@ -42,6 +42,9 @@ def predict(
         raise UserError('Give --labels or --labels-file, not both.')
     if model is not None and (config is not None or checkpoint is not None):
         raise UserError('Give --model, or --config and --checkpoint, not both.')
+    for option, file in (('--json', json_file), ('--csv', csv_file)):
+        if file is not None:
+            require_writable_file(file, option)
     names = [name.strip() for name in labels.split(',')] if labels is not None else labels_file
 
     from textxfer_mm import register_all_modules
@@ -111,30 +114,10 @@ def _write(json_file: Path | None, csv_file: Path | None, good: list[Any], faile
     if json_file is not None:
         rows = [dict(video=p.video, scores=dict(p.top(len(p.scores)))) for p in good]
         errors = [dict(video=f.video, error=f.reason) for f in failed]
-        with _replacing(json_file) as file:
-            json.dump(rows + errors, file, indent=2, ensure_ascii=False)
+        write_text(json_file, json.dumps(rows + errors, indent=2, ensure_ascii=False))
     if csv_file is not None:
-        with _replacing(csv_file) as file:
+        with replacing(csv_file) as part, part.open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(['video', 'rank', 'label', 'score'])
             for p in good:
                 writer.writerows([p.video, i, n, f'{s:.6f}'] for i, (n, s) in enumerate(p.top(len(p.scores)), 1))
-
-
-class _replacing:
-    """Open a temporary file beside the target and put it in place when all was written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.partial = path, path.with_name(path.name + '.part')
-
-    def __enter__(self) -> Any:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = open(self.partial, 'w', encoding='utf-8', newline='')
-        return self.file
-
-    def __exit__(self, kind: Any, *_: Any) -> None:
-        self.file.close()
-        if kind is None:
-            os.replace(self.partial, self.path)
-        else:
-            self.partial.unlink()

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from textxfer_mm.files import require_writable_folder
+
 
 def quickstart(
     work_dir: Annotated[Path, typer.Option(help='Folder for videos, checkpoint, logs, plots and report.')] = Path(
@@ -18,6 +20,7 @@ def quickstart(
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; by default the config's.")] = None,
 ) -> None:
     """Render toy videos, train on them, test with 4 x 3 views and zero-shot on unseen classes, predict, report."""
+    require_writable_folder(work_dir, '--work-dir')
     console = Console()
     with console.status('importing'):
         from textxfer_mm import register_all_modules

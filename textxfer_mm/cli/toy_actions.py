@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from textxfer_mm.files import require_writable_folder
+
 
 def toy_actions(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Folder to write videos and lists to.')],
@@ -16,6 +18,7 @@ def toy_actions(
     zero_shot_clips: Annotated[int, typer.Option(min=1, help='Clips of each unseen class.')] = 20,
 ) -> None:
     """Render short videos of drawn people: 17 classes to train on and 4 unseen ones, with annotation lists."""
+    require_writable_folder(folder, 'DIR')
     from textxfer_mm.datasets.toy_actions import render_toy_actions
 
     console = Console()

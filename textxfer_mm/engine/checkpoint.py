@@ -14,6 +14,7 @@ from urllib.error import URLError
 
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
+from torch import nn
 
 from textxfer_mm import compat
 from textxfer_mm.errors import UserError, nearest
@@ -92,15 +93,76 @@ def _not_a_checkpoint(path: str | Path) -> UserError:
     return UserError(f'{path} is not a checkpoint (not written by torch.save), or it is truncated.')
 
 
+def state_of(loaded: Any, path: str | Path) -> dict[str, Any]:
+    """The weights in what a checkpoint file holds: under ``state_dict``, or the whole file.
+
+    Raises:
+        UserError: If there are none.
+    """
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
+        raise UserError(f'{path} holds no state_dict. Give a checkpoint of a recognizer.')
+    return state
+
+
+def load_fully(model: nn.Module, state: dict[str, Any], source: str | Path) -> None:
+    """Load weights of which a model must be filled entirely: half a model predicts nonsense.
+
+    Args:
+        model: The model; a text classifier of other class names or templates keeps its own.
+        state: Its weights.
+        source: Where they come from, for messages.
+
+    Raises:
+        UserError: If weights are missing, left over or of another shape.
+    """
+    if all(key.startswith('module.') for key in state):  # saved from a wrapper of several GPUs
+        state = {key.removeprefix('module.'): value for key, value in state.items()}
+    with refusing_misfits(source):
+        mmengine_checkpoint.load_state_dict(model, state, strict=True, logger='silent')
+
+
+@contextlib.contextmanager
+def refusing_misfits(source: str | Path) -> Iterator[None]:
+    """Turn what MMEngine's strict loading raises into one line that names the first differences."""
+    try:
+        yield
+    except RuntimeError as error:
+        first, *lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ['']
+        if 'do not match exactly' not in first:
+            raise
+        shown = '; '.join(_shorten(line) for line in lines[:3]) + ('; ...' if len(lines) > 3 else '')
+        raise UserError(
+            f'the checkpoint {source} does not fit this model: {shown}. Use the config it was trained with.'
+        ) from error
+
+
+def _shorten(line: str, limit: int = 3) -> str:
+    """Keep the first few of a line's keys."""
+    keys = line.split(', ')
+    if not line.startswith(('unexpected key', 'missing keys')) or len(keys) <= limit:
+        return line.rstrip('.')
+    return f'{", ".join(keys[:limit])}, ... ({len(keys)} in all)'
+
+
 def load_from_local(filename: str, map_location: Any) -> Any:
     """Load a local checkpoint for MMEngine (it prints the name of this function)."""
-    return load_checkpoint_file(filename, map_location)
+    return _for_mmengine(load_checkpoint_file(filename, map_location), filename)
 
 
 def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Download a checkpoint for MMEngine into torch's hub cache, on rank 0 first, and load it."""
     with _clear_errors(filename):
-        return mmengine_checkpoint.load_from_http(filename, map_location)
+        loaded = mmengine_checkpoint.load_from_http(filename, map_location)
+    return _for_mmengine(loaded, filename)
+
+
+def _for_mmengine(loaded: Any, path: str) -> dict[str, Any]:
+    """Check that there are weights; drop the config of old checkpoints, which resuming would execute as Python."""
+    state_of(loaded, path)
+    if isinstance(loaded.get('meta'), dict):
+        loaded['meta'].pop('config', None)
+    return loaded
 
 
 mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)

@@ -2,11 +2,14 @@
 
 import argparse
 import datetime
+import functools
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
@@ -14,7 +17,25 @@ from mmengine.runner import Runner
 from torch.distributed import DistError, TCPStore
 
 from textxfer_mm.compat import close_process_group
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.engine.checkpoint import refusing_misfits
+from textxfer_mm.engine.config_files import load_config
+from textxfer_mm.errors import UserError
+from textxfer_mm.files import require_writable_folder
+from textxfer_mm.registry_errors import explain_missing_type
+
+#: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
+RANK_VARIABLES = ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+
+
+class KeyValueAction(DictAction):
+    """MMEngine's action, with a usage message for what is no ``key=value``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Parse the words after ``--cfg-options``."""
+        for word in values:
+            if not re.match(r'[^=]+=', word):
+                parser.error(f'{option_string} takes key=value, got {word!r}')
+        super().__call__(parser, namespace, values, option_string)
 
 
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,41 +44,54 @@ def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValueAction,
         help='override settings of the config: key=value, nested keys joined by dots; lists as key="[a,b]" or key=a,b',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def config_of_args(args: argparse.Namespace) -> Config:
     """Load ``args.config`` and merge ``--cfg-options``, ``--launcher`` and ``--work-dir`` into it.
 
     Raises:
-        UserError: If the file is missing or has a syntax error.
+        UserError: If the file is missing or broken, an option does not fit it, or the work dir cannot be written to.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    path = Path(args.config)
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
-        raise UserError(f'config {path} does not exist.{nearest(path.name, siblings)}')
-    try:
-        cfg = Config.fromfile(path)
-    except SyntaxError as error:
-        raise UserError(f'config {path}: {error}') from error
+    cfg = load_config(args.config)
     if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError, IndexError, AssertionError) as error:
+            raise UserError(f'--cfg-options do not fit {args.config}: {str(error).strip(chr(34))}') from error
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = os.path.join('./work_dirs', path.stem)
+        cfg.work_dir = os.path.join('./work_dirs', Path(args.config).stem)
     return cfg
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``."""
+    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``.
+
+    Raises:
+        UserError: If the work dir cannot be written to.
+    """
+    require_writable_folder(cfg.work_dir, '--work-dir')
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def require_full_checkpoint(runner: Runner) -> None:
+    """Let a runner refuse a checkpoint that does not fit its model; MMEngine would leave random weights in the gaps."""
+    load_checkpoint = runner.load_checkpoint
+
+    @functools.wraps(load_checkpoint)
+    def load_strictly(filename: str, *args: Any, **kwargs: Any) -> Any:
+        with refusing_misfits(filename):
+            return load_checkpoint(filename, *args, **{**kwargs, 'strict': True})
+
+    runner.load_checkpoint = load_strictly
 
 
 def run_tool(main: Callable[[], None]) -> int:
@@ -69,19 +103,31 @@ def run_tool(main: Callable[[], None]) -> int:
     try:
         main()
     except UserError as error:
-        message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
-        if _is_news(message):
-            print(f'error: {message}', file=sys.stderr, flush=True)
-        close_process_group(wait=False)
-        return 2
+        return _end(error)
+    except KeyError as error:
+        explained = explain_missing_type(error)
+        if explained is None:
+            raise
+        return _end(explained)
     close_process_group()
     return 0
 
 
+def _end(error: UserError) -> int:
+    """Print the message once over all ranks, as far as they know of each other, and return the exit status."""
+    message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
+    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
+        rank, is_news = '0', _is_news(message)
+    else:
+        rank, is_news = next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0'), True
+    if is_news:
+        print(f'{"" if rank == "0" else f"rank {rank}: "}error: {message}', file=sys.stderr, flush=True)
+    close_process_group(wait=False)
+    return 2
+
+
 def _is_news(message: str) -> bool:
     """Tell by torchrun's key-value store whether no other rank has reported this message yet."""
-    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
-        return True
     host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
     try:
         store = TCPStore(host, port, is_master=False, timeout=datetime.timedelta(seconds=10))
