@@ -6,8 +6,9 @@ from typing import Any
 from mmengine.config import Config
 
 from textxfer_mm.engine.config_files import config_of_checkpoint, load_config
+from textxfer_mm.errors import UserError
 from textxfer_mm.files import config_dir
-from textxfer_mm.models.backbones import preprocessor_cfg
+from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
 
 __all__ = ['DEFAULT_CONFIG', 'clip_zero_shot_config', 'config_dir', 'config_of_checkpoint', 'load_config']
@@ -31,8 +32,6 @@ def clip_zero_shot_config(
     clip = dict(arch=arch, pretrained=pretrained)
     _, arch_cfg = resolve_arch(arch)
     pixels = preprocessor_cfg(arch, pretrained)
-    width, size = arch_cfg['embed_dim'], arch_cfg['vision_cfg'].get('image_size', 224)
-    size = size if isinstance(size, int) else size[0]
     classifier = dict(
         type='TextClassifier',
         class_names=list(class_names),
@@ -43,8 +42,7 @@ def clip_zero_shot_config(
         dict(type='DecordInit'),
         dict(type='UniformSample', clip_len=num_frames, test_mode=True),
         dict(type='DecordDecode'),
-        dict(type='Resize', scale=(-1, size), interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=size),
+        *_resize_steps(arch, pretrained),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),
     ]
@@ -55,9 +53,25 @@ def clip_zero_shot_config(
                 type='Recognizer3D',
                 backbone=dict(type='CLIPBackbone', **clip),
                 neck=dict(type='TemporalAveragePool'),
-                cls_head=dict(type='TextEmbeddingHead', in_channels=width, classifier=classifier),
+                cls_head=dict(type='TextEmbeddingHead', in_channels=arch_cfg['embed_dim'], classifier=classifier),
                 data_preprocessor=dict(type='ActionDataPreprocessor', format_shape='NCTHW', **pixels),
             ),
             test_pipeline=pipeline,
         )
     )
+
+
+def _resize_steps(arch: str, pretrained: str) -> list[dict[str, Any]]:
+    """The steps that bring frames to the tower's size in the way that its weights were trained with.
+
+    Raises:
+        UserError: it cannot be known, or needs padding.
+    """
+    frame = input_cfg(arch, pretrained)
+    height, width = frame['size']
+    resize = dict(type='Resize', interpolation=frame['interpolation'])
+    if frame['resize_mode'] == 'squash':
+        return [dict(resize, scale=(width, height), keep_ratio=False)]
+    if frame['resize_mode'] != 'shortest':
+        raise UserError(f'{arch} with {pretrained!r} wants frames resized as {frame["resize_mode"]!r}: write a config.')
+    return [dict(resize, scale=(-1, max(height, width))), dict(type='CenterCrop', crop_size=(width, height))]

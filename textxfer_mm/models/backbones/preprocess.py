@@ -32,7 +32,7 @@ def preprocessor_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> di
     Raises:
         UserError: It cannot be known.
     """
-    known = _known(arch, pretrained)
+    known = _known(arch, pretrained, ('mean', 'std'))
     return {key: [255.0 * value for value in known[key]] for key in ('mean', 'std')}
 
 
@@ -47,13 +47,13 @@ def input_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> dict[str,
         UserError: It cannot be known.
     """
     size = resolve_arch(with_text_cfg(arch))[1]['vision_cfg'].get('image_size', 224)
-    known = _known(arch, pretrained)
+    known = _known(arch, pretrained, ('interpolation', 'resize_mode'))
     size = (size, size) if isinstance(size, int) else tuple(size)
     return {'size': size, 'interpolation': known['interpolation'], 'resize_mode': known['resize_mode']}
 
 
-def _known(arch: Arch, pretrained: str | PathLike | None) -> dict[str, Any]:
-    """The entries ``_KEYS``, from whichever source knows them."""
+def _known(arch: Arch, pretrained: str | PathLike | None, keys: tuple[str, str]) -> dict[str, Any]:
+    """Two of the entries ``_KEYS`` (and others), from whichever source knows them."""
     name, config = resolve_arch(with_text_cfg(arch))
     if 'preprocess_cfg' in config:
         return _from_config(name, config['preprocess_cfg'])
@@ -66,14 +66,14 @@ def _known(arch: Arch, pretrained: str | PathLike | None) -> dict[str, Any]:
     if isinstance(resolved, Path) and is_torchscript(resolved):
         return _OPENAI
     tags = [get_pretrained_cfg(name, tag) for tag in list_pretrained_tags_by_model(name)]
-    if tags and all(tag[key] == tags[0][key] for tag in tags for key in ('mean', 'std')):
+    if tags and all(tag[key] == tags[0][key] for tag in tags for key in keys):
         return tags[0]
     weights = f'the weights {resolved}' if resolved else 'random weights'
     reason = 'its tags differ in it' if tags else 'it has no tags to tell'
     raise UserError(
-        f'Which mean and std {weights} of {name} want cannot be known ({reason}). Name a tag, or give `arch` as a '
-        'model config with preprocess_cfg=dict(mean=[...], std=[...]) in units of 0 to 1, or write mean and std into '
-        'the data_preprocessor yourself, in units of 0 to 255.'
+        f'Which {" and ".join(keys)} {weights} of {name} want cannot be known ({reason}). Name a tag, or give `arch` '
+        'as a model config with preprocess_cfg=dict(mean=[...], std=[...]) in units of 0 to 1, or write mean and std '
+        'into the data_preprocessor yourself, in units of 0 to 255.'
     )
 
 
