@@ -2,7 +2,7 @@
 
 Paper's top-1: 81.52 (T-Trans, Table 2, ViT-B/16, 8 frames, 1 view); 82.65 with 4 x 3 views.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
-Cost: the authors' log, 30 epochs on 8 GPUs, says 6.9 h.
+Cost: the authors' log, 30 epochs on 8 GPUs whose model it does not name, says 6.9 h.
 Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 

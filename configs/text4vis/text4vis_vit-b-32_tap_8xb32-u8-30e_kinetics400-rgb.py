@@ -2,7 +2,7 @@
 
 Paper's top-1: none is given for TAP with ViT-B/32.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-32_tap_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
-Cost: the authors' log, 30 epochs on 8 GPUs, says 6.6 h.
+Cost: unknown; the authors' log is of the run with T-Trans.
 Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 

@@ -10,7 +10,7 @@ test_cfg = dict(type='TestLoop')
 
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=5e-5, betas=(0.9, 0.999), weight_decay=0.2),
-    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1), 'logit_scale': dict(lr_mult=0.1)}),
+    paramwise_cfg=dict(custom_keys={'backbone.visual': dict(lr_mult=0.1), 'logit_scale': dict(lr_mult=0.1)}),
 )
 
 param_scheduler = [
