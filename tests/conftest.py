@@ -1,8 +1,10 @@
-"""Fixtures of the whole suite: no network, a cache of its own, seeded draws."""
+"""Fixtures of the whole suite: no network, no GPU (but with TEXTXFER_TEST_GPU=1), a cache of its own, seeded draws."""
 
 import os
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
+if os.environ.get('TEXTXFER_TEST_GPU') != '1':
+    os.environ['CUDA_VISIBLE_DEVICES'] = ''
 
 import pytest
 import torch

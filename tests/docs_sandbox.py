@@ -181,7 +181,8 @@ class Sandbox:
     def _subprocess(self, words: list[str], **env: str) -> None:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
         given = {**os.environ, 'PATH': path, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **env}
-        done = subprocess.run(words, capture_output=True, text=True, env={**given, 'CUDA_VISIBLE_DEVICES': ''})
+        given['CUDA_VISIBLE_DEVICES'] = ''
+        done = subprocess.run(words, capture_output=True, text=True, env=given, timeout=600)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
     def python(self, code: str, namespace: dict) -> None:

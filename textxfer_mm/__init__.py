@@ -20,5 +20,5 @@ def register_all_modules() -> None:
     import textxfer_mm.models  # noqa: F401
 
 
-if os.path.splitext(os.path.basename(sys.argv[0] if sys.argv else ''))[0] != 'textxfer':
+if os.path.basename(sys.argv[0] if sys.argv else '') not in ('textxfer', 'textxfer.exe'):
     register_all_modules()

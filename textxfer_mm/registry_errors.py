@@ -9,7 +9,7 @@ _MISSING = re.compile(r'(\S+) is not in the (?:[\w-]+::)?([\w -]+) registry')
 
 def explain_missing_type(error: KeyError) -> UserError | None:
     """Return the one-line message for MMEngine's KeyError about an unknown ``type``; None for another KeyError."""
-    found = _MISSING.search(str(error))
+    found = _MISSING.search(str(error.args[0]) if error.args else '')
     if found is None:
         return None
     name, kind = found.groups()

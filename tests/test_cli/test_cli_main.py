@@ -97,3 +97,27 @@ def test_other_exceptions_keep_their_traceback():
 
     result = CliRunner().invoke(failing, ['fail'])
     assert isinstance(result.exception, RuntimeError)
+
+
+@pytest.mark.parametrize(('script', 'registers'), [('/usr/bin/textxfer', False), ('textxfer.py', True), ('a.py', True)])
+def test_only_the_console_script_registers_late(script, registers):
+    code = f"import sys; sys.argv = [{script!r}]; import textxfer_mm; print('textxfer_mm.registry' in sys.modules)"
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.split()[-1] == str(registers)
+
+
+def test_a_misspelled_type_ends_in_one_line(tmp_path):
+    config = tmp_path / 'a.py'
+    config.write_text("model = dict(type='Recogniser3D')\ntest_pipeline = []\n")
+    (tmp_path / 'a.mp4').touch()
+    result = CliRunner().invoke(app, ['predict', str(tmp_path / 'a.mp4'), '--config', str(config)])
+    assert result.exit_code == 2
+    assert "type='Recogniser3D' of the config is no registered model. Did you mean: Recognizer3D" in result.stderr
+
+
+@pytest.mark.parametrize('command', [['quickstart', '--work-dir'], ['toy-actions']])
+def test_a_folder_that_is_a_file_ends_in_one_line(command, tmp_path):
+    (tmp_path / 'taken').touch()
+    result = CliRunner().invoke(app, [*command, str(tmp_path / 'taken')])
+    assert result.exit_code == 2
+    assert 'taken is no folder that can be written to' in result.stderr

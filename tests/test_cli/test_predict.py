@@ -150,7 +150,11 @@ def test_template(weights, videos, tmp_path):
         (['--labels', 'a,b', '--model', 'x', '--config', 'y'], 'Give --model, or --config and --checkpoint, not both'),
         ([], 'Say which labels to look for'),
         (['--labels', 'a,,b'], 'empty'),
-        (['--labels', 'a,b,a'], 'a'),
+        (['--labels', 'a,b,a'], 'Duplicate class names'),
+        (['--labels', 'a,b', '--device', 'cuda'], 'device cuda is not available here'),
+        (['--labels', 'a,b', '--device', 'gpu'], 'device gpu is not available here'),
+        (['--labels', 'a,b', '--json', '.'], '--json . is a folder'),
+        (['--labels', 'a,b', '--csv', '/dev/null/a.csv'], 'the folder of --csv /dev/null is no folder'),
         (['--labels-file', 'kinetic400'], 'kinetics400'),
         (['--labels', 'a,b', '--model', 'ViT-B-23'], 'ViT-B-32'),
         (['--labels', 'a,b', '--config', 'text4vis/none.py'], 'does not exist'),
@@ -166,8 +170,19 @@ def test_mistakes_end_in_one_line(args, message, videos):
     assert 'Traceback' not in result.output + result.stderr
 
 
+def test_a_hostile_checkpoint_runs_no_code(videos, tmp_path):
+    harmed = tmp_path / 'harmed'
+    torch.save(dict(state_dict={}, meta=dict(cfg=f"model = open('{harmed}', 'w')")), tmp_path / 'a.pth')
+    result = run(videos, '--checkpoint', tmp_path / 'a.pth')
+    assert result.exit_code == 2
+    assert 'a.pth was refused' in result.stderr
+    assert not harmed.exists()
+
+
 def test_missing_videos(tmp_path):
     assert 'does not exist' in run(tmp_path / 'none.mp4', '--labels', 'a,b').stderr
+    (tmp_path / '._a.mp4').touch()
+    (tmp_path / 'b.mp4').mkdir()
     assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
 
 
@@ -176,4 +191,4 @@ def test_checkpoint_of_another_model(checkpoint, videos):
     result = run(videos, '--config', config, '--checkpoint', checkpoint)
     assert result.exit_code == 2
     assert 'Traceback' not in result.stderr
-    assert 'checkpoint' in result.stderr
+    assert 'The weights of the checkpoint do not fit the architecture ViT-B-32' in result.stderr

@@ -1,6 +1,5 @@
 """The tolerant decoding steps by themselves; whole runs are in test_corrupt_video.py."""
 
-import json
 import struct
 
 import cv2
@@ -11,7 +10,8 @@ from mmengine.registry import init_default_scope
 from tiny_runs import CORRUPT_KINDS, write_corrupt, write_video
 
 import textxfer_mm  # noqa: F401
-from textxfer_mm.datasets.transforms_tolerant import MAX_IN_A_ROW, RECORD_ENV, RECORD_NAME
+from textxfer_mm.datasets import corrupt_record
+from textxfer_mm.datasets.transforms_tolerant import MAX_IN_A_ROW
 from textxfer_mm.errors import UserError
 
 SAMPLE = dict(type='SampleFrames', clip_len=3, frame_interval=2, num_clips=2)
@@ -23,12 +23,11 @@ def scope():
 
 
 @pytest.fixture
-def recording(tmp_path, monkeypatch):
-    """Stand in for the hook: a folder for the record."""
-    folder = tmp_path / 'record'
-    folder.mkdir()
-    monkeypatch.setenv(RECORD_ENV, str(folder))
-    return lambda: [json.loads(line) for line in (folder / RECORD_NAME).read_text().splitlines()]
+def recording():
+    """Stand in for the hook: an open record."""
+    corrupt_record.open_for(1)
+    yield lambda: corrupt_record.read(0)[0]
+    corrupt_record.close()
 
 
 def flat(test_mode):
@@ -122,8 +121,8 @@ def test_raw_frames(tmp_path, recording, test_mode):
 
 
 @pytest.mark.parametrize('build', [flat, wrapped])
-def test_without_the_hook_the_first_bad_file_is_an_error(tmp_path, monkeypatch, build):
-    monkeypatch.delenv(RECORD_ENV, raising=False)
+def test_without_the_hook_the_first_bad_file_is_an_error(tmp_path, build):
+    corrupt_record.close()
     (tmp_path / 'empty.mp4').touch()
     with pytest.raises(UserError, match=r'cannot decode .*empty\.mp4 \(empty file\).*CorruptVideoHook'):
         build(False)(sample(tmp_path / 'empty.mp4'))

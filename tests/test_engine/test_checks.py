@@ -119,3 +119,20 @@ def test_the_number_of_classes_comes_from_the_text_classifier_too():
     assert num_classes(Config(dict(model=dict(cls_head=dict(classifier=classifier))))) == 3
     assert num_classes(Config(dict(model=dict(cls_head=dict(num_classes=7))))) == 7
     assert num_classes(Config(dict(model=dict(type='Recognizer3D')))) is None
+
+
+def test_testing_needs_no_class_names(write, tmp_path):
+    """They are in the checkpoint."""
+    cfg = write('a.mp4 0\n')
+    classifier = dict(
+        type='TextClassifier',
+        class_names=str(tmp_path / 'gone.txt'),
+        encoder=dict(type='CLIPTextEncoder', arch='ViT-B-32', pretrained='openai'),
+    )
+    cfg.model.cls_head = dict(type='TextEmbeddingHead', in_channels=8, classifier=classifier)
+    check_datasets(cfg, ('test',))
+    with pytest.raises(UserError, match=r'gone\.txt'):
+        check_datasets(cfg, ('train', 'val'))
+    (tmp_path / 'gone.txt').write_text('running\nrunning\n')
+    with pytest.raises(UserError, match='running'):
+        check_datasets(cfg, ('test',))

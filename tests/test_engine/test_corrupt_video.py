@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_runs import CORRUPT_KINDS, run_config, write_dataset
 
 import textxfer_mm  # noqa: F401
-from textxfer_mm.datasets.transforms_tolerant import RECORD_ENV
+from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook, count_videos
 from textxfer_mm.errors import UserError
 
@@ -19,9 +20,11 @@ from textxfer_mm.errors import UserError
 def build(tmp_path):
     """Build a runner from a tiny config; leave no record folder behind."""
 
-    def build(*args, train_only=True, iterations=None, **kwargs):
+    def build(*args, train_only=True, iterations=None, persistent=False, name='', **kwargs):
         cfg = Config(run_config(*args, tmp_path / 'run', **kwargs))
-        cfg.experiment_name = tmp_path.name
+        cfg.experiment_name = tmp_path.name + name
+        for loader in (cfg.train_dataloader, cfg.test_dataloader):
+            loader.persistent_workers = persistent
         if train_only:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         if iterations is not None:
@@ -30,7 +33,7 @@ def build(tmp_path):
         return Runner.from_cfg(cfg)
 
     yield build
-    os.environ.pop(RECORD_ENV, None)
+    corrupt_record.close()
 
 
 def log_of(runner):
@@ -55,7 +58,7 @@ def test_a_tenth_of_bad_files_is_skipped_and_named(tmp_path, build, workers):
     assert listed(runner, 'train') == ['empty0.mp4', 'truncated1.mp4']
     assert 'empty0.mp4: empty file' in log
     assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
-    assert RECORD_ENV not in os.environ
+    assert corrupt_record.record('a.mp4', 'bad', test_mode=False) is None  # nobody is listening any more
 
 
 def test_workers_of_an_iteration_based_loop_report_too(tmp_path, build):
@@ -112,6 +115,58 @@ def test_a_clean_list_is_scored_and_leaves_no_report(tmp_path, build):
     runner = build(write_dataset(tmp_path / 'videos', good=4), workers=0)
     assert 0 <= runner.test()['acc/top1'] <= 1
     assert not list((tmp_path / 'run').rglob('corrupt_videos_*'))
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_of_two_runners_each_sees_its_own_corrupt_videos(tmp_path, build, workers):
+    first = build(write_dataset(tmp_path / 'first', good=3, corrupt=['empty']), workers=workers)
+    second = build(write_dataset(tmp_path / 'second', good=3), workers=workers, name='second')
+    with pytest.raises(UserError, match=r'1 of 4 test videos .*empty0\.mp4'):
+        first.test()
+    assert second.test()
+    with pytest.raises(UserError, match=r'1 of 4 test videos .*empty0\.mp4'):
+        first.test()
+
+
+@pytest.mark.parametrize('iterations', [None, 6])
+@pytest.mark.parametrize('test_first', [False, True])
+def test_training_and_testing_in_one_process(tmp_path, build, iterations, test_first):
+    """Persistent workers, which outlive the run, go on reporting."""
+    train = write_dataset(tmp_path / 'train', good=5, corrupt=['text'])
+    test = write_dataset(tmp_path / 'test', good=3, corrupt=['empty'])
+    runner = build(train, test_ann_file=test, workers=1, iterations=iterations, persistent=True)
+    if test_first:
+        with pytest.raises(UserError, match='1 of 4 test videos'):
+            runner.test()
+    runner.train()
+    assert listed(runner, 'train') == ['text0.mp4']
+    for _ in range(2):
+        with pytest.raises(UserError, match='1 of 4 test videos'):
+            runner.test()
+
+
+def test_outside_of_runs_no_corrupt_file_is_passed_over(tmp_path, build):
+    runner = build(write_dataset(tmp_path / 'videos', good=1, corrupt=['empty']), workers=0)
+    loader = Runner.build_dataloader(runner._test_dataloader)
+    with pytest.raises(UserError, match=r'cannot decode .*empty0'):
+        list(loader)
+    with pytest.raises(UserError, match='1 of 2 test videos'):
+        runner.test()
+    with pytest.raises(UserError, match=r'cannot decode .*empty0'):
+        list(loader)
+
+
+def test_a_record_that_another_run_took_over_is_an_error(tmp_path, build):
+    outer = build(write_dataset(tmp_path / 'outer', good=2), workers=0)
+    inner = build(write_dataset(tmp_path / 'inner', good=2), workers=0, name='inner')
+
+    class Nested(Hook):
+        def before_test(self, runner):
+            inner.test()
+
+    outer.register_hook(Nested())
+    with pytest.raises(RuntimeError, match='took over the record of corrupt videos'):
+        outer.test()
 
 
 def test_share_out_of_range():

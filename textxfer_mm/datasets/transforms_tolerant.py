@@ -4,7 +4,6 @@
 steps of any decoder. All of them report to ``CorruptVideoHook``; without it the first corrupt file is an error.
 """
 
-import json
 import os
 import re
 import struct
@@ -16,14 +15,13 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
+from textxfer_mm.datasets.corrupt_record import record
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import replacing
 from textxfer_mm.registry import TRANSFORMS
 
 from mmaction.datasets.transforms import DecordDecode, DecordInit  # isort: skip  (after the registry: it repairs mmaction)
 
-#: Names the folder of this process's record of corrupt videos; set by ``CorruptVideoHook``, inherited by data workers.
-RECORD_ENV = 'TEXTXFER_CORRUPT_VIDEO_DIR'
-RECORD_NAME = 'corrupt.jsonl'
 #: So many failures without one success between them mean that the files or the pipeline are wrong as a whole.
 MAX_IN_A_ROW = 100
 
@@ -53,20 +51,19 @@ class _Tolerant:
     def _note(self, name: str, error: Exception) -> Path:
         """Record a corrupt video and return the folder of the record."""
         reason = _reason(name, error)
-        folder = os.environ.get(RECORD_ENV)
-        if folder is None or not os.path.isdir(folder):
+        folder = record(name, reason, test_mode=self.test_mode)
+        if folder is None:
             raise UserError(
                 f'cannot decode {name} ({reason}). To skip such files in training and list them all in testing, add '
                 "dict(type='CorruptVideoHook') to custom_hooks."
             )
-        record(folder, name, reason, test_mode=self.test_mode)
         self._in_a_row += 1
         if self._in_a_row >= MAX_IN_A_ROW and not self.test_mode:
             raise UserError(
                 f'{MAX_IN_A_ROW} videos in a row could not be decoded, the last one {name} ({reason}). '
                 'Check the video folder (data_prefix, data_root) and the decoding steps of the pipeline.'
             )
-        return Path(folder)
+        return folder
 
 
 @TRANSFORMS.register_module()
@@ -190,16 +187,6 @@ def _reason(name: str, error: Exception) -> str:
     return f'{type(error).__name__}: {text}'.strip().splitlines()[0][:200]
 
 
-def record(folder: str, name: str, reason: str, *, test_mode: bool) -> None:
-    """Append one line to the record; a single write, so that lines of several workers do not mix."""
-    line = json.dumps(dict(name=name, reason=reason, test=test_mode)) + '\n'
-    descriptor = os.open(os.path.join(folder, RECORD_NAME), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
-
-
 def _refuse_truncated_avi(name: str) -> None:
     """Refuse an AVI file that is shorter than its header says, or whose header was never completed.
 
@@ -239,13 +226,12 @@ def _black(folder: Path, suffix: str) -> Path:
     if file.is_file():
         return file
     frame = _black_frame()
-    partial = folder / f'black{os.getpid()}{suffix}'
-    if suffix == '.jpg':
-        cv2.imwrite(str(partial), frame)
-    else:
-        writer = cv2.VideoWriter(str(partial), cv2.VideoWriter_fourcc(*'mp4v'), 25, (320, 256))
-        for _ in range(50):
-            writer.write(frame)
-        writer.release()
-    os.replace(partial, file)
+    with replacing(file) as part:
+        if suffix == '.jpg':
+            cv2.imwrite(str(part), frame)
+        else:
+            writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), 25, (320, 256))
+            for _ in range(50):
+                writer.write(frame)
+            writer.release()
     return file

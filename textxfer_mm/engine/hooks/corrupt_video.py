@@ -1,11 +1,6 @@
 """Counts and names the videos that could not be decoded."""
 
-import atexit
-import json
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +10,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from textxfer_mm.datasets.transforms_tolerant import RECORD_ENV, RECORD_NAME
+from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import write_text
 from textxfer_mm.registry import HOOKS
 
 
@@ -39,12 +35,17 @@ class CorruptVideoHook(Hook):
         if not 0 <= max_share <= 1:
             raise UserError(f'max_share of CorruptVideoHook must lie between 0 and 1, got {max_share}.')
         self.max_share = max_share
-        # Data workers may start as early as the loop is built, so the record must exist before: they inherit its name.
-        self._folder = Path(tempfile.mkdtemp(prefix='textxfer_mm_'))
-        os.environ[RECORD_ENV] = str(self._folder)
-        atexit.register(self._remove, os.getpid())
+        self._begin()
+        corrupt_record.wait_for_run()
+
+    def _begin(self) -> None:
         self._offset = 0
         self._found: dict[bool, dict[str, str]] = {False: {}, True: {}}
+
+    def before_run(self, runner: Runner) -> None:
+        """Open the record of this process for this run."""
+        self._begin()
+        corrupt_record.open_for(id(self))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Abort as soon as this rank alone has met too many corrupt videos."""
@@ -74,8 +75,14 @@ class CorruptVideoHook(Hook):
         self._fail_at_end(runner, batch_idx, 'test')
 
     def after_run(self, runner: Runner) -> None:
-        """Remove the record."""
-        self._remove(os.getpid())
+        """Close the record."""
+        self._end(runner)
+
+    def _end(self, runner: Runner) -> None:
+        """Close the record; the workers of a training loop that is still to be built may need it early."""
+        corrupt_record.close()
+        if isinstance(runner._train_loop, dict):
+            corrupt_record.wait_for_run()
 
     def _fail_at_end(self, runner: Runner, batch_idx: int, phase: str) -> None:
         loader = getattr(runner, f'{phase}_dataloader')
@@ -86,6 +93,7 @@ class CorruptVideoHook(Hook):
             return
         total = count_videos(loader.dataset)
         file = self._report(found, runner, phase, f'{len(found)} of {total} {phase} videos could not be decoded')
+        self._end(runner)
         raise UserError(
             f'{len(found)} of {total} {phase} videos could not be decoded, so nothing was scored: {_first(found)}. '
             f'All are listed in {file}; restore them or take them off the annotation list.'
@@ -94,6 +102,7 @@ class CorruptVideoHook(Hook):
     def _check_share(self, found: dict[str, str], runner: Runner) -> None:
         total = count_videos(runner.train_dataloader.dataset)
         if len(found) > self.max_share * total:
+            self._end(runner)
             raise UserError(
                 f'{len(found)} of {total} training videos could not be decoded, more than max_share={self.max_share:g} '
                 f'of CorruptVideoHook allows: {_first(found)}.'
@@ -105,25 +114,20 @@ class CorruptVideoHook(Hook):
         file = Path(runner.log_dir) / f'corrupt_videos_{phase}.txt'
         if is_main_process():
             print_log('\n  '.join([f'{headline}:', *lines]), logger='current', level=logging.WARNING)
-            partial = file.with_suffix('.tmp')
-            partial.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-            os.replace(partial, file)
+            write_text(file, '\n'.join(lines) + '\n')
         return file
 
     def _drain(self) -> bool:
         """Read what the workers of this rank recorded since the last call; tell whether there was anything."""
-        file = self._folder / RECORD_NAME
-        if not file.is_file() or file.stat().st_size <= self._offset:
-            return False
-        with file.open('rb') as stream:
-            stream.seek(self._offset)
-            new = stream.read()
-        whole = new[: new.rfind(b'\n') + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            entry = json.loads(line)
+        if not corrupt_record.is_open_for(id(self)):
+            raise RuntimeError(
+                'Another runner of this process took over the record of corrupt videos while this one was running, so '
+                'nobody knows whether all videos could be decoded. Run one after the other.'
+            )
+        entries, self._offset = corrupt_record.read(self._offset)
+        for entry in entries:
             self._found[entry['test']][entry['name']] = entry['reason']
-        return bool(whole)
+        return bool(entries)
 
     def _collect(self, *, test_mode: bool) -> dict[str, str]:
         """Return and forget the corrupt videos of all ranks: name -> reason."""
@@ -133,13 +137,6 @@ class CorruptVideoHook(Hook):
         for part in all_gather_object(found):
             merged.update(part)
         return merged
-
-    def _remove(self, owner: int) -> None:
-        if os.getpid() != owner:  # a forked worker must not remove what the main process still reads
-            return
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if os.environ.get(RECORD_ENV) == str(self._folder):
-            del os.environ[RECORD_ENV]
 
 
 def count_videos(dataset: Dataset) -> int:

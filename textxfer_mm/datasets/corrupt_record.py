@@ -1,0 +1,106 @@
+"""The record of corrupt videos: written by decoding steps, also in data workers, and read by ``CorruptVideoHook``.
+
+A process has one record, a folder whose name its data workers inherit in an environment variable and which lasts until
+the process ends. What may be recorded depends on its state, so that no corrupt file is passed over when nobody reports:
+``closed`` (nothing; so it is before the first run and after each), ``waiting`` (training files only: an iteration-based
+loop starts its workers before any hook hears of the run) or ``open`` (all, while a run with the hook is on).
+"""
+
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+#: Names the folder of this process's record.
+RECORD_ENV = 'TEXTXFER_CORRUPT_VIDEO_DIR'
+_LINES, _STATE = 'corrupt.jsonl', 'state'
+
+_folder: Path | None = None  # of this process; workers that are forked know it from the environment
+
+
+def _own_folder() -> Path:
+    """Make the folder of this process at its first use, and let workers started from now on know it."""
+    global _folder
+    if _folder is None:
+        _folder = Path(tempfile.mkdtemp(prefix='textxfer_mm_'))
+        atexit.register(_remove, _folder, os.getpid())
+    os.environ[RECORD_ENV] = str(_folder)
+    return _folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker must not remove what the main process still reads
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait_for_run() -> None:
+    """Let training files be recorded, for the run that is to come; an open record stays open."""
+    folder = _own_folder()
+    if _state(folder) != 'open':
+        (folder / _STATE).write_text('waiting')
+
+
+def open_for(owner: int) -> None:
+    """Let all files be recorded; forget what a run that was cut off left.
+
+    Args:
+        owner: Who is going to read, for :func:`is_open_for`.
+    """
+    folder = _own_folder()
+    if _state(folder) == 'open':
+        (folder / _LINES).unlink(missing_ok=True)
+    (folder / _STATE).write_text(f'open {owner}')
+
+
+def is_open_for(owner: int) -> bool:
+    """Whether everything since :func:`open_for` was recorded for this reader."""
+    folder = _own_folder()
+    file = folder / _STATE
+    return file.is_file() and file.read_text() == f'open {owner}'
+
+
+def close() -> None:
+    """Let nothing be recorded any more and forget what was."""
+    folder = _own_folder()
+    for name in (_STATE, _LINES):
+        (folder / name).unlink(missing_ok=True)
+
+
+def read(offset: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the entries from a byte offset on, and the offset behind them."""
+    file = _own_folder() / _LINES
+    if not file.is_file() or file.stat().st_size <= offset:
+        return [], offset
+    with file.open('rb') as stream:
+        stream.seek(offset)
+        new = stream.read()
+    whole = new[: new.rfind(b'\n') + 1]
+    return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
+
+
+def record(name: str, reason: str, *, test_mode: bool) -> Path | None:
+    """Record a corrupt video, from any worker.
+
+    Returns:
+        The folder of the record; None, and nothing is recorded, if no hook is going to report it.
+    """
+    folder = os.environ.get(RECORD_ENV)
+    if folder is None or _state(Path(folder)) not in (('open',) if test_mode else ('open', 'waiting')):
+        return None
+    line = json.dumps(dict(name=name, reason=reason, test=test_mode)) + '\n'
+    descriptor = os.open(os.path.join(folder, _LINES), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, line.encode())  # a single write, so that lines of several workers do not mix
+    finally:
+        os.close(descriptor)
+    return Path(folder)
+
+
+def _state(folder: Path) -> str:
+    try:
+        return (folder / _STATE).read_text().partition(' ')[0] or 'closed'
+    except OSError:
+        return 'closed'
