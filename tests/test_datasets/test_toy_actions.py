@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import os
 import signal
@@ -10,7 +11,14 @@ import decord
 import numpy as np
 import pytest
 
-from textxfer_mm.datasets.toy_actions import ACTIONS, SEEN_ACTIONS, UNSEEN_ACTIONS, render_clip, render_toy_actions
+from textxfer_mm.datasets.toy_actions import (
+    ACTIONS,
+    SEEN_ACTIONS,
+    UNSEEN_ACTIONS,
+    files,
+    render_clip,
+    render_toy_actions,
+)
 from textxfer_mm.errors import UserError
 
 SMALL = dict(train_clips=1, val_clips=1, zero_shot_clips=1, workers=2)
@@ -129,6 +137,40 @@ def test_a_killed_run_is_finished_by_the_next_one(tmp_path):
     render_toy_actions(tmp_path, **options)
     whole = render_toy_actions(tmp_path / 'whole', **options)
     assert {f'videos/{name}': digest for name, digest in digests(tmp_path / 'videos').items()} == digests(whole)
+
+
+@pytest.mark.parametrize('call', range(8))
+def test_a_run_killed_while_it_prepares_is_finished_by_the_next_one(tmp_path, monkeypatch, call):
+    """Killed after the first, second, ... change of the files, with videos of other settings there and without."""
+    drawn = []
+    monkeypatch.setattr(files, 'render_jobs', lambda jobs, workers, done: drawn.extend(jobs))
+    for name, settings in (('new', []), ('old', [0])):
+        root = tmp_path / name
+        for seed in settings:
+            render_toy_actions(root, seed=seed, **SMALL)
+            (root / 'videos' / 'train' / 'old.mp4').touch()
+        left = call
+
+        def until_killed(change):
+            def changed(*args, **kwargs):
+                nonlocal left
+                result = change(*args, **kwargs)
+                left -= 1
+                if left < 0:
+                    raise KeyboardInterrupt
+                return result
+
+            return changed
+
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(os, 'replace', until_killed(os.replace))
+            patch.setattr(os, 'mkdir', until_killed(os.mkdir))
+            patch.setattr(files.shutil, 'rmtree', until_killed(files.shutil.rmtree))
+            render_toy_actions(root, seed=1, **SMALL)
+        drawn.clear()
+        render_toy_actions(root, seed=1, **SMALL)
+        assert len(drawn) == 38
+        assert not (root / 'videos' / 'train' / 'old.mp4').exists()
 
 
 @pytest.mark.parametrize(('left', 'right'), OPPOSITE)

@@ -102,7 +102,7 @@ def test_bf16(part):
         with torch.autocast('cpu', dtype=torch.bfloat16):
             got = run(module, x).float()
     scale = want.abs().max()
-    torch.testing.assert_close(got / scale, want / scale, atol=2e-2, rtol=0)
+    torch.testing.assert_close(got / scale, want / scale, atol=1e-2, rtol=0)
 
 
 def test_every_name_of_the_registry_is_here():

@@ -11,6 +11,7 @@ import cv2
 from textxfer_mm.datasets.toy_actions.motions import SEEN_ACTIONS, UNSEEN_ACTIONS
 from textxfer_mm.datasets.toy_actions.worker import Job, render_jobs
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import write_text
 
 FORMAT = 1  # to be raised when the drawing changes, so that older files are rendered again
 SETTINGS = 'toy_actions.json'
@@ -84,7 +85,11 @@ def _video(root: Path, split: str, label: int, index: int) -> Path:
 
 
 def _prepare(root: Path, settings: dict) -> None:
-    """Make the folders; drop videos that other settings made."""
+    """Make the folders; drop videos that other settings made.
+
+    A run may be killed between any two steps: old videos go before the record of the new settings comes, and the record
+    comes before the folders that would be another's without it.
+    """
     record = root / SETTINGS
     videos = root / VIDEOS
     known = None
@@ -100,10 +105,9 @@ def _prepare(root: Path, settings: dict) -> None:
         )
     if known != settings:
         shutil.rmtree(videos, ignore_errors=True)
+        _write(record, [json.dumps(settings)])
     for split in SPLITS:
         (videos / split).mkdir(parents=True, exist_ok=True)
-    if known != settings:
-        _write(record, [json.dumps(settings)])
 
 
 def _readable(path: str) -> bool:
@@ -118,6 +122,4 @@ def _readable(path: str) -> bool:
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     """Write lines to a text file, atomically."""
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    part.write_text('\n'.join(lines) + '\n', encoding='utf-8')
-    os.replace(part, path)
+    write_text(path, '\n'.join(lines) + '\n')
