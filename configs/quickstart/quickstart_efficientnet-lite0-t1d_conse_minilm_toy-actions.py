@@ -8,7 +8,7 @@ Cost: @COST@
 Our status: @STATUS@
 """
 
-_base_ = ['../_base_/default_runtime.py']
+_base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py', '../_base_/default_runtime.py']
 
 data_root = 'work_dirs/quickstart/toy_actions'
 class_names = [
@@ -31,37 +31,18 @@ class_names = [
     'standing still',
 ]
 
-sentence_encoder = dict(type='LanguageModelEncoder', model='embedded')
 model = dict(
-    type='Recognizer3D',
     backbone=dict(
-        type='CLIPBackbone',
-        arch=dict(
-            embed_dim=1280,
-            vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=80),
-        ),
-        pretrained='embedded',
+        arch=dict(vision_cfg=dict(image_size=80)),
         temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
         frozen_stages=2,
     ),
-    neck=dict(type='TemporalAveragePool'),
     cls_head=dict(
-        type='TextEmbeddingHead',
-        in_channels=1280,
-        classifier=dict(
-            type='TextClassifier', class_names=class_names, templates='class_name', encoder=sentence_encoder
-        ),
-        projection=dict(
-            type='ConSEProjection',
-            concepts=dict(
-                type='TextClassifier', class_names='imagenet1k', templates='class_name', encoder=sentence_encoder
-            ),
-            residual=True,
-        ),
+        classifier=dict(class_names=class_names),
+        projection=dict(residual=True),
         init_scale=20.0,
         test_scale=None,
     ),
-    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, format_shape='NCTHW'),
 )
 
 num_frames, size = 8, 80
@@ -134,8 +115,8 @@ test_dataloader = dict(
 )
 val_evaluator = test_evaluator = dict(type='AccMetric')
 
-max_epochs = 3
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+max_epochs = 4
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -143,7 +124,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=20.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=0, by_epoch=True, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))

@@ -16,7 +16,7 @@ def quickstart(
         'work_dirs/quickstart'
     ),
     seed: Annotated[int, typer.Option(min=0, help='Seed of the videos and of the training.')] = 0,
-    train_clips: Annotated[int, typer.Option(min=1, help='Training clips a seen class.')] = 60,
+    train_clips: Annotated[int, typer.Option(min=1, help='Training clips a seen class.')] = 50,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; by default the config's.")] = None,
 ) -> None:
     """Render toy videos, train on them, test with 4 x 3 views and zero-shot on unseen classes, predict, report."""

@@ -13,7 +13,7 @@ from textxfer_mm.files import require_writable_folder
 def toy_actions(
     folder: Annotated[Path, typer.Argument(metavar='DIR', help='Folder to write videos and lists to.')],
     seed: Annotated[int, typer.Option(min=0, help='Seed of all clips.')] = 0,
-    train_clips: Annotated[int, typer.Option(min=1, help='Training clips a seen class.')] = 60,
+    train_clips: Annotated[int, typer.Option(min=1, help='Training clips a seen class.')] = 50,
     val_clips: Annotated[int, typer.Option(min=1, help='Validation clips a seen class.')] = 10,
     zero_shot_clips: Annotated[int, typer.Option(min=1, help='Clips of each unseen class.')] = 20,
 ) -> None:

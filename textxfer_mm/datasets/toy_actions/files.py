@@ -23,7 +23,7 @@ def render_toy_actions(
     root: str | os.PathLike,
     *,
     seed: int = 0,
-    train_clips: int = 60,
+    train_clips: int = 50,
     val_clips: int = 10,
     zero_shot_clips: int = 20,
     workers: int | None = None,
