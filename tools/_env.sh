@@ -26,14 +26,21 @@ is_supported() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 
-# Print the first supported Python; $PYTHON, if set, is the only candidate.
+# Succeeds for a Python that this package is tested with.
+is_tested() {
+    "$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
+}
+
+# Print the first tested Python, or else the first supported one; $PYTHON, if set, is the only candidate.
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10 python}; do
-        if is_supported "$candidate"; then
-            command -v "$candidate"
-            return 0
-        fi
+    local candidate suits
+    for suits in is_tested is_supported; do
+        for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10 python}; do
+            if "$suits" "$candidate"; then
+                command -v "$candidate"
+                return 0
+            fi
+        done
     done
     return 1
 }

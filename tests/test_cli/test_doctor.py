@@ -112,6 +112,7 @@ def test_the_full_mmcv_serves_as_mmcv_lite(monkeypatch):
     ('message', 'cure'),
     [
         ('libGL.so.1: cannot open shared object file', 'apt-get install libgl1 libglib2.0-0'),
+        ("No module named 'cv2'", 'pip install opencv-python'),
         ("No module named 'pkg_resources'", 'pip install "setuptools>=77.0.3,<82"'),
         ("No module named 'importlib_metadata'", 'pip install importlib-metadata'),
         ('operator torchvision::nms does not exist', 'pip install torch torchvision'),
@@ -128,6 +129,20 @@ def test_import_errors_have_their_cure(monkeypatch, message, cure):
     assert check.status == 'problem'
     assert check.found == f'0.10.7 does not import: ImportError: {message}'
     assert check.cure.startswith(cure)
+
+
+def test_no_check_ends_the_doctor(monkeypatch):
+    def broken():
+        raise FileNotFoundError(2, 'No such file or directory')
+
+    monkeypatch.setattr(doctor.Path, 'cwd', broken)
+    monkeypatch.setattr(doctor.Path, 'home', broken)
+    for name in ('check_packages', 'check_opencv', 'check_registration'):
+        monkeypatch.setattr(doctor_packages, name, list)
+    monkeypatch.setattr(doctor, 'check_hub', list)
+    checks = {check.name: check for check in doctor.run_checks()}
+    assert checks['disk'].found.startswith('could not be checked: FileNotFoundError')
+    assert 'Python' in checks
 
 
 def test_opencv_left_broken_by_an_uninstall(monkeypatch):

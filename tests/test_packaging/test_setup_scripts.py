@@ -146,3 +146,36 @@ def test_an_active_environment_with_an_old_python_is_refused(checkout):
     result = checkout.run('quickstart.sh')
     assert result.returncode == 1
     assert f'error: the active environment {checkout.env} has no Python >= 3.10' in result.stderr
+
+
+def test_an_environment_of_its_own_is_told_how_to_activate(checkout):
+    (checkout.root / '.venv').symlink_to(checkout.env)
+    result = checkout.run('quickstart.sh', VIRTUAL_ENV='')
+    assert result.returncode == 0, result.stderr
+    assert 'textxfer quickstart\n\nTo go on with the textxfer command: source' in result.stdout
+    assert result.stdout.endswith('.venv/bin/activate\n')
+
+
+@pytest.mark.parametrize(
+    ('versions', 'chosen'),
+    [
+        ({'python3': (3, 12), 'python3.13': (3, 13)}, 'python3'),
+        ({'python3': (3, 14), 'python3.12': (3, 12), 'python3.10': (3, 10)}, 'python3.12'),
+        ({'python3': (3, 14), 'python3.10': (3, 9)}, 'python3'),
+        ({'python3': (3, 9), 'python': (3, 11)}, 'python'),
+    ],
+)
+def test_a_tested_python_is_preferred(tmp_path, versions, chosen):
+    for name in ('python', 'python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'):
+        file, version = tmp_path / name, versions.get(name, (2, 7))
+        code = f'import sys; sys.version_info = {(*version, 0)}; exec(sys.argv[2])'
+        file.write_text(f"#!/bin/bash\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
+        file.chmod(0o755)
+    done = subprocess.run(
+        ['bash', '-c', f'source "{ROOT}/tools/_env.sh" && find_python'],
+        env={'PATH': f'{tmp_path}:{os.environ["PATH"]}'},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == str(tmp_path / chosen), done.stderr

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -128,3 +129,24 @@ def test_editable_install_links_to_the_sources(checkout, tmp_path):
             assert (mim / name).resolve() == (checkout / name).resolve()
     finally:
         shutil.rmtree(mim)
+
+
+def test_the_sdist_holds_what_its_tests_read(tmp_path):
+    """Tests run the documentation, the benchmark and the script of continuous integration."""
+    tracked = ('.ci', 'benchmarks', 'docs', 'tests', 'tools', 'configs', 'requirements')
+    source = tmp_path / 'source'
+    for name in (*tracked, 'textxfer_mm'):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy2(path, source / path.name)
+    subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'sdist', '-d', str(tmp_path)], cwd=source, check=True, timeout=120
+    )
+    (archive,) = tmp_path.glob('*.tar.gz')
+    with tarfile.open(archive) as content:
+        held = {name.partition('/')[2] for name in content.getnames()}
+    wanted = {
+        str(path.relative_to(source)) for name in tracked for path in (source / name).rglob('*') if path.is_file()
+    }
+    assert wanted <= held

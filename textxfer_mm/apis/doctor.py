@@ -50,7 +50,11 @@ def run_checks() -> list[Check]:
     ]
     checks: list[Check] = []
     for step in steps:
-        outcome = step()
+        try:
+            outcome = step()
+        except Exception as error:  # a deleted working folder, no home, a broken package: tell it and go on
+            name = getattr(step, '__name__', 'check').removeprefix('check_').replace('_', ' ')
+            outcome = Check(name, 'note', f'could not be checked: {first_line(error)}')
         checks += outcome if isinstance(outcome, list) else [outcome]
     return checks
 

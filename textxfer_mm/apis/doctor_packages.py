@@ -102,7 +102,7 @@ def check_opencv() -> Check:
     found = ', '.join(f'{name} {version}' for name, version in copies.items()) or 'not installed'
     error = _import_error('cv2')
     if error is not None:
-        return Check('opencv', 'problem', f'{found}: {first_line(error)}', OPENCV_CURE)
+        return Check('opencv', 'problem', f'{found}: {first_line(error)}', _import_cure(error, OPENCV_CURE))
     name = next((name for name in reversed(OPENCV) if name in copies), OPENCV[0])
     repair = f'pip install --force-reinstall --no-deps {name}'
     if not hasattr(sys.modules['cv2'], '__version__'):
@@ -151,6 +151,8 @@ def _import_error(module: str) -> Exception | None:
 def _import_cure(error: Exception, default: str) -> str:
     """Return the cure for the well-known import errors, else the default."""
     message = str(error)
+    if message.startswith("No module named 'cv2'"):
+        return 'pip install opencv-python'
     known = {
         ('libGL', 'libgthread', 'libglib', 'libxcb', 'cv2'): OPENCV_CURE,
         ('pkg_resources',): 'pip install "setuptools>=77.0.3,<82"',

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.files import replacing
 from textxfer_mm.text.encoding import isolated
 
 FORMAT_VERSION = 1
@@ -151,11 +150,6 @@ def write_atomically(path: str | Path, content: bytes) -> Path:
         The path, with ``~`` expanded.
     """
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_bytes(content)
     return path

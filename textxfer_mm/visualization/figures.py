@@ -6,6 +6,8 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from textxfer_mm.files import replacing
+
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, independent of pyplot and of the display; sizes in inches."""
@@ -16,9 +18,6 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
     """Write a figure as PNG; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    figure.savefig(part, format='png', dpi=120)
-    os.replace(part, path)
-    return path
+    with replacing(path) as part:
+        figure.savefig(part, format='png', dpi=120)
+    return Path(path)

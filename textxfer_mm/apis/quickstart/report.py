@@ -10,6 +10,7 @@ from typing import Any
 
 from textxfer_mm.apis.quickstart.evaluation import Scores
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS
+from textxfer_mm.files import write_text
 
 PACKAGES = (
     'textxfer_mm',
@@ -63,13 +64,6 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return dict(cpu_count=os.cpu_count(), versions=found)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f'.{path.name}.{os.getpid()}')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)
 
 
 def write_report(work_dir: Path, report: Mapping[str, Any]) -> None:

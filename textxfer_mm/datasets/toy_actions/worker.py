@@ -16,6 +16,7 @@ import cv2
 
 from textxfer_mm.datasets.toy_actions.clip import HEIGHT, WIDTH, render_clip
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import replacing
 
 #: What a process runs: this package without what registers classes around it, which would import mmaction for seconds.
 _BOOT = """
@@ -88,11 +89,12 @@ def save(job: Job) -> None:
     """
     clip = render_clip(job.action, job.key)
     path = Path(job.path)
-    part = path.with_name(f'.{path.stem}.{os.getpid()}.mp4')
-    writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), clip.fps, (WIDTH, HEIGHT))
-    if not writer.isOpened():
-        raise UserError(f'OpenCV cannot write {part}: the folder is not writable, or this build of cv2 has no ffmpeg.')
-    for frame in clip.frames:
-        writer.write(frame)
-    writer.release()
-    os.replace(part, path)
+    with replacing(path) as part:
+        writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*'mp4v'), clip.fps, (WIDTH, HEIGHT))
+        if not writer.isOpened():
+            raise UserError(
+                f'OpenCV cannot write {part}: the folder is not writable, or this build of cv2 has no ffmpeg.'
+            )
+        for frame in clip.frames:
+            writer.write(frame)
+        writer.release()
