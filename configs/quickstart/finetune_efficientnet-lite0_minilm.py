@@ -12,44 +12,22 @@ Our status: run as above; the 16 validation clips (fighting or not, other scenes
 features and 48 clips do not tell them apart. No larger data set of our own was run.
 """
 
-_base_ = ['../_base_/default_runtime.py']
+_base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py', '../_base_/default_runtime.py']
 
-sentence_encoder = dict(type='LanguageModelEncoder', model='embedded')
 model = dict(
-    type='Recognizer3D',
     backbone=dict(
-        type='CLIPBackbone',
-        arch=dict(
-            embed_dim=1280,
-            vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=128),
-        ),
-        pretrained='embedded',
+        arch=dict(vision_cfg=dict(image_size=128)),
         temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
         frozen_stages=2,
         norm_eval=True,
     ),
-    neck=dict(type='TemporalAveragePool'),
     cls_head=dict(
-        type='TextEmbeddingHead',
-        in_channels=1280,
-        classifier=dict(
-            type='TextClassifier',
-            class_names=['waving', 'clapping hands'],
-            templates='class_name',
-            encoder=sentence_encoder,
-        ),
-        projection=dict(
-            type='ConSEProjection',
-            concepts=dict(
-                type='TextClassifier', class_names='imagenet1k', templates='class_name', encoder=sentence_encoder
-            ),
-            residual=True,
-        ),
+        classifier=dict(class_names=['waving', 'clapping hands']),
+        projection=dict(residual=True),
         init_scale=20.0,
         test_scale=None,
         topk=1,
     ),
-    data_preprocessor=dict(type='ActionDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, format_shape='NCTHW'),
 )
 
 num_frames, size = 8, 128

@@ -34,8 +34,8 @@ class_names = [
 model = dict(
     backbone=dict(
         arch=dict(vision_cfg=dict(image_size=80)),
-        temporal=dict(type='T1D', stages=[3, 4, 5, 6, 7], init='shift', n_div=4),
-        frozen_stages=2,
+        temporal=dict(type='T1D', stages=[4, 5, 6, 7], init='shift', n_div=4),
+        frozen_stages=3,
     ),
     cls_head=dict(
         classifier=dict(class_names=class_names),
