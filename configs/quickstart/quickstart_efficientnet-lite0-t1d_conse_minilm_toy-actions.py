@@ -4,8 +4,10 @@ Reproduces: no paper's row. The classifier is the paper's (frozen text embedding
 what a package index offers; ConSE aligns them and a linear map that starts at zero is trained beside it.
 Command: textxfer quickstart; or textxfer toy-actions work_dirs/quickstart/toy_actions, then
 python tools/train.py configs/quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py
-Cost: @COST@
-Our status: @STATUS@
+Cost: 281 s of training in a run of 426 s, on two CPU cores that were shared with other work.
+Our status: run once with seed 0. Seen classes top-1 84.7 % (1 view), 82.9 % (4 x 3 views); unseen classes 68.8 % and
+61.3 %, chance 25 %, before training 30.0 %; walking to the left against to the right 90 %, running (one of the two
+directions unseen) 56.7 %.
 """
 
 _base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py', '../_base_/default_runtime.py']
