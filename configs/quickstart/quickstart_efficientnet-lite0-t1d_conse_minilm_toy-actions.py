@@ -70,7 +70,8 @@ test_pipeline = [
     dict(type='TolerantDecordInit', test_mode=True),
     dict(type='UniformSample', clip_len=num_frames, num_clips=4, test_mode=True),
     dict(type='TolerantDecordDecode', test_mode=True),
-    dict(type='Resize', scale=(-1, size)),
+    dict(type='Resize', scale=(-1, 90)),
+    dict(type='CenterCrop', crop_size=(120, size)),  # people as large as in training; ThreeCrop wants the full height
     dict(type='ThreeCrop', crop_size=size),
     dict(type='FormatShape', input_format='NCTHW'),
     dict(type='PackActionInputs'),
