@@ -44,7 +44,8 @@ def quickstart(
         options = {} if epochs is None else _epochs(epochs)
         settings = QuickstartSettings(work_dir=work_dir, seed=seed, train_clips=train_clips, cfg_options=options)
         report = run_quickstart(settings, progress=progress, finished=finished)
-    console.print(Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {work_dir / "report.md"}', style='bold'))
+    done = Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {work_dir / "report.md"}', style='bold')
+    console.print(done, soft_wrap=True)  # a path stays in one piece
 
 
 def _epochs(number: int) -> dict[str, int]:
