@@ -288,8 +288,10 @@ def test_stock_heads_score_in_bfloat16():
 
 
 def test_closing_without_a_group_does_nothing():
+    assert not torch.distributed.is_initialized()
     compat.close_process_group()
     compat.close_process_group(wait=False)
+    assert not torch.distributed.is_initialized()
 
 
 def test_packages_are_found_without_importing_them(monkeypatch, tmp_path):

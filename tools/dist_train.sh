@@ -2,16 +2,7 @@
 # Train on several GPUs (or CPU processes): bash tools/dist_train.sh CONFIG GPUS [arguments of train.py]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/_launch.sh"
 
-CONFIG=${1:?usage: dist_train.sh CONFIG GPUS [arguments of train.py]}
-GPUS=${2:?usage: dist_train.sh CONFIG GPUS [arguments of train.py]}
-TOOLS=$(cd "$(dirname "$0")" && pwd)
-
-export PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    --nproc_per_node="$GPUS" \
-    "$TOOLS/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+USAGE='usage: dist_train.sh CONFIG GPUS [arguments of train.py]'
+launch_local "${2:?$USAGE}" train.py "${1:?$USAGE}" --launcher pytorch "${@:3}"

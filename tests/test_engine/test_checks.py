@@ -25,6 +25,8 @@ def write(tmp_path):
 
 def test_a_good_list_passes(write):
     check_datasets(write('a.mp4 0\na.mp4 1\n'), ('train', 'val', 'test'))
+    with pytest.raises(UserError, match='line 3'):
+        check_datasets(write('a.mp4 0\na.mp4 1\na.mp4 2\n'), ('train', 'val', 'test'))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +53,16 @@ def test_bad_lines(write, text, message):
 def test_paths_with_spaces_and_several_labels(write):
     check_datasets(write('my video.mp4,1\n', delimiter=','), ('train',))
     check_datasets(write('a.mp4 0 1\n', multi_class=True, num_classes=2), ('train',))
+    with pytest.raises(UserError, match='line 2'):
+        check_datasets(write('my video.mp4,1\nmy video.mp4,2\n', delimiter=','), ('train',))
+    with pytest.raises(UserError, match='line 2'):
+        check_datasets(write('a.mp4 0 1\na.mp4 0 2\n', multi_class=True, num_classes=2), ('train',))
 
 
 def test_a_list_without_labels_may_be_tested(write):
     check_datasets(write('a.mp4\n'), ('test',))
+    with pytest.raises(UserError, match='no label'):
+        check_datasets(write('a.mp4\n'), ('train',))
 
 
 def test_only_the_named_phases_are_checked(write):
@@ -81,6 +89,8 @@ def test_missing_folder(write, tmp_path, prefix):
 def test_remote_data_is_not_looked_at(write):
     remote = dict(ann_file='s3://bucket/list.txt', data_prefix=dict(video='s3://bucket/videos'))
     check_datasets(write('a.mp4 0\n', **remote), ('train',))
+    with pytest.raises(UserError, match=r'bucket/list\.txt .* does not exist'):
+        check_datasets(write('a.mp4 0\n', **dict(remote, ann_file='bucket/list.txt')), ('train',))
 
 
 def test_wrapped_datasets(write):

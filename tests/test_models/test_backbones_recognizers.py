@@ -47,7 +47,13 @@ def test_under_a_stock_3d_head(arch):
             cls_head=dict(type='I3DHead', num_classes=K, in_channels=D, dropout_ratio=0, average_clips='prob'),
         )
     )
-    run(model, torch.randn(2, 1, 3, 4, 32, 32))
+    x = torch.randn(2, 1, 3, 4, 32, 32)
+    run(model, x)
+    with torch.no_grad():
+        frames = model.eval().backbone.visual(x[:, 0].transpose(1, 2).flatten(0, 1))  # (N*T, D)
+        want = model.cls_head.fc_cls(frames.view(2, 4, D).mean(1))
+        got = model(x, mode='tensor')
+        torch.testing.assert_close(model.cls_head(got), want)
 
 
 @towers
@@ -59,7 +65,12 @@ def test_under_a_stock_2d_head(arch):
             cls_head=dict(type='TSNHead', num_classes=K, in_channels=D, dropout_ratio=0, average_clips='prob'),
         )
     )
-    run(model, torch.randn(2, 4, 3, 32, 32))
+    x = torch.randn(2, 4, 3, 32, 32)
+    run(model, x)
+    with torch.no_grad():
+        frames = model.eval().backbone.visual(x.flatten(0, 1))  # (N*T, D)
+        want = model.cls_head.fc_cls(frames).view(2, 4, K).mean(1)
+        torch.testing.assert_close(model.cls_head(model(x, mode='tensor'), num_segs=4), want)
 
 
 @towers

@@ -61,9 +61,12 @@ def test_temporal_transformer_averages_space_first():
 
 
 def test_authors_weights_load_by_a_rename():
-    fusion_model = {f'fusion_model.{k}': v for k, v in TemporalTransformerLayers(64, num_layers=2).state_dict().items()}
+    layers = TemporalTransformerLayers(64, num_layers=2)
+    fusion_model = {f'fusion_model.{k}': v for k, v in layers.state_dict().items()}
     neck = TemporalTransformer(64, num_layers=2)
     neck.load_state_dict({k.replace('fusion_model.', 'layers.'): v for k, v in fusion_model.items()}, strict=True)
+    x = torch.randn(2, 64, 5, 1, 1)
+    torch.testing.assert_close(neck(x)[0][..., 0, 0].transpose(1, 2), layers(x[..., 0, 0].transpose(1, 2)))
 
 
 def test_initialisation_survives_init_weights():

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.bundle import ClassifierBundle, write_atomically
+from textxfer_mm.text.bundle import ClassifierBundle
 
 
 def make(**changes):
@@ -131,16 +131,3 @@ def test_files_that_are_no_bundles(tmp_path):
         ClassifierBundle.load(rewrite(path, tmp_path / 'future', format_version=99))
     with pytest.raises(UserError, match='4 rows cannot have 3 class names'):
         ClassifierBundle.load(rewrite(path, tmp_path / 'rows', weight=torch.eye(4)))
-
-
-def test_atomic_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
-    path = write_atomically(tmp_path / 'f', b'old')
-
-    def fail(*args):
-        raise OSError('disk full')
-
-    monkeypatch.setattr('os.replace', fail)
-    with pytest.raises(OSError, match='disk full'):
-        write_atomically(path, b'new')
-    assert path.read_bytes() == b'old'
-    assert len(list(tmp_path.iterdir())) == 1

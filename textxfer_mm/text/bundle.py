@@ -102,7 +102,10 @@ class ClassifierBundle:
     def save(self, path: str | Path) -> Path:
         """Write the bundle to a safetensors file, atomically, and return its path."""
         header = {_METADATA_KEY: json.dumps(self.metadata()), _HASH_KEY: self.fingerprint}
-        return write_atomically(path, to_safetensors({_TENSOR_KEY: self.weight}, metadata=header))
+        path = Path(path).expanduser()
+        with replacing(path) as part:
+            part.write_bytes(to_safetensors({_TENSOR_KEY: self.weight}, metadata=header))
+        return path
 
     @classmethod
     def load(cls, path: str | Path) -> 'ClassifierBundle':
@@ -137,19 +140,3 @@ class ClassifierBundle:
         if bundle.fingerprint != header[_HASH_KEY]:
             raise UserError(f'{path} was altered or damaged: its content does not match its hash. Build it again.')
         return bundle
-
-
-def write_atomically(path: str | Path, content: bytes) -> Path:
-    """Write a file so that readers see the old content or the new one, never a part; makes the folder.
-
-    Args:
-        path: Where to.
-        content: All of the file.
-
-    Returns:
-        The path, with ``~`` expanded.
-    """
-    path = Path(path).expanduser()
-    with replacing(path) as part:
-        part.write_bytes(content)
-    return path

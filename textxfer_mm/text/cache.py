@@ -13,7 +13,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from textxfer_mm.errors import NotAtHandError, UserError
-from textxfer_mm.text.bundle import ClassifierBundle, write_atomically
+from textxfer_mm.files import write_text
+from textxfer_mm.text.bundle import ClassifierBundle
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ def file_digest(path: str | Path) -> str:
     if time.time() - stat.st_mtime > _SETTLED_AFTER:
         content = json.dumps({**_read_digests(), str(path): [*stamp, digest]}, indent=0)
         try:
-            write_atomically(_digests_path(), content.encode())
+            write_text(_digests_path(), content)
         except OSError as error:
             _warn_unwritable(str(cache_dir()), str(error))
     return digest
