@@ -1,5 +1,6 @@
 """``textxfer quickstart``: the whole way from rendered videos to a report."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ def quickstart(
 ) -> None:
     """Render toy videos, train on them, test with 4 x 3 views and zero-shot on unseen classes, predict, report."""
     require_writable_folder(work_dir, '--work-dir')
+    # Read when torch is imported: threads that wait for each other give their core to the processes that decode.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     console = Console()
     with console.status('importing'):
         from textxfer_mm import register_all_modules

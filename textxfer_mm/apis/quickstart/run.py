@@ -1,13 +1,11 @@
 """All steps of the quick start."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils.dl_utils import set_multi_processing
@@ -89,8 +87,6 @@ def run_quickstart(
     work_dir.mkdir(parents=True, exist_ok=True)
     (work_dir / 'report.json').unlink(missing_ok=True)
     keep_freed_memory()
-    # Half of the cores compute and half decode: threads that wait for a core they share cost more than they bring.
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
     steps = Steps(progress or (lambda *_: None), finished or (lambda *_: None))
     with logging_to(work_dir / 'quickstart.log'):
         cfg = _config(settings)

@@ -13,7 +13,7 @@ from textxfer_mm.datasets.toy_actions.worker import Job, render_jobs
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import write_text
 
-FORMAT = 1  # to be raised when the drawing changes, so that older files are rendered again
+FORMAT = 2  # to be raised when the drawing changes, so that older files are rendered again
 SETTINGS = 'toy_actions.json'
 VIDEOS = 'videos'
 SPLITS = {'train': SEEN_ACTIONS, 'val': SEEN_ACTIONS, 'zero_shot': UNSEEN_ACTIONS}

@@ -240,12 +240,13 @@ def standing(t: float, style: Style) -> Pose:
 
 Motion = Callable[[float, Style], Pose]
 
-#: Class name to motion. The first ones are seen in training; their words recombine into the unseen ones.
+#: Class name to motion. The first ones are seen in training; their words recombine into the unseen ones. Of two opposite
+#: directions both are seen or neither: between a seen and an unseen one a recogniser prefers what it was trained on.
 SEEN_ACTIONS: dict[str, Motion] = {
     'walking to the left': partial(walking, direction=-1),
     'walking to the right': partial(walking, direction=1),
     'running to the left': partial(running, direction=-1),
-    'jumping to the right': partial(jumping, direction=1),
+    'running to the right': partial(running, direction=1),
     'jumping up and down': jumping,
     'jumping jacks': jumping_jacks,
     'waving one hand': partial(waving, hands=1),
@@ -262,8 +263,8 @@ SEEN_ACTIONS: dict[str, Motion] = {
 }
 
 UNSEEN_ACTIONS: dict[str, Motion] = {
-    'running to the right': partial(running, direction=1),
     'jumping to the left': partial(jumping, direction=-1),
+    'jumping to the right': partial(jumping, direction=1),
     'waving two hands': partial(waving, hands=2),
     'punching with two hands': partial(punching, hands=2),
 }
