@@ -7,12 +7,15 @@ from typing import Any
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.classifiers import FileClassifier, TextClassifier
+from textxfer_mm.text.drawn_classifiers import OrthogonalClassifier, RandomClassifier
 from textxfer_mm.text.encoders import CLIPTextEncoder, LanguageModelEncoder
 
-CLASSIFIER_SOURCES = ('FileClassifier', 'TextClassifier')
-TEXT_ENCODERS = ('CLIPTextEncoder', 'LanguageModelEncoder')
+_SOURCES = (FileClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
+_ENCODERS = (CLIPTextEncoder, LanguageModelEncoder)
+CLASSIFIER_SOURCES = tuple(module.__name__ for module in _SOURCES)
+TEXT_ENCODERS = tuple(module.__name__ for module in _ENCODERS)
 
-for _module in (CLIPTextEncoder, FileClassifier, LanguageModelEncoder, TextClassifier):
+for _module in (*_SOURCES, *_ENCODERS):
     MODELS.register_module(module=_module)
 
 

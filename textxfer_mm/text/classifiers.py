@@ -16,9 +16,9 @@ from torch.nn import functional
 from textxfer_mm.errors import UserError
 from textxfer_mm.text.bundle import ClassifierBundle
 from textxfer_mm.text.cache import cached_bundle
-from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.encoders import TextEncoder
 from textxfer_mm.text.encoding import isolated
+from textxfer_mm.text.named_classes import NamedClasses
 from textxfer_mm.text.templates import fill, resolve_templates
 
 #: Part of every cache key; raised whenever the same inputs would give another matrix.
@@ -56,7 +56,7 @@ class ClassifierSource(Protocol):
         """Make the classifier."""
 
 
-class TextClassifier:
+class TextClassifier(NamedClasses):
     """The classifier of embedded class names.
 
     All K x M prompts are encoded; each embedding is brought to unit norm, those of a class are averaged over the M
@@ -83,19 +83,10 @@ class TextClassifier:
     ):
         if isinstance(encoder, str) or not callable(getattr(encoder, 'encode', None)):
             raise UserError(f'`encoder` is a text encoder such as CLIPTextEncoder(...), not {type(encoder).__name__}.')
-        self._given_names = class_names
-        if not isinstance(class_names, (str, Path)):
-            _ = (
-                self.class_names
-            )  # a bad list is an error at once; a file may be missing where a checkpoint has the names
+        super().__init__(class_names)
         self.templates = resolve_templates(templates)
         self.encoder = encoder
         self.use_cache = use_cache
-
-    @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """K names in the order of the labels."""
-        return load_class_names(self._given_names)
 
     @property
     def encoder_id(self) -> str:
