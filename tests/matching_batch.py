@@ -1,0 +1,76 @@
+"""A matching loss on some rows of a joint batch, in this process or as one of two gloo ranks."""
+
+import os
+
+import torch
+from torch import nn
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
+from textxfer_mm.losses.matching import symmetric_matching_loss
+
+#: Classes of the joint batch: several positives within a rank and across ranks.
+LABELS = torch.tensor([0, 3, 3, 5, 3, 0, 2, 2])
+D = 6
+#: name -> arguments of the loss
+CASES = {
+    f'{form} {"local" if local else "global"}': dict(form=form, local=local)
+    for form in ('kl', 'ce')
+    for local in (True, False)
+}
+
+
+class TwoTowers(nn.Module):
+    """A video tower, a text tower and a learned scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.video = nn.Parameter(torch.randn(D, D, generator=generator))
+        self.text = nn.Parameter(torch.randn(D, D, generator=generator))
+        self.logit_scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, rows, **options):
+        """Loss of some rows of the joint batch."""
+        generator = torch.Generator().manual_seed(1)
+        videos = torch.randn(len(LABELS), D, generator=generator)[rows] @ self.video
+        texts = torch.randn(6, D, generator=generator)[LABELS[rows]] @ self.text
+        return symmetric_matching_loss(videos, texts, self.logit_scale.exp(), LABELS[rows], **options)
+
+
+def step(model, rows, **options):
+    """Loss of some rows of the joint batch, with gradients."""
+    model.zero_grad(set_to_none=True)
+    loss = model(rows, **options)
+    loss.backward()
+    return loss.detach()
+
+
+def worker(rank, port, path):
+    """One of two ranks: half the batch; rank 0 saves what it saw."""
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
+    model = nn.parallel.DistributedDataParallel(TwoTowers())
+    half = range(4 * rank, 4 * rank + 4)
+    seen = {}
+    for name, options in (*CASES.items(), ('no gather', dict(gather=False))):
+        loss = step(model, list(half), **options)
+        losses = gather_labels(loss[None])  # (M,)
+        seen[name] = dict(losses=losses, grads={n: p.grad.clone() for n, p in model.module.named_parameters()})
+    seen['order'] = dict(labels=gather_labels(LABELS[half]), flags=gather_labels(LABELS[half] == 3))
+    seen['features'] = gather_with_grad(torch.full((2, 3), float(rank)).t())
+    seen['world'] = torch.tensor(world_size())
+    messages = []
+    for gather in (gather_labels, gather_with_grad):
+        try:
+            gather(torch.zeros(3 + rank, 2))
+        except UserError as error:
+            messages.append(str(error))
+    errors = [None, None]
+    torch.distributed.all_gather_object(errors, messages)
+    seen['errors'] = errors
+    if rank == 0:
+        torch.save(seen, path)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Losses as plain functions of tensors, and the one differentiable gather of the project."""

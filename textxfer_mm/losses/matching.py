@@ -1,0 +1,138 @@
+"""Matching videos with texts in a batch where several pairs may be of one class (Text4Vis, Table 6, supp. B.3)."""
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.layers.cosine import cosine_logits
+from textxfer_mm.losses.gather import gather_labels, gather_with_grad
+
+FORMS = ('kl', 'ce')
+#: What the equality of two labels is multiplied by before the softmax that makes it a target (released code).
+SHARPNESS = 10.0
+
+
+def same_class(labels_rows: Tensor, labels_cols: Tensor) -> Tensor:
+    """(R, C) with 1 where row and column have the same label, else 0; in float32."""
+    return (labels_rows[:, None] == labels_cols[None, :]).float()
+
+
+def matching_targets(labels_rows: Tensor, labels_cols: Tensor, sharpness: float = SHARPNESS) -> Tensor:
+    """Soft targets: row i is softmax(sharpness * [label_i == label_j]) over the columns j.
+
+    The positives of a row share the mass equally. With the released code's sharpness of 10 a lone positive among 128
+    columns gets 0.9943, and each negative 4.5e-5.
+
+    Args:
+        labels_rows: (R,) labels.
+        labels_cols: (C,) labels.
+        sharpness: the larger, the less is left to the negatives.
+
+    Returns:
+        (R, C) in float32; the rows sum to 1.
+    """
+    return (sharpness * same_class(labels_rows, labels_cols)).softmax(dim=1)
+
+
+def kl_matching_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """(1/R) sum_i KL(targets_i || softmax(logits_i)): what the released code calls NCELoss.
+
+    Args:
+        logits: (R, C).
+        targets: (R, C), rows that sum to 1.
+
+    Returns:
+        A scalar; 0 where the softmax of the logits is the target.
+    """
+    log_probabilities = logits.log_softmax(dim=1)
+    return (torch.xlogy(targets, targets) - targets * log_probabilities).sum(1).mean()
+
+
+def ce_matching_loss(logits: Tensor, positives: Tensor) -> Tensor:
+    """Cross-entropy with targets that are uniform over the positives of a row; with one each it is InfoNCE.
+
+    It is :func:`kl_matching_loss` in the limit of infinitely sharp targets, up to their constant entropy.
+
+    Args:
+        logits: (R, C).
+        positives: (R, C) of 0 and 1, at least one 1 a row.
+
+    Returns:
+        A scalar.
+    """
+    targets = positives / positives.sum(dim=1, keepdim=True)
+    return -(targets * logits.log_softmax(dim=1)).sum(1).mean()
+
+
+def matching_loss(logits: Tensor, labels_rows: Tensor, labels_cols: Tensor, form: str = 'kl') -> Tensor:
+    """One direction of the loss, from logits (R, C) and the labels of rows (R,) and columns (C,).
+
+    Raises:
+        UserError: an unknown form.
+    """
+    if form not in FORMS:
+        raise UserError(f'Unknown form {form!r} of the matching loss.{nearest(str(form), FORMS)}')
+    if form == 'kl':
+        return kl_matching_loss(logits, matching_targets(labels_rows, labels_cols))
+    return ce_matching_loss(logits, same_class(labels_rows, labels_cols))
+
+
+def symmetric_matching_loss(
+    videos: Tensor,
+    texts: Tensor,
+    scale: Tensor | float,
+    labels: Tensor,
+    *,
+    gather: bool = True,
+    form: str = 'kl',
+    local: bool = True,
+) -> Tensor:
+    """(L_video-to-text + L_text-to-video) / 2 of N pairs a rank.
+
+    Logits are cosines times the scale, in float32. The gradients are those of one process on the joint batch after
+    DistributedDataParallel's averaging, in both forms of the gather (:mod:`textxfer_mm.losses.gather`).
+
+    Args:
+        videos: (N, D), not normalised.
+        texts: (N, D), the text of each video, not normalised.
+        scale: the factor ``exp(logit_scale)``.
+        labels: (N,) class of each pair; pairs of one class are positives of each other.
+        gather: match against the pairs of all M ranks; ``False`` matches within the N of this rank.
+        form: ``'kl'`` or ``'ce'``, see :func:`kl_matching_loss` and :func:`ce_matching_loss`.
+        local: with ``gather``, the loss of this rank's rows only, (N, N*M) logits in each direction (Algorithm 1): 1/M
+            of the memory, and the mean over the ranks is the loss of the joint batch. ``False`` computes that loss, of
+            (N*M, N*M) logits, on every rank. The gradients are equal.
+
+    Returns:
+        A scalar in float32.
+
+    Raises:
+        UserError: the ranks hold different numbers of pairs; all pairs are of one class; an unknown form.
+    """
+    if not gather:
+        all_videos, all_texts, all_labels = videos, texts, labels
+    else:  # in float32 as they are matched; half precision would round what other ranks see
+        all_labels = gather_labels(labels)
+        all_videos, all_texts = gather_with_grad(videos.float()), gather_with_grad(texts.float())
+    require_several_classes(all_labels, gather)
+    if not local:
+        videos, texts, labels = all_videos, all_texts, all_labels
+    video_to_text = cosine_logits(videos, all_texts, scale)  # (N, N*M)
+    text_to_video = cosine_logits(texts, all_videos, scale)  # (N, N*M)
+    losses = [matching_loss(logits, labels, all_labels, form) for logits in (video_to_text, text_to_video)]
+    return (losses[0] + losses[1]) / 2
+
+
+def require_several_classes(labels: Tensor, gather: bool) -> None:
+    """Refuse a batch in which nothing could be told apart.
+
+    Raises:
+        UserError: all labels (B,) are equal.
+    """
+    if bool((labels == labels[0]).all()):
+        more = '' if gather else ', gather=True where several processes train'
+        raise UserError(
+            f'All {len(labels)} videos of this batch are of class {int(labels[0])}: there is nothing to match against. '
+            f'Matching needs batches of several classes: a larger batch_size{more}, a sampler that shuffles, and '
+            'drop_last=True in train_dataloader, since the last batch of an epoch may hold a single video.'
+        )
