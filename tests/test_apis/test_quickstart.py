@@ -60,6 +60,8 @@ def test_report_holds_every_number(finished):
     assert report['zero_shot']['chance'] == 1 / 4
     assert set(report['seconds']) == {*STEPS, 'total'}
     assert report['seconds']['total'] == pytest.approx(sum(report['seconds'][step] for step in STEPS))
+    steps, seconds = report['training']['steps'], report['training']['seconds_per_step']
+    assert steps * seconds == pytest.approx(report['seconds']['train'])
     assert {'python', 'torch', 'mmengine', 'mmaction2'} <= set(report['versions'])
     assert len(report['prediction']['top']) == 5
 
@@ -69,6 +71,7 @@ def test_markdown_and_plots(finished):
     text = (work_dir / 'report.md').read_text()
     assert f'| seen classes, top-1 | 17 | 17 | 5.9 | {100 * report["seen"]["top1"]["single_view"]:.1f} |' in text
     assert 'unseen classes, top-1, before training | 4 | 4 | 25.0 |' in text
+    assert 'seen classes competing | 21 | 4 | 4.8 |' in text
     for name in report['plots']:
         assert f'({name})' in text
         assert np.asarray(Image.open(work_dir / name).convert('L'), dtype=float).std() > 5
@@ -141,6 +144,13 @@ def test_among_drops_other_videos_and_other_columns():
     np.testing.assert_array_equal(pair.values[4], part.values[16, [1, 5]])
 
 
+def test_top1_of_keeps_the_columns_of_all_classes():
+    part = scores(np.arange(21).repeat(4), seed=2)
+    names = ('walking to the right', 'jumping jacks')
+    hits = [row.argmax() == label for row, label in zip(part.values, part.labels, strict=True) if label in (1, 5)]
+    assert part.top1_of(names) == pytest.approx(np.mean(hits))
+
+
 def test_confusion_counts_true_classes_in_rows():
     values = np.eye(21)[[3, 3, 7]]
     counts = Scores(values, np.array([3, 7, 7]), ALL).confusion()
@@ -155,14 +165,16 @@ def test_join_puts_unseen_labels_behind_seen_ones():
 
 
 def test_left_right_is_judged_between_the_two_only():
-    values = np.zeros((2, 21))
+    values = np.zeros((4, 21))
     values[:, 5] = 9  # something else wins over all
-    values[0, 0], values[1, 0] = 1, 1  # both say left
-    both = Scores(values, np.array([0, 1]), ALL)
+    values[0, 0], values[1, 0] = 1, 1  # both walks say left
+    values[2, 2], values[3, 3] = 1, 1  # the runs are told apart
+    both = Scores(values, np.arange(4), ALL)
     unseen = Scores(np.eye(21)[17:], np.arange(17, 21), ALL)
     whole = Scores(np.concatenate([both.values, unseen.values]), np.concatenate([both.labels, unseen.labels]), ALL)
     report = measured(0.5, {'single_view': whole, 'views_4x3': whole})
     assert report['left_right']['walking to the left / walking to the right']['single_view'] == 0.5
+    assert report['left_right']['running to the left / running to the right']['single_view'] == 1
     assert report['seen']['top1']['views_4x3'] == 0
     assert report['zero_shot']['after']['single_view'] == 1
 

@@ -34,6 +34,11 @@ class Scores:
         """Share of videos whose true class is among the k best."""
         return float(top_k_accuracy(list(self.values), self.labels.tolist(), (k,))[0])
 
+    def top1_of(self, class_names: Sequence[str]) -> float:
+        """Share of the videos of some classes that are named right with all K names competing."""
+        rows = np.isin(self.labels, [self.class_names.index(name) for name in class_names])
+        return Scores(self.values[rows], self.labels[rows], self.class_names).top(1)
+
     def confusion(self) -> np.ndarray:
         """Counts (K, K), true classes in rows."""
         n = len(self.class_names)
