@@ -3,6 +3,7 @@ import torch
 from open_clip.model import CLIP
 from safetensors.torch import save_file
 from tiny import TINY_VIT
+from tiny_language import write_bert, write_sentence_model
 from torch import nn
 
 
@@ -58,3 +59,18 @@ def write_clip():
 def _private_cache(tmp_path, monkeypatch):
     """No test reads or writes the cache of the user."""
     monkeypatch.setenv('TEXTXFER_CACHE', str(tmp_path / 'cache'))
+
+
+@pytest.fixture(scope='session')
+def bert(tmp_path_factory):
+    """The folder of a tiny BERT."""
+    pytest.importorskip('transformers')
+    return write_bert(tmp_path_factory.mktemp('models') / 'tiny-bert')
+
+
+@pytest.fixture(scope='session')
+def sentence_model(bert, tmp_path_factory):
+    """A tiny sentence-transformers model: its folder and the model."""
+    pytest.importorskip('sentence_transformers')
+    folder = tmp_path_factory.mktemp('models') / 'tiny-st'
+    return folder, write_sentence_model(bert, folder)

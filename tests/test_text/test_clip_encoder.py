@@ -59,10 +59,10 @@ def test_only_the_prompt_is_computed(monkeypatch):
     encoder = CLIPTextEncoder(TINY_VIT)
     encoder.encode(['a'])
     seen = []
-    encoder._tower.transformer.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[1]))
+    encoder._tower.model.transformer.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[1]))
     encoder.encode(['a', 'a video of'])
     assert seen == [5]
-    assert encoder._tower.attn_mask.shape == (77, 77)
+    assert encoder._tower.model.attn_mask.shape == (77, 77)
 
 
 def test_coca_returns_the_pooled_vector():

@@ -11,44 +11,7 @@ from textxfer_mm.text.encoders import LanguageModelEncoder, TextEncoder
 transformers = pytest.importorskip('transformers')
 pytest.importorskip('sentence_transformers')
 
-WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *['a', 'video', 'of', 'person', 'riding', 'bike', 'jumping']]
 TEXTS = ['a video of a person riding a bike', 'jumping', 'a person', 'a bike jumping']
-
-
-@pytest.fixture(scope='module')
-def bert(tmp_path_factory):
-    """A plain BERT of two layers, 16 wide, that reads 12 tokens."""
-    folder = tmp_path_factory.mktemp('models') / 'tiny-bert'
-    folder.mkdir()
-    (folder / 'vocab.txt').write_text('\n'.join(WORDS))
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=12,
-    )
-    transformers.BertModel(config).save_pretrained(folder)
-    transformers.BertTokenizerFast(str(folder / 'vocab.txt'), model_max_length=12).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def sentence_model(bert, tmp_path_factory):
-    """A sentence-transformers model: the BERT, [CLS] pooling and a dense layer to 6."""
-    from sentence_transformers import SentenceTransformer
-
-    try:
-        from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
-    except ImportError:
-        from sentence_transformers.models import Dense, Pooling, Transformer
-    torch.manual_seed(1)
-    model = SentenceTransformer(modules=[Transformer(str(bert)), Pooling(16, pooling_mode='cls'), Dense(16, 6)])
-    folder = tmp_path_factory.mktemp('models') / 'tiny-st'
-    model.save(str(folder))
-    return folder, model
 
 
 @torch.no_grad()
@@ -138,7 +101,7 @@ def test_release(bert):
     encoder = LanguageModelEncoder(bert)
     features = encoder.encode(TEXTS)
     encoder.release()
-    assert encoder._encoder is None
+    assert encoder._tower is None
     torch.testing.assert_close(encoder.encode(TEXTS), features)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.model import _build_text_tower
+from open_clip.model import CLIPTextCfg, _build_text_tower
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
 
@@ -15,8 +15,9 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.text.cache import file_digest
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import text_tower_state
-from textxfer_mm.text.encoding import check_lengths, isolated
+from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
+from textxfer_mm.text.text_tower import CLIPTextTower, encode_in_batches
 
 _TOKENIZER_FILES = ('*.json', '*.txt', '*.model')
 _TOKENIZER_ONE_OF = ('tokenizer.json', '*.model', 'vocab.*')
@@ -53,7 +54,7 @@ class CLIPTextEncoder:
             raise UserError(f'`batch_size` is at least 1, got {batch_size}.')
         self.batch_size = batch_size
         self.device = device
-        self._tower: nn.Module | None = None
+        self._tower: CLIPTextTower | None = None
 
     @property
     def embed_dims(self) -> int:
@@ -65,6 +66,18 @@ class CLIPTextEncoder:
     def context_length(self) -> int:
         """The most tokens of a prompt, start and end tokens included."""
         return self._config['text_cfg'].get('context_length', DEFAULT_CONTEXT_LENGTH)
+
+    @property
+    def token_width(self) -> int:
+        """W, the width of the token embeddings.
+
+        Raises:
+            UserError: The text tower is one of transformers, which takes tokens only.
+        """
+        text_cfg = self._config['text_cfg']
+        if text_cfg.get('hf_model_name'):
+            raise UserError(f'{self.encoder_id} cannot take token embeddings: its text tower is one of transformers.')
+        return text_cfg.get('width', CLIPTextCfg.width)
 
     @property
     def encoder_id(self) -> str:
@@ -90,43 +103,33 @@ class CLIPTextEncoder:
         Raises:
             UserError: Prompts exceed the context length (they are named), or the weights cannot be had.
         """
-        texts = list(texts)
-        lengths = [self._count_tokens(text) for text in texts]
-        check_lengths(texts, lengths, self.context_length, self.encoder_id)
-        order = sorted(range(len(texts)), key=lengths.__getitem__)
-        with isolated(self.device):
-            if self._tower is None:
-                self._tower = self._load_tower()
-            features = torch.empty(len(texts), self.embed_dims)
-            for start in range(0, len(texts), self.batch_size):
-                batch = order[start : start + self.batch_size]
-                tokens = self._tokenizer([texts[i] for i in batch])  # (n, L)
-                features[batch] = self._forward(tokens.to(self.device), longest=lengths[batch[-1]]).float().cpu()
-        return features
+        if self._tower is None:
+            self._tower = self.tower().requires_grad_(False).to(self.device)
+        return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+
+    def tower(self) -> CLIPTextTower:
+        """Load a tower of one's own, for gradients through the text side.
+
+        Returns:
+            The module with the pretrained weights in float32, trainable, in evaluation mode, on the CPU.
+
+        Raises:
+            UserError: Weights or tokenizer cannot be had.
+        """
+        tokenizer = self._tokenizer
+        with isolated():
+            return CLIPTextTower(
+                self._load_model(),
+                tokenizer,
+                embed_dims=self.embed_dims,
+                context_length=self.context_length,
+                encoder_id=self.encoder_id,
+            ).eval()
 
     def release(self) -> None:
         """Free weights and tokenizer; the next :meth:`encode` loads them again."""
         self._tower = None
         self.__dict__.pop('_tokenizer', None)
-
-    def _forward(self, tokens: Tensor, longest: int) -> Tensor:
-        """Encode tokens (n, L) of which the first ``longest`` are not padding.
-
-        Behind a causal mask the padding after the end token changes nothing, so it is cut off: class prompts fill a
-        sixth of the context. Other towers see all of it.
-        """
-        tower = self._tower
-        causal = getattr(tower, 'attn_mask', None) is not None and getattr(tower, 'cls_emb', None) is None
-        if causal and tower.pool_type in ('argmax', 'eos'):
-            mask = tower.attn_mask
-            try:
-                tower.attn_mask = mask[:longest, :longest]
-                output = tower(tokens[:, :longest])
-            finally:
-                tower.attn_mask = mask
-        else:
-            output = tower(tokens)
-        return output[0] if isinstance(output, tuple) else output  # towers of CoCa return their tokens too
 
     @cached_property
     def _tokenizer(self) -> SimpleTokenizer | HFTokenizer:
@@ -141,15 +144,8 @@ class CLIPTextEncoder:
         mode = text_cfg.get('tokenizer_mode')
         return HFTokenizer(str(folder), context_length=self.context_length, tokenizer_mode=mode, **options)
 
-    def _count_tokens(self, text: str) -> int:
-        """Count the tokens of a prompt as they would be without truncation."""
-        tokenizer = self._tokenizer
-        if isinstance(tokenizer, SimpleTokenizer):
-            return len(tokenizer.encode(text)) + 2
-        return len(tokenizer.tokenizer(tokenizer.clean_fn(text), truncation=False, verbose=False).input_ids)
-
-    def _load_tower(self) -> nn.Module:
-        """Build the tower and fill it; runs inside :func:`isolated`, so the seed stays local."""
+    def _load_model(self) -> nn.Module:
+        """Build open_clip's module and fill it; runs inside :func:`isolated`, so the seed stays local."""
         state = load_pretrained_state(self._arch_argument, self.pretrained)
         torch.default_generator.manual_seed(_RANDOM_SEED)  # torch.manual_seed would reseed the GPUs as well
         tower = self._build_tower().float()
@@ -159,7 +155,7 @@ class CLIPTextEncoder:
             if 'transformer.embeddings.position_ids' not in tower.state_dict():
                 weights.pop('transformer.embeddings.position_ids', None)  # a buffer that transformers gave up
             load_tower(tower, weights, arch=self.arch, source=source)
-        return tower.eval().requires_grad_(False).to(self.device)
+        return tower
 
     @property
     def _arch_argument(self) -> str | dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -14,8 +13,9 @@ from torch import Tensor
 
 from textxfer_mm.errors import NotAtHandError, UserError, nearest
 from textxfer_mm.text.cache import file_digest
-from textxfer_mm.text.encoding import check_lengths, isolated
+from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
+from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
 
 POOLINGS = ('auto', 'mean', 'cls')
 
@@ -54,7 +54,7 @@ class LanguageModelEncoder:
         self.pooling = pooling
         self.batch_size = batch_size
         self.device = device
-        self._encoder: Any = None
+        self._tower: LanguageModelTower | None = None
 
     @cached_property
     def embed_dims(self) -> int:
@@ -68,10 +68,18 @@ class LanguageModelEncoder:
                 return config['out_features']
             if module['type'].endswith('.Pooling'):
                 return _pooled_width(config)
+        return self._width(*_WIDTH_KEYS)
+
+    @cached_property
+    def token_width(self) -> int:
+        """W, the width of the token embeddings, read likewise."""
+        return _EMBEDDED_DIMS if self.model == 'embedded' else self._width('embedding_size', *_WIDTH_KEYS)
+
+    def _width(self, *keys: str) -> int:
         config = _read_json(self._transformer_folder / 'config.json')
-        width = next((config[key] for key in _WIDTH_KEYS if key in config), None)
+        width = next((config[key] for key in keys if key in config), None)
         if width is None:
-            raise UserError(f'{self._folder} does not tell the width of its model ({", ".join(_WIDTH_KEYS)}).')
+            raise UserError(f'{self._folder} does not tell the width of its model ({", ".join(keys)}).')
         return width
 
     @property
@@ -102,24 +110,26 @@ class LanguageModelEncoder:
         Raises:
             UserError: Prompts exceed what the model reads (they are named), or the model cannot be loaded.
         """
-        texts = list(texts)
-        with isolated(self.device):
-            if self._encoder is None:
-                self._encoder = self._load()
-            self._check_lengths(texts)
-            features = self._encoder.encode(
-                texts,
-                batch_size=self.batch_size,
-                convert_to_tensor=True,
-                normalize_embeddings=False,
-                show_progress_bar=False,
-            )
-            # It encodes in inference mode; training needs a tensor of its own.
-            return features.float().cpu().clone()
+        if self._tower is None:
+            self._tower = self.tower().requires_grad_(False).to(self.device)
+        return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+
+    def tower(self) -> LanguageModelTower:
+        """Load a tower of one's own, for gradients through the text side.
+
+        Returns:
+            The module with the pretrained weights in float32, trainable, in evaluation mode, on the CPU.
+
+        Raises:
+            UserError: The model cannot be loaded.
+        """
+        with isolated():
+            model = self._load_model()
+            return LanguageModelTower(model, embed_dims=self.embed_dims, encoder_id=self.encoder_id).eval()
 
     def release(self) -> None:
         """Free the weights; the next :meth:`encode` loads them again."""
-        self._encoder = None
+        self._tower = None
 
     @cached_property
     def _folder(self) -> Path:
@@ -149,7 +159,7 @@ class LanguageModelEncoder:
     def _transformer_folder(self) -> Path:
         return self._folder / (self._modules[0]['path'] if self._modules else '')
 
-    def _load(self) -> Any:
+    def _load_model(self) -> Any:
         """Load the model; its own modules for ``auto``, else transformer and pooling."""
         try:
             from sentence_transformers import SentenceTransformer
@@ -160,12 +170,12 @@ class LanguageModelEncoder:
         try:
             with _no_progress_bars():
                 if self.pooling == 'auto' and self._modules:
-                    model = SentenceTransformer(str(self._folder), device=self.device, local_files_only=True)
+                    model = SentenceTransformer(str(self._folder), device='cpu', local_files_only=True)
                 else:
-                    model = SentenceTransformer(modules=self._plain_modules(), device=self.device)
+                    model = SentenceTransformer(modules=self._plain_modules(), device='cpu')
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f'The language model in {self._folder} cannot be loaded: {error}') from error
-        return model.float().eval().requires_grad_(False)
+        return model.float()
 
     def _plain_modules(self) -> list[torch.nn.Module]:
         try:
@@ -174,15 +184,6 @@ class LanguageModelEncoder:
             from sentence_transformers.models import Pooling, Transformer
         transformer = Transformer(str(self._transformer_folder))
         return [transformer, Pooling(self.embed_dims, pooling_mode='cls' if self.pooling == 'cls' else 'mean')]
-
-    def _check_lengths(self, texts: list[str]) -> None:
-        limit = self._encoder.max_seq_length or math.inf
-        # A model may put a prompt of its own before each text.
-        prefix = self._encoder.prompts.get(self._encoder.default_prompt_name) or ''
-        tokens = self._encoder.tokenizer([prefix + text for text in texts], truncation=False, verbose=False)[
-            'input_ids'
-        ]
-        check_lengths(texts, [len(ids) for ids in tokens], limit, self.encoder_id)
 
 
 def _pooled_width(config: dict[str, Any]) -> int:
