@@ -2,7 +2,7 @@
 
 from textxfer_mm.models.backbones import CLIPBackbone
 from textxfer_mm.models.classifiers import build_classifier_source, build_text_encoder
-from textxfer_mm.models.heads import TextEmbeddingHead
+from textxfer_mm.models.heads import TextEmbeddingHead, VideoTextMatchingHead
 from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 from textxfer_mm.models.projections import ConSEProjection
 
@@ -12,6 +12,7 @@ __all__ = [
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',
+    'VideoTextMatchingHead',
     'build_classifier_source',
     'build_text_encoder',
 ]

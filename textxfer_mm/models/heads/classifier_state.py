@@ -69,6 +69,11 @@ class ClassifierState(LazyWeights):
         else:
             self.classifier = nn.Parameter(rows if len(rows) else torch.zeros(len(source.class_names), embed_dims))
 
+    @property
+    def rows_trained(self) -> bool:
+        """Whether training moves the rows."""
+        return not self.frozen
+
     def fetch_weights(self) -> None:
         """Build the classifier from its source (text encoder, file or cache)."""
         self.set_classifier(self.source.build())
@@ -111,9 +116,10 @@ class ClassifierState(LazyWeights):
 
     def announce(self, origin: str = '') -> None:
         """Log what the classifier is, once it is there."""
+        state = 'trained' if self.rows_trained else 'frozen'
         print_log(
             f'Classifier{origin}: {self.num_classes} classes ({_few(self.class_names)}) x {len(self.templates)} '
-            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {"frozen" if self.frozen else "trained"}.',
+            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {state}.',
             logger='current',
         )
 
@@ -123,7 +129,7 @@ class ClassifierState(LazyWeights):
             class_names=self.class_names,
             templates=self.templates,
             encoder_id=self.encoder_id,
-            trained=not self.frozen,
+            trained=self.rows_trained,
         )
         return pack_metadata(metadata).to(self.classifier.device)
 
