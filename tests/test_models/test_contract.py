@@ -16,6 +16,7 @@ from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
 N, T, D = 2, 4, 32
 VIDEO, MAP = (N, 3, T, 32, 32), (N, D, T, 1, 1)
 T1D = dict(type='T1D', init='shift')
+TOKEN_T1D = dict(type='TokenT1D')
 
 #: config, input shape, output shape
 PARTS = {
@@ -23,6 +24,7 @@ PARTS = {
     'CLIPBackbone ResNet': (dict(type='CLIPBackbone', arch=TINY_RESNET), VIDEO, MAP),
     'CLIPBackbone timm': (dict(type='CLIPBackbone', arch=TINY_TIMM), VIDEO, MAP),
     'CLIPBackbone ResNet T1D': (dict(type='CLIPBackbone', arch=TINY_RESNET, temporal=T1D), VIDEO, MAP),
+    'CLIPBackbone ViT TokenT1D': (dict(type='CLIPBackbone', arch=TINY_VIT, temporal=TOKEN_T1D), VIDEO, MAP),
     'CLIPBackbone partly frozen': (dict(type='CLIPBackbone', arch=TINY_VIT, frozen_stages=1), VIDEO, MAP),
     'CLIPBackbone checkpointing': (dict(type='CLIPBackbone', arch=TINY_VIT, with_cp=True), VIDEO, MAP),
     'TemporalAveragePool': (dict(type='TemporalAveragePool'), MAP, (N, D, 1, 1, 1)),
@@ -119,6 +121,7 @@ def test_every_name_of_the_registry_is_here():
         'FileClassifier',
         'RandomClassifier',
         'OrthogonalClassifier',
+        'LDAClassifier',
         'ConSEProjection',
     }
     assert ours - built_elsewhere == {name.split()[0] for name in PARTS}

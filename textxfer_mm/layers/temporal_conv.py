@@ -9,6 +9,31 @@ from textxfer_mm.errors import UserError, nearest
 _INITS = ('identity', 'shift')
 
 
+def initial_taps(channels: int, init: str, n_div: int, *, kind: str) -> Tensor:
+    """Return the weight (C, 1, 3) that a temporal convolution starts with; taps: previous, own, next frame.
+
+    Args:
+        channels: Channels C.
+        init: See :class:`T1D`.
+        n_div: See :class:`T1D`.
+        kind: What to call the module in messages.
+
+    Raises:
+        UserError: An unknown ``init``, or ``n_div`` below 2.
+    """
+    if init not in _INITS:
+        raise UserError(f'{kind}: unknown init={init!r}.{nearest(init, _INITS)}')
+    if n_div < 2:
+        raise UserError(f'{kind}: n_div={n_div} must be at least 2 (1 / n_div of the channels shift each way).')
+    weight = torch.zeros(channels, 1, 3)
+    weight[:, 0, 1] = 1
+    if init == 'shift':
+        fold = channels // n_div
+        weight[:fold, 0] = torch.tensor([0.0, 0.0, 1.0])
+        weight[fold : 2 * fold, 0] = torch.tensor([1.0, 0.0, 0.0])
+    return weight
+
+
 class T1D(nn.Module):
     """Depthwise convolution of size 3 over the frames of each video, without bias (Text4Vis, temporal module "T1D").
 
@@ -28,17 +53,7 @@ class T1D(nn.Module):
 
     def __init__(self, channels: int, *, init: str = 'identity', n_div: int = 4) -> None:
         super().__init__()
-        if init not in _INITS:
-            raise UserError(f'T1D: unknown init={init!r}.{nearest(init, _INITS)}')
-        if n_div < 2:
-            raise UserError(f'T1D: n_div={n_div} must be at least 2 (1 / n_div of the channels shift each way).')
-        weight = torch.zeros(channels, 1, 3)  # taps: previous, own, next frame
-        weight[:, 0, 1] = 1
-        if init == 'shift':
-            fold = channels // n_div
-            weight[:fold, 0] = torch.tensor([0.0, 0.0, 1.0])
-            weight[fold : 2 * fold, 0] = torch.tensor([1.0, 0.0, 0.0])
-        self.weight = nn.Parameter(weight)
+        self.weight = nn.Parameter(initial_taps(channels, init, n_div, kind='T1D'))
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """Mix each frame with its neighbours.

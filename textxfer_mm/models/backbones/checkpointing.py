@@ -1,17 +1,18 @@
 """Activation checkpointing of vision towers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
 from open_clip.modified_resnet import ModifiedResNet
+from open_clip.transformer import Transformer, VisionTransformer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones.temporal import InsertedT1D
+from textxfer_mm.models.backbones.temporal import Inserted
 from textxfer_mm.models.backbones.towers import conv_stages
 
 
@@ -23,18 +24,32 @@ class CheckpointedSequential(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the blocks one after another."""
-        if not (self.training and torch.is_grad_enabled()):
-            return super().forward(x)
-        for block in self:
-            x = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
-        return x
+        return _run_blocks(self, x, self.training)
+
+
+class CheckpointedTransformer(nn.Module):
+    """open_clip's ``Transformer`` with the checkpointing of this module; the blocks keep their names.
+
+    open_clip's own computes blocks again without telling temporal modules the T of the forward that is repeated.
+
+    Args:
+        transformer: The transformer whose blocks are run.
+    """
+
+    def __init__(self, transformer: Transformer) -> None:
+        super().__init__()
+        self.width, self.resblocks = transformer.width, transformer.resblocks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the blocks on tokens (N*T, L, C)."""
+        return _run_blocks(self.resblocks, x, self.training)
 
 
 def enable_checkpointing(tower: nn.Module, arch: str) -> None:
     """Turn on activation checkpointing, block by block; names of weights and gradients stay the same.
 
-    Towers of patch tokens, and timm's outside the EfficientNet family, bring their own; where those have BatchNorm
-    (FastViT), its running statistics move twice a step.
+    timm's towers outside the EfficientNet family bring their own; where those have BatchNorm (FastViT), its running
+    statistics move twice a step.
 
     Args:
         tower: A vision tower of open_clip.
@@ -44,7 +59,9 @@ def enable_checkpointing(tower: nn.Module, arch: str) -> None:
         UserError: The tower cannot.
     """
     stages = conv_stages(tower)
-    if stages is None:
+    if isinstance(tower, VisionTransformer):
+        tower.transformer = CheckpointedTransformer(tower.transformer)
+    elif stages is None:
         try:
             getattr(tower, 'trunk', tower).set_grad_checkpointing(True)
         except (AssertionError, AttributeError) as error:
@@ -57,14 +74,24 @@ def enable_checkpointing(tower: nn.Module, arch: str) -> None:
             tower.trunk.blocks[i] = CheckpointedSequential(*stage)
 
 
+def _run_blocks(blocks: Iterable[nn.Module], x: Tensor, training: bool) -> Tensor:
+    """Run blocks one after another; in training keep their inputs alone."""
+    for block in blocks:
+        if training and torch.is_grad_enabled():
+            x = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
+        else:
+            x = block(x)
+    return x
+
+
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
     """The contexts of a block's forward and of its recomputation."""
-    frames = {module: module.num_frames for module in _hooked_t1d(block)}
+    frames = {module: module.num_frames for module in _hooked(block)}
     return nullcontext(), _recomputing(block, frames)
 
 
 @contextmanager
-def _recomputing(block: nn.Module, frames: dict[InsertedT1D, int]) -> Iterator[None]:
+def _recomputing(block: nn.Module, frames: dict[Inserted, int]) -> Iterator[None]:
     """Hold running statistics still, and give temporal modules the T of the forward that is repeated."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
@@ -82,7 +109,7 @@ def _recomputing(block: nn.Module, frames: dict[InsertedT1D, int]) -> Iterator[N
             module.num_frames = num_frames
 
 
-def _hooked_t1d(block: nn.Module) -> list[InsertedT1D]:
+def _hooked(block: nn.Module) -> list[Inserted]:
     """The temporal modules that act inside a block."""
     hooks = (hook for module in block.modules() for hook in module._forward_pre_hooks.values())
-    return [hook.__self__ for hook in hooks if isinstance(getattr(hook, '__self__', None), InsertedT1D)]
+    return [hook.__self__ for hook in hooks if isinstance(getattr(hook, '__self__', None), Inserted)]

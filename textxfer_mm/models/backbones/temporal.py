@@ -2,29 +2,38 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from mmengine.logging import print_log
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.temporal_conv import T1D
+from textxfer_mm.layers.token_t1d import TokenT1D
 from textxfer_mm.models.backbones.towers import conv_stages
 
 
-class InsertedT1D(T1D):
-    """A :class:`T1D` that mixes the input of a convolution of the tower, as its forward pre-hook."""
+class Inserted(nn.Module):
+    """Mixin of temporal modules that act as forward pre-hooks of modules of the tower.
+
+    Args:
+        channels: Channels C.
+        init: ``'identity'`` or ``'shift'``.
+        n_div: See :class:`~textxfer_mm.layers.temporal_conv.T1D`.
+    """
 
     num_frames: int = 1  #: T of the videos now in the tower; the backbone sets it before each forward
 
-    def __init__(self, channels: int, *, init: str = 'identity', n_div: int = 4) -> None:
+    def __init__(self, channels: int, *, init: str, n_div: int) -> None:
         super().__init__(channels, init=init, n_div=n_div)
         #: Whether it mixes frames as it was initialised; no longer once it was loaded or was in a training forward.
         self.mixes_untrained = init == 'shift'
 
-    def mix_input(self, conv: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return the input (N*T, C, H, W) of the convolution with neighbouring frames mixed."""
-        return (self(inputs[0], self.num_frames),)
+    def mix_input(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the inputs of the hooked module, the first with neighbouring frames mixed."""
+        return (self(inputs[0], self.num_frames), *inputs[1:])
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -32,12 +41,31 @@ class InsertedT1D(T1D):
             self.mixes_untrained = False
 
 
+class InsertedT1D(Inserted, T1D):
+    """A :class:`T1D` that mixes the input (N*T, C, H, W) of a convolution of the tower."""
+
+
+class InsertedTokenT1D(Inserted, TokenT1D):
+    """A :class:`TokenT1D` that mixes the class token twice in a block of a ViT."""
+
+    def mix_residual(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Mix the residual stream (N*T, L, C) between attention and MLP, as a pre-hook of the norm of the MLP.
+
+        The norm gets the very tensor that the block then adds the MLP's output to, fresh from the sum with the
+        attention's, so it is changed in place: a new tensor would reach the MLP and not the residual stream. No
+        backward needs what it was before.
+        """
+        x = inputs[0]
+        x[:, 0] = self.mix(x[:, 0], self.num_frames)
+
+
 def insert_temporal(tower: nn.Module, cfg: dict[str, Any], arch: str) -> nn.ModuleDict:
     """Insert temporal modules into a tower.
 
     Args:
         tower: A vision tower of open_clip.
-        cfg: ``dict(type='T1D', ...)`` with the arguments of :func:`insert_t1d`.
+        cfg: ``dict(type='T1D', ...)`` with the arguments of :func:`insert_t1d`, or ``dict(type='TokenT1D', ...)`` with
+            those of :func:`insert_token_t1d`.
         arch: What to call the tower in messages.
 
     Returns:
@@ -48,13 +76,14 @@ def insert_temporal(tower: nn.Module, cfg: dict[str, Any], arch: str) -> nn.Modu
     """
     options = dict(cfg)
     kind = options.pop('type', None)
-    if kind != 'T1D':
-        raise UserError(f'temporal: unknown type {kind!r}.{nearest(str(kind), ["T1D"])}')
-    known = ('stages', 'init', 'n_div')
+    if kind not in _KINDS:
+        raise UserError(f'temporal: unknown type {kind!r}.{nearest(str(kind), _KINDS)}')
+    insert = _KINDS[kind]
+    known = list(signature(insert).parameters)[2:]
     for option in options:
         if option not in known:
-            raise UserError(f'temporal T1D: unknown argument {option!r}.{nearest(option, known)}')
-    return insert_t1d(tower, arch, **options)
+            raise UserError(f'temporal {kind}: unknown argument {option!r}.{nearest(option, known)}')
+    return insert(tower, arch, **options)
 
 
 def insert_t1d(
@@ -80,10 +109,10 @@ def insert_t1d(
     if all_stages is None:
         raise UserError(
             f'temporal T1D needs a convolutional tower (ModifiedResNet or the EfficientNet family of timm), and {arch} '
-            'is none.'
+            'is none.' + (' A ViT takes TokenT1D.' if isinstance(tower, VisionTransformer) else '')
         )
     numbers = range(len(all_stages) // 2 + 1, len(all_stages) + 1) if stages is None else stages
-    _check_stages(numbers, len(all_stages), arch)
+    _check_numbers(numbers, range(1, len(all_stages) + 1), kind='T1D', option='stages', arch=arch)
     inserted = nn.ModuleDict()
     for number in numbers:
         for i, block in enumerate(all_stages[number - 1]):
@@ -91,6 +120,44 @@ def insert_t1d(
             module = InsertedT1D(conv.in_channels, init=init, n_div=n_div)
             conv.register_forward_pre_hook(module.mix_input)
             inserted[f'stage{number}_block{i}'] = module
+    return inserted
+
+
+def insert_token_t1d(
+    tower: nn.Module, arch: str, *, layers: Sequence[int] | None = None, init: str = 'shift', n_div: int = 4
+) -> nn.ModuleDict:
+    """Put a :class:`TokenT1D` into the residual stream of blocks, before attention and again before the MLP.
+
+    Both places of a block share one module (the authors' ``control_point``).
+
+    Args:
+        tower: A ViT of open_clip.
+        arch: What to call the tower in messages.
+        layers: Blocks that get one, counted from 0 as in ``transformer.resblocks.0``; None is all, as in the paper.
+        init: ``'shift'`` or ``'identity'``, see :class:`TokenT1D`.
+        n_div: See :class:`TokenT1D`.
+
+    Returns:
+        The modules by place, such as ``block0``.
+
+    Raises:
+        UserError: The tower is no ViT of open_clip, or has no such layer.
+    """
+    if not isinstance(tower, VisionTransformer):
+        other = 'T1D is for convolutional towers' if conv_stages(tower) else 'timm towers have none here'
+        raise UserError(
+            f'temporal TokenT1D needs a ViT of open_clip, whose class token it mixes, and {arch} is none; {other}.'
+        )
+    blocks = tower.transformer.resblocks
+    numbers = range(len(blocks)) if layers is None else layers
+    _check_numbers(numbers, range(len(blocks)), kind='TokenT1D', option='layers', arch=arch)
+    inserted = nn.ModuleDict()
+    for number in numbers:
+        block = blocks[number]
+        module = InsertedTokenT1D(tower.transformer.width, init=init, n_div=n_div)
+        block.register_forward_pre_hook(module.mix_input)
+        block.ln_2.register_forward_pre_hook(module.mix_residual)
+        inserted[f'block{number}'] = module
     return inserted
 
 
@@ -109,16 +176,21 @@ def warn_of_untrained(temporal: nn.ModuleDict) -> None:
         temporal[place].mixes_untrained = False
 
 
-def _check_stages(numbers: object, count: int, arch: str) -> None:
-    """Refuse anything but a list of stages that are there, each named once."""
+def _check_numbers(numbers: object, known: range, *, kind: str, option: str, arch: str) -> None:
+    """Refuse anything but a list of the numbers of stages or layers that are there, each named once."""
+    thing, first, last = option.removesuffix('s'), known[0], known[-1]
     if not isinstance(numbers, Sequence) or isinstance(numbers, str) or any(type(n) is not int for n in numbers):
         raise UserError(
-            f'temporal T1D: stages={numbers!r} is no list of whole numbers, such as [{count - 1}, {count}].'
+            f'temporal {kind}: {option}={numbers!r} is no list of whole numbers, such as [{max(last - 1, first)}, '
+            f'{last}].'
         )
     if not numbers:
-        raise UserError('temporal T1D: stages=[] inserts nothing; leave `temporal` out.')
+        raise UserError(f'temporal {kind}: {option}=[] inserts nothing; leave `temporal` out.')
     if len(set(numbers)) < len(numbers):
-        raise UserError(f'temporal T1D: stages={list(numbers)} names a stage twice.')
+        raise UserError(f'temporal {kind}: {option}={list(numbers)} names a {thing} twice.')
     for number in numbers:
-        if not 1 <= number <= count:
-            raise UserError(f'temporal T1D: {arch} has stages 1 to {count}, not {number}.')
+        if number not in known:
+            raise UserError(f'temporal {kind}: {arch} has {option} {first} to {last}, not {number}.')
+
+
+_KINDS = {'T1D': insert_t1d, 'TokenT1D': insert_token_t1d}
