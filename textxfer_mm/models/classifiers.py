@@ -9,8 +9,9 @@ from textxfer_mm.registry import MODELS
 from textxfer_mm.text.classifiers import FileClassifier, TextClassifier
 from textxfer_mm.text.drawn_classifiers import OrthogonalClassifier, RandomClassifier
 from textxfer_mm.text.encoders import CLIPTextEncoder, LanguageModelEncoder
+from textxfer_mm.text.lda_classifier import LDAClassifier
 
-_SOURCES = (FileClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
+_SOURCES = (FileClassifier, LDAClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
 _ENCODERS = (CLIPTextEncoder, LanguageModelEncoder)
 CLASSIFIER_SOURCES = tuple(module.__name__ for module in _SOURCES)
 TEXT_ENCODERS = tuple(module.__name__ for module in _ENCODERS)
