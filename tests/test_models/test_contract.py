@@ -15,6 +15,7 @@ from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
 
 N, T, D = 2, 4, 32
 VIDEO, MAP = (N, 3, T, 32, 32), (N, D, T, 1, 1)
+TEXT = dict(type='TextClassifier', class_names=list('abcdef'), encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT))
 T1D = dict(type='T1D', init='shift')
 TOKEN_T1D = dict(type='TokenT1D')
 
@@ -38,6 +39,17 @@ PARTS = {
     ),
     'TextEmbeddingHead trained': (
         dict(type='TextEmbeddingHead', in_channels=D, classifier=FixedSource(embed_dims=D), frozen=False),
+        MAP,
+        (N, 6),
+    ),
+    'TextEmbeddingHead drawn templates': (
+        dict(type='TextEmbeddingHead', in_channels=D, classifier=TEXT, train_templates=['{}', 'a {}'], test_scale=None),
+        MAP,
+        (N, 6),
+    ),
+    'LearnablePromptHead': (dict(type='LearnablePromptHead', in_channels=D, classifier=TEXT), MAP, (N, 6)),
+    'LearnablePromptHead for each class': (
+        dict(type='LearnablePromptHead', in_channels=D, classifier=TEXT, class_specific=True, text_batch_size=4),
         MAP,
         (N, 6),
     ),

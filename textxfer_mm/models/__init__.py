@@ -2,13 +2,14 @@
 
 from textxfer_mm.models.backbones import CLIPBackbone
 from textxfer_mm.models.classifiers import build_classifier_source, build_text_encoder
-from textxfer_mm.models.heads import TextEmbeddingHead, VideoTextMatchingHead
+from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, VideoTextMatchingHead
 from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 from textxfer_mm.models.projections import ConSEProjection
 
 __all__ = [
     'CLIPBackbone',
     'ConSEProjection',
+    'LearnablePromptHead',
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',

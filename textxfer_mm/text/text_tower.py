@@ -24,12 +24,14 @@ class TextTower(nn.Module):
         embed_dims: D, the width of the vectors.
         token_width: W, the width of the token embeddings.
         context_length: The most tokens of a prompt, special tokens included; infinite for a model without a limit.
+        start_tokens: How many tokens come before those of the text.
         encoder_id: The id of the encoder the tower belongs to, for messages.
     """
 
     embed_dims: int
     token_width: int
     context_length: float
+    start_tokens: int
     encoder_id: str
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
@@ -86,6 +88,8 @@ class CLIPTextTower(TextTower):
         context_length: The most tokens of a prompt.
         encoder_id: See :class:`TextTower`.
     """
+
+    start_tokens = 1
 
     def __init__(
         self,
@@ -186,7 +190,7 @@ class LanguageModelTower(TextTower):
         #: A model may put a prompt of its own before each text.
         self.prefix = model.prompts.get(model.default_prompt_name) or ''
         tokens = model.tokenizer(self.prefix.rstrip())['input_ids']
-        self._prefix_tokens = len(tokens) - (len(tokens) > 0 and tokens[-1] in model.tokenizer.all_special_ids)
+        self.start_tokens = len(tokens) - (len(tokens) > 0 and tokens[-1] in model.tokenizer.all_special_ids)
 
     @property
     def token_width(self) -> int:
@@ -224,7 +228,7 @@ class LanguageModelTower(TextTower):
     def _run(self, features: dict[str, Any], ids: Tensor) -> Tensor:
         features = dict(features, attention_mask=(ids >= 0).long(), modality='text')
         if self.prefix:
-            features['prompt_length'] = self._prefix_tokens  # some models pool over the text alone
+            features['prompt_length'] = self.start_tokens  # some models pool over the text alone
         return self.model(features)['sentence_embedding']
 
     def _padded(self, ids: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Registered heads."""
 
+from textxfer_mm.models.heads.learnable_prompt_head import LearnablePromptHead
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.models.heads.video_text_matching_head import VideoTextMatchingHead
 
-__all__ = ['TextEmbeddingHead', 'VideoTextMatchingHead']
+__all__ = ['LearnablePromptHead', 'TextEmbeddingHead', 'VideoTextMatchingHead']

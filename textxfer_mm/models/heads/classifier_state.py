@@ -114,6 +114,11 @@ class ClassifierState(LazyWeights):
         self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
         self.num_classes = len(self.class_names)
 
+    @property
+    def how_it_trains(self) -> str:
+        """What becomes of the matrix in training, for the log."""
+        return 'frozen' if self.frozen else 'trained'
+
     def announce(self, origin: str = '') -> None:
         """Log what the classifier is, once it is there."""
         state = 'trained' if self.rows_trained else 'frozen'
@@ -149,8 +154,13 @@ class ClassifierState(LazyWeights):
         filled = self._weights_filled
         super()._load_from_state_dict(state_dict, prefix, *args)
         self._weights_filled = filled or adopted
+        if adopted:
+            self.classifier_adopted()
         if adopted and not filled:
             self.announce(' of the checkpoint')
+
+    def classifier_adopted(self) -> None:
+        """Called when the state of a checkpoint has been loaded and its classifier taken."""
 
     def _adopts(self, stored: Tensor, packed: Tensor | None) -> bool:
         """Whether the checkpoint's matrix (K, D) is the one this config asks for."""

@@ -1,6 +1,7 @@
 """The head that replaces a video classifier's linear layer by the embeddings of the class names."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.models.classifiers import build_classifier_source
 from textxfer_mm.models.heads.classifier_state import ClassifierState, if_known
 from textxfer_mm.models.heads.features import FEATURE_CHOICES, Features, pool_features
+from textxfer_mm.models.heads.train_templates import TrainTemplates
 from textxfer_mm.models.projections import build_projection
 from textxfer_mm.registry import MODELS
 
@@ -35,6 +37,10 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         num_classes: K; ``None`` counts the class names. Given, it must agree with them.
         embed_dims: D; ``None`` asks the classifier source.
         frozen: keep the classifier fixed; ``False`` trains it from its initial value (supp. Table 2).
+        train_templates: a template set or several templates of which one is drawn at each training iteration, the same
+            for all classes (Table 4, "multiple"; :class:`~textxfer_mm.models.heads.train_templates.TrainTemplates`);
+            testing uses the classifier's own. ``None`` trains with the classifier's own as well.
+        template_seed: seed of these draws, which are the same on all ranks.
         projection: ``None``, ``'linear'``, ``'mlp'`` or a config dict; needed when ``in_channels`` differs from D.
         feature: which feature to take where the backbone returns several, see
             :func:`~textxfer_mm.models.heads.features.pool_features`.
@@ -66,6 +72,8 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         num_classes: int | None = None,
         embed_dims: int | None = None,
         frozen: bool = True,
+        train_templates: str | Sequence[str] | None = None,
+        template_seed: int = 0,
         projection: str | dict[str, Any] | None = None,
         feature: str = 'auto',
         num_segments: int | None = None,
@@ -113,6 +121,7 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
                 'TextEmbeddingHead(embed_dims=...), and a checkpoint will load without it.'
             )
         self.register_classifier(source, num_classes, embed_dims or in_channels, frozen)
+        self.train_templates = self._train_templates(train_templates, template_seed)
         self.projection = build_projection(projection, in_channels, self.embed_dims)
         self.dropout = nn.Dropout(dropout_ratio)
         self.feature = feature
@@ -139,7 +148,19 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         self.ensure_weights()
         learned = training or self.test_scale is None
         scale = self.logit_scale.exp() if learned else self.test_scale
-        return cosine_logits(embeddings, self.classifier, scale, 0.0 if self.logit_bias is None else self.logit_bias)
+        bias = 0.0 if self.logit_bias is None else self.logit_bias
+        return cosine_logits(embeddings, self.class_embeddings(training), scale, bias)
+
+    def class_embeddings(self, training: bool) -> Tensor:
+        """The classifier (K, D) of this pass; in training with ``train_templates``, that of the template drawn."""
+        drawn = training and self.train_templates is not None
+        return self.train_templates() if drawn else self.classifier
+
+    def init_weights(self) -> None:
+        """Initialise, and make the classifiers of testing and training unless they are there."""
+        super().init_weights()
+        if self.train_templates is not None:
+            self.train_templates.fill()
 
     def forward(self, x: Features, **kwargs: Any) -> Tensor:
         """Features of any kind -> logits (rows, K); what else a recognizer passes (``num_segs``, ...) is not needed."""
@@ -168,6 +189,15 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         if self.average_clips == 'score':
             return scores.mean(1)
         return (scores.sigmoid() if self.multi_class else scores.softmax(-1)).mean(1)
+
+    def _train_templates(self, templates: str | Sequence[str] | None, seed: int) -> TrainTemplates | None:
+        if templates is None:
+            return None
+        if not self.frozen:
+            raise UserError(
+                'train_templates gives training its classifiers, frozen=False trains one itself: take one of the two.'
+            )
+        return TrainTemplates(self.source, templates, seed=seed, num_classes=self.num_classes)
 
     def _split(self, rows: Tensor, num_videos: int) -> Tensor:
         """(N * rows, D) -> (N, rows, D)."""

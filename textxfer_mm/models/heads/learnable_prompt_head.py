@@ -1,0 +1,178 @@
+"""The head that learns the words around the class names instead of being given a template."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.heads.classifier_state import if_known, unpack_metadata
+from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
+from textxfer_mm.registry import MODELS
+from textxfer_mm.text.bundle import ClassifierBundle
+from textxfer_mm.text.learnable_prompts import PromptSource
+
+DEFAULT_NUM_CONTEXT = 4
+_INIT_STD = 0.02
+#: Options of TextEmbeddingHead that have no meaning where the prompt is learned.
+_NOT_HERE = ('frozen', 'train_templates', 'template_seed')
+
+
+@MODELS.register_module()
+class LearnablePromptHead(TextEmbeddingHead):
+    """:class:`TextEmbeddingHead` whose prompts are ``[V1] ... [VM] {class name}.`` with learned vectors V.
+
+    CoOp (Zhou et al., 2022; Text4Vis, Table 4 "learnable" and supp. B.4, Eq. 1). The text tower is frozen and no part
+    of the state; in training it is evaluated once a step, for all classes, with gradient to the context alone. In
+    testing the matrix of the learned prompts is used, and no tower.
+
+    The matrix is made of the context again whenever the context has changed and the matrix is wanted: in evaluation,
+    in :meth:`bundle`, and when the state is saved. So the matrix and the context of a checkpoint always belong
+    together, and the checkpoint tests and predicts without the text encoder. Other class names than the checkpoint's
+    are put behind its shared context, for which the tower is needed.
+
+    Args:
+        in_channels: width of the pooled features.
+        classifier: a ``TextClassifier`` or its config; its encoder reads the prompts, its templates are not used.
+        num_context: M, the number of context vectors; ``None`` takes the number of ``init_words``, or 4.
+        class_specific: learn a context for each class, instead of one for all.
+        class_position: where the class name stands: ``'end'``, ``'middle'`` (behind M // 2 vectors) or ``'front'``.
+        init_words: words that the context starts as, e.g. ``'a video of a'``; ``None`` draws it from N(0, 0.02).
+        suffix: text at the end of the prompt; CoOp's code ends with ``'.'``, Eq. 1 with the class name (``''``).
+        text_batch_size: classes a forward pass of the tower in training; activations are then computed twice instead of
+            kept. ``None`` does all classes at once.
+        **head: the arguments of :class:`TextEmbeddingHead`, without ``frozen``, ``train_templates`` and
+            ``template_seed``.
+
+    Raises:
+        UserError: the classifier has no tower, options disagree, or (when the tower is loaded) prompts are longer than
+            its context length.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classifier: dict[str, Any],
+        *,
+        num_context: int | None = None,
+        class_specific: bool = False,
+        class_position: str = 'end',
+        init_words: str | None = None,
+        suffix: str = '.',
+        text_batch_size: int | None = None,
+        **head: Any,
+    ) -> None:
+        for option in _NOT_HERE:
+            if option in head:
+                raise UserError(f'LearnablePromptHead takes no {option}: it learns its prompt. Drop it.')
+        if init_words is not None and not init_words.split():
+            raise UserError('init_words are empty; leave them out to start from random vectors.')
+        if num_context is None:
+            num_context = len(init_words.split()) if init_words else DEFAULT_NUM_CONTEXT
+        if num_context < 1 or (text_batch_size is not None and text_batch_size < 1):
+            raise UserError(f'num_context and text_batch_size are at least 1, got {num_context} and {text_batch_size}.')
+        given = build_classifier_source(classifier)
+        source = PromptSource(
+            given,
+            num_context=num_context,
+            class_specific=class_specific,
+            class_position=class_position,
+            suffix=suffix,
+        )
+        super().__init__(in_channels, source, **head)
+        self.init_words = init_words
+        self.text_batch_size = text_batch_size
+        shape = (num_context, if_known(source, 'token_width') or 0)
+        if class_specific:
+            shape = (self.num_classes or 0, *shape)
+        self.context = nn.Parameter(torch.empty(shape).normal_(std=_INIT_STD))  # (M, W) or (K, M, W)
+        self._context_is_set = init_words is None
+        self._made_of: Tensor | None = None  # the context that the matrix was made of
+        self._is_loading = False
+        if isinstance(classifier, Mapping) and 'templates' in classifier:
+            print_log(
+                f'LearnablePromptHead uses no template: those of the classifier ({classifier["templates"]}) have no '
+                f'effect, the prompt is {source.templates[0]}.',
+                logger='current',
+            )
+
+    def class_embeddings(self, training: bool) -> Tensor:
+        """(K, D): in training the tower's, with gradient to the context; in testing the matrix made of the context."""
+        if training:
+            prompts = self.source.prompts(self.class_names).to(self.context.device)
+            return prompts.encode(self.context, self.text_batch_size)
+        self.refresh()
+        return self.classifier
+
+    @property
+    def how_it_trains(self) -> str:
+        """What becomes of the matrix in training, for the log."""
+        return 'made of a learned context'
+
+    def fetch_weights(self) -> None:
+        """Load the tower, start the context from words where it shall, and make the matrix."""
+        prompts = self.source.prompts(self.class_names or self.source.class_names)
+        if not self._context_is_set:
+            words = prompts.word_embeddings(self.init_words, self.source.num_context)  # (M, W)
+            with torch.no_grad(), torch.inference_mode(False):
+                self.context.copy_(words.expand_as(self.context))
+            self._context_is_set = True
+        self.refresh(prompts.class_names)
+        self.announce()
+
+    def refresh(self, class_names: tuple[str, ...] = ()) -> None:
+        """Make the matrix of the context, unless it is."""
+        context = self.context.detach()
+        if self._made_of is None or not torch.equal(self._made_of.to(context), context):
+            self.set_classifier(self.source.build(context, class_names or self.class_names))
+
+    def set_classifier(self, bundle: ClassifierBundle) -> None:
+        """Take a classifier, which stays until the context changes; see :class:`ClassifierState`."""
+        super().set_classifier(bundle)
+        self._made_of = self.context.detach().clone()
+
+    def bundle(self) -> ClassifierBundle:
+        """The classifier of the prompts as they are now, for saving or showing."""
+        self.ensure_weights()
+        self.refresh()
+        return super().bundle()
+
+    def classifier_adopted(self) -> None:
+        """A checkpoint's matrix was made of its context."""
+        self._made_of = self.context.detach().clone()
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if self.source.is_loaded and not self._is_loading:  # the optimizer may have stepped since the last pass
+            self.refresh()
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        context = state_dict.get(f'{prefix}context')
+        if context is not None:
+            self._check_context(context, state_dict.get(f'{prefix}_extra_state'))
+            if not self.context.numel():  # the width is the checkpoint's: the encoder is not at hand
+                self.context = nn.Parameter(torch.empty_like(context, device=self.context.device))
+            self._context_is_set = True
+        self._is_loading = True
+        try:
+            super()._load_from_state_dict(state_dict, prefix, *args)
+        finally:
+            self._is_loading = False
+
+    def _check_context(self, context: Tensor, packed: Tensor | None) -> None:
+        """Refuse a checkpoint's context that is not one of this head's, with its class names."""
+        held = unpack_metadata(packed)['class_names'] if packed is not None else []
+        asked = if_known(self.source, 'class_names')
+        if self.source.class_specific and context.dim() == 3 and asked is not None and list(asked) != list(held):
+            raise UserError(
+                "The checkpoint's context is specific to its classes and cannot be put around other class names: "
+                f'{", ".join(asked[:3])}{", ..." if len(asked) > 3 else ""}. Train with class_specific=False for that.'
+            )
+        if self.context.numel() and context.shape != self.context.shape:
+            raise UserError(
+                f"The checkpoint's context is {tuple(context.shape)}, this head's {tuple(self.context.shape)}: another "
+                'num_context, class_specific or text tower. Use the config the checkpoint was trained with.'
+            )
