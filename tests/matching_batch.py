@@ -3,11 +3,18 @@
 import os
 
 import torch
+from tiny import TINY_VIT
 from torch import nn
 
+import textxfer_mm  # noqa: F401
 from textxfer_mm.errors import UserError
 from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
 from textxfer_mm.losses.matching import symmetric_matching_loss
+
+from mmaction.registry import MODELS  # isort: skip
+from mmaction.structures import ActionDataSample  # isort: skip
+from mmengine.model import MMDistributedDataParallel  # isort: skip
+from mmengine.registry import init_default_scope  # isort: skip
 
 #: Classes of the joint batch: several positives within a rank and across ranks.
 LABELS = torch.tensor([0, 3, 3, 5, 3, 0, 2, 2])
@@ -70,6 +77,49 @@ def worker(rank, port, path):
     errors = [None, None]
     torch.distributed.all_gather_object(errors, messages)
     seen['errors'] = errors
+    if rank == 0:
+        torch.save(seen, path)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def build_recognizer(text):
+    """ViT + VideoTextMatchingHead, seeded."""
+    init_default_scope('mmaction')
+    torch.manual_seed(0)
+    names = ['waving', 'clapping hands', 'jumping', 'running', 'sitting', 'standing up']
+    encoder = dict(type='CLIPTextEncoder', arch=TINY_VIT)
+    classifier = dict(type='TextClassifier', class_names=names, encoder=encoder, use_cache=False)
+    head = dict(type='VideoTextMatchingHead', in_channels=32, classifier=classifier, text=text, init_scale=10.0)
+    backbone = dict(type='CLIPBackbone', arch=TINY_VIT)
+    model = MODELS.build(dict(type='Recognizer3D', backbone=backbone, cls_head=head))
+    model.init_weights()
+    return model.train()
+
+
+def recognizer_step(model, rows):
+    """Loss of some rows of the joint batch of four videos, with gradients."""
+    labels = [0, 3, 3, 5]  # a class that both ranks have
+    inputs = torch.randn(4, 1, 3, 2, 32, 32, generator=torch.Generator().manual_seed(1))
+    samples = [ActionDataSample().set_gt_label(labels[i]) for i in rows]
+    loss = model(inputs[rows], samples, mode='loss')['loss_cls']
+    loss.backward()
+    return loss.detach()
+
+
+def recognizer_worker(rank, port, path):
+    """One of two ranks: half the batch, twice; rank 0 saves the mean loss and the gradients of the first."""
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
+    seen = {}
+    for text in ('online', 'offline'):
+        model = MMDistributedDataParallel(build_recognizer(text))
+        loss = recognizer_step(model, [2 * rank, 2 * rank + 1])
+        torch.distributed.all_reduce(loss)
+        grads = {name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None}
+        recognizer_step(model, [2 * rank, 2 * rank + 1])  # DDP would complain here about unused parameters
+        seen[text] = dict(loss=loss / 2, grads=grads)
     if rank == 0:
         torch.save(seen, path)
     torch.distributed.barrier()

@@ -18,6 +18,9 @@ VIDEO, MAP = (N, 3, T, 32, 32), (N, D, T, 1, 1)
 TEXT = dict(type='TextClassifier', class_names=list('abcdef'), encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT))
 T1D = dict(type='T1D', init='shift')
 TOKEN_T1D = dict(type='TokenT1D')
+CLASSIFIER = dict(
+    type='TextClassifier', class_names=['waving', 'jumping'], encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT)
+)
 
 #: config, input shape, output shape
 PARTS = {
@@ -57,6 +60,22 @@ PARTS = {
         dict(type='TextEmbeddingHead', in_channels=D, classifier=FixedSource(embed_dims=8), projection='mlp'),
         MAP,
         (N, 6),
+    ),
+    'VideoTextMatchingHead offline': (
+        dict(
+            type='VideoTextMatchingHead',
+            in_channels=D,
+            classifier=FixedSource(embed_dims=D),
+            text='offline',
+            test_scale=None,
+        ),
+        MAP,
+        (N, 6),
+    ),
+    'VideoTextMatchingHead online': (
+        dict(type='VideoTextMatchingHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        MAP,
+        (N, 2),
     ),
 }
 
