@@ -117,14 +117,13 @@ class ClassifierState(LazyWeights):
     @property
     def how_it_trains(self) -> str:
         """What becomes of the matrix in training, for the log."""
-        return 'frozen' if self.frozen else 'trained'
+        return 'trained' if self.rows_trained else 'frozen'
 
     def announce(self, origin: str = '') -> None:
         """Log what the classifier is, once it is there."""
-        state = 'trained' if self.rows_trained else 'frozen'
         print_log(
             f'Classifier{origin}: {self.num_classes} classes ({_few(self.class_names)}) x {len(self.templates)} '
-            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {state}.',
+            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {self.how_it_trains}.',
             logger='current',
         )
 

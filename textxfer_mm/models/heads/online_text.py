@@ -150,17 +150,20 @@ class OnlineText:
             )
         elif stored:
             self._rows_from, self._stale = 'tower', self._weights_filled
-        self._loading = True  # the weights of the children are still to come
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        self._loading = False
+        self._loading = True  # the weights of the tower are still to come
+        try:
+            super()._load_from_state_dict(state_dict, prefix, *args)
+        finally:
+            self._loading = False
 
     def _adopts(self, stored: Tensor, packed: Tensor | None) -> bool:
         if self.text_tower is not None and packed is not None:  # other rows will come from the checkpoint's own tower
             packed = pack_metadata({**unpack_metadata(packed), 'trained': False})
-        adopted = super()._adopts(stored, packed)
-        if adopted:
-            self._rows_from, self._stale = 'checkpoint', False
-        return adopted
+        return super()._adopts(stored, packed)
+
+    def classifier_adopted(self) -> None:
+        """A checkpoint's rows belong to its tower."""
+        self._rows_from, self._stale = 'checkpoint', False
 
     def _require_tower(self) -> TextTower:
         if self.text_tower is None:

@@ -104,13 +104,12 @@ class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
         self.text, self.gather, self.matching_loss = text, gather, matching_loss
         self.register_tower(online=text == 'online')
 
-    def logits(self, embeddings: Tensor, training: bool) -> Tensor:
-        """Classify embeddings (N, D) -> (N, K); in training with gradients to the text tower where there is one."""
+    def class_embeddings(self, training: bool) -> Tensor:
+        """(K, D): in training the text tower's, with gradient, where there is one; in testing the classifier."""
         if training and self.online:
-            rows = self.class_rows(torch.arange(self.num_classes))  # (K, D)
-            return cosine_logits(embeddings, rows, self.logit_scale.exp())
+            return self.class_rows(torch.arange(self.num_classes))
         self.refresh()
-        return super().logits(embeddings, training)
+        return self.classifier
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
         """Matching loss of N videos and the texts of their classes; the rows of one video are averaged first.
