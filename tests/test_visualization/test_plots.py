@@ -3,7 +3,16 @@ import pytest
 from PIL import Image
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.visualization import plot_class_correlation, plot_confusion_matrix, plot_training_curves
+from textxfer_mm.visualization import (
+    class_correlation,
+    plot_class_correlation,
+    plot_class_correlations,
+    plot_confusion_matrix,
+    plot_loss_curves,
+    plot_training_curves,
+)
+from textxfer_mm.visualization.curves import _smoothed
+from textxfer_mm.visualization.matrices import _scales
 
 NAMES = ['waving one hand', 'waving two hands', 'walking to the left']
 
@@ -72,3 +81,85 @@ def test_confusion_matrix_of_a_class_without_videos(tmp_path):
 def test_matrix_and_names_must_agree(tmp_path):
     with pytest.raises(UserError, match='matrix of 3 x 3'):
         plot_confusion_matrix(tmp_path / 'x.png', np.eye(2), NAMES)
+
+
+def test_class_correlation_is_the_cosine():
+    rows = np.random.default_rng(0).normal(size=(4, 5))
+    naive = [[a @ b / np.sqrt(a @ a * (b @ b)) for b in rows] for a in rows]
+    np.testing.assert_allclose(class_correlation(rows), naive, atol=1e-12)
+
+
+def test_maps_side_by_side_share_one_scale():
+    maps = [np.array([[1, 0.5], [0.5, 1]]), np.array([[1, -0.2], [-0.2, 1]])]
+    assert _scales(maps, (None,), (None,), False) == [(-0.2, 0.5)] * 2
+    assert _scales(maps, (0.0,), (None,), False) == [(0.0, 0.5)] * 2
+    assert _scales(maps, (None,), (1.0, 0.1), True) == [(pytest.approx(0.49), 1.0), (pytest.approx(-0.21), 0.1)]
+
+
+def test_rounding_errors_of_orthogonal_rows_are_no_pattern():
+    ((low, high),) = _scales([np.eye(3) + 1e-9], (None,), (None,), False)
+    assert high - low > 0.01
+
+
+def test_maps_are_drawn_beside_each_other(tmp_path):
+    maps = {f'map {i}': class_correlation(np.random.default_rng(i).normal(size=(3, 4))) for i in range(5)}
+    one = plot_class_correlations(tmp_path / '1.png', {'map 0': maps['map 0']}, NAMES)
+    five = plot_class_correlations(tmp_path / '5.png', maps, NAMES)
+    own = plot_class_correlations(tmp_path / 'own.png', maps, NAMES, own_scales=True)
+    assert pixels(five).shape[1] > 2 * pixels(one).shape[1]
+    assert pixels(five).std() > 5
+    assert not np.array_equal(pixels(five), pixels(own))
+
+
+def test_names_too_many_to_be_read_are_left_out(tmp_path):
+    names = [f'a class with quite a long name {i}' for i in range(70)]
+    plot_class_correlations(tmp_path / '1.png', {'all': np.eye(70)}, names)
+    assert pixels(tmp_path / '1.png').shape[0] < 120 * 10
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(vmin=[0.1, 0.2, 0.3]), 'vmin: give one value for all maps or one for each of the 2, not 3'),
+        (dict(vmin=[0.5], vmax=[0.5]), r'lowest colour \(0.5\) must be below the highest \(0.5\)'),
+    ],
+)
+def test_colour_thresholds_are_checked(tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        plot_class_correlations(tmp_path / 'x.png', {'a': np.eye(3), 'b': np.eye(3)}, NAMES, **arguments)
+    with pytest.raises(UserError, match=r"matrix of 3 x 3; 'a' is \(2, 2\)"):
+        plot_class_correlations(tmp_path / 'x.png', {'a': np.eye(2)}, NAMES)
+
+
+def test_loss_curves_are_drawn_with_gaps(tmp_path):
+    steps = np.arange(1, 101)
+    losses = 3 * np.exp(-steps / 30)
+    broken = np.where(steps % 10 == 0, np.nan, losses)
+    one = plot_loss_curves(tmp_path / '1.png', {'ours': (steps, losses), 'vision only': (steps, 2 * losses)})
+    two = plot_loss_curves(tmp_path / '2.png', {'ours': (steps, broken), 'vision only': (steps, 2 * losses)})
+    log = plot_loss_curves(tmp_path / '3.png', {'ours': (steps, losses)}, log_scale=True, smoothing=1)
+    assert pixels(one).std() > 5
+    assert pixels(log).std() > 5
+    assert not np.array_equal(pixels(one), pixels(two))
+
+
+def test_smoothing_is_centred_and_passes_over_what_is_not_finite():
+    values = np.random.default_rng(0).normal(size=20)
+    values[7] = np.nan
+    naive = [np.nanmean(values[max(0, i - 2) : i + 3]) if np.isfinite(values[i]) else np.nan for i in range(20)]
+    np.testing.assert_allclose(_smoothed(values, 5), naive)
+    np.testing.assert_allclose(_smoothed(values, 1), values)
+    np.testing.assert_allclose(_smoothed(np.ones(3), 50), 1)
+
+
+@pytest.mark.parametrize(
+    ('curves', 'message'),
+    [
+        ({}, 'at least one run'),
+        ({'a': ([1, 2], [1.0])}, 'a: needs as many positions as values'),
+        ({'a': ([1], [float('nan')])}, 'a finite value among them'),
+    ],
+)
+def test_loss_curves_that_cannot_be_drawn(tmp_path, curves, message):
+    with pytest.raises(UserError, match=message):
+        plot_loss_curves(tmp_path / 'x.png', curves)

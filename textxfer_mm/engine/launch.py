@@ -41,14 +41,19 @@ class KeyValueAction(DictAction):
 def add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)')
+    add_config_options(parser)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=KeyValueAction,
         help='override settings of the config: key=value, nested keys joined by dots; lists as key="[a,b]" or key=a,b',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
 
 def config_of_args(args: argparse.Namespace) -> Config:
@@ -59,17 +64,25 @@ def config_of_args(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config)
-    if args.cfg_options is not None:
-        try:
-            cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError, IndexError, AssertionError) as error:
-            raise UserError(f'--cfg-options do not fit {args.config}: {str(error).strip(chr(34))}') from error
+    merge_options(cfg, args.cfg_options, args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('./work_dirs', Path(args.config).stem)
     return cfg
+
+
+def merge_options(cfg: Config, options: dict[str, Any] | None, source: str) -> None:
+    """Merge ``--cfg-options`` into the config read from ``source``.
+
+    Raises:
+        UserError: If an option does not fit it.
+    """
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError, IndexError, AssertionError) as error:
+        raise UserError(f'--cfg-options do not fit {source}: {str(error).strip(chr(34))}') from error
 
 
 def build_runner(cfg: Config) -> Runner:

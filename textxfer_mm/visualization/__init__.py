@@ -1,6 +1,18 @@
 """Plots."""
 
-from textxfer_mm.visualization.curves import plot_training_curves
-from textxfer_mm.visualization.matrices import plot_class_correlation, plot_confusion_matrix
+from textxfer_mm.visualization.curves import plot_loss_curves, plot_training_curves
+from textxfer_mm.visualization.matrices import (
+    class_correlation,
+    plot_class_correlation,
+    plot_class_correlations,
+    plot_confusion_matrix,
+)
 
-__all__ = ['plot_class_correlation', 'plot_confusion_matrix', 'plot_training_curves']
+__all__ = [
+    'class_correlation',
+    'plot_class_correlation',
+    'plot_class_correlations',
+    'plot_confusion_matrix',
+    'plot_loss_curves',
+    'plot_training_curves',
+]

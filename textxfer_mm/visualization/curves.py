@@ -1,7 +1,7 @@
 """Training curves."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,60 @@ def plot_training_curves(
         right.plot(val_iterations, 100 * np.asarray(val_accuracies), 'o-', color='tab:orange', label='validation')
     right.legend(loc='lower right')
     return save_figure(figure, path)
+
+
+def plot_loss_curves(
+    path: str | os.PathLike,
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    xlabel: str = 'iteration',
+    ylabel: str = 'training loss',
+    smoothing: int | None = None,
+    log_scale: bool = False,
+) -> Path:
+    """Compare the losses of runs in one plot (Text4Vis, Fig. 4).
+
+    The values are drawn faintly under their running mean, which is centred. Those that are NaN or infinite leave a gap.
+
+    Args:
+        path: PNG file to write.
+        curves: Positions and values of each run, by its name.
+        xlabel: What the positions are.
+        ylabel: What the values are.
+        smoothing: Width of the running mean, in values; 1 draws the values alone, None takes a fortieth of a run.
+        log_scale: Logarithmic losses.
+
+    Raises:
+        UserError: There is no run, a run has no finite value, or lengths differ.
+    """
+    figure = new_figure(7, 4.5)
+    axes = figure.subplots()
+    if not curves:
+        raise UserError('Loss curves need at least one run.')
+    for name, (positions, values) in curves.items():
+        values = np.asarray(values, dtype=float)
+        if len(values) != len(positions) or not np.isfinite(values).any():
+            raise UserError(f'{name}: needs as many positions as values, and a finite value among them.')
+        values[~np.isfinite(values)] = np.nan
+        width = max(len(values) // 40, 1) if smoothing is None else smoothing
+        (line,) = axes.plot(positions, _smoothed(values, width), label=name, linewidth=1.8, zorder=3)
+        if width > 1:
+            axes.plot(positions, values, color=line.get_color(), alpha=0.2, linewidth=0.8)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if log_scale:
+        axes.set_yscale('log')
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return save_figure(figure, path)
+
+
+def _smoothed(values: np.ndarray, width: int) -> np.ndarray:
+    """Mean of the finite ones among the ``width`` values around each, of fewer at the ends; NaN where the value is."""
+    finite = np.isfinite(values)
+    window = np.ones(min(width, len(values)))
+    sums, counts = (np.convolve(x, window, 'same') for x in (np.where(finite, values, 0.0), finite.astype(float)))
+    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=finite)
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
