@@ -8,6 +8,7 @@ _MODULES = {
     'VideoPrediction': 'inference',
     'clip_zero_shot_config': 'model_configs',
     'config_of_checkpoint': 'model_configs',
+    'extract_features': 'features',
     'find_videos': 'inference',
     'load_config': 'model_configs',
     'load_recognizer': 'inference',

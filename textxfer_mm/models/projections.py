@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -97,7 +98,7 @@ class ConSEProjection(LazyWeights, ConSE):
 
 
 def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_channels: int) -> nn.Module:
-    """Build the map from the features' width to the classifier's.
+    """Build the map from the features' width to the classifier's; what was chosen is logged.
 
     Args:
         cfg: ``None`` (the widths must be equal), ``'linear'``, ``'mlp'`` or a config dict.
@@ -119,4 +120,11 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
     for key, width in (('in_channels', in_channels), ('out_channels', out_channels)):
         if args.setdefault(key, width) != width:
             raise UserError(f'The projection has {key}={args[key]}, but the head needs {width}: leave it out.')
-    return build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))
+    projection = build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))
+    weights = sum(parameter.numel() for parameter in projection.parameters() if parameter.requires_grad)
+    print_log(
+        f'Projection: {type(projection).__name__} from features {in_channels} wide to class embeddings {out_channels} '
+        f'wide, {f"{weights} weights to train" if weights else "nothing to train"}.',
+        logger='current',
+    )
+    return projection

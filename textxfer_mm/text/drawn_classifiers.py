@@ -16,6 +16,8 @@ class _DrawnClassifier(NamedClasses):
     """A matrix drawn from a seed: the same in every run and on every rank, whatever the names are."""
 
     templates: tuple[str, ...] = ()
+    #: Tells the heads that nothing is recognised by these rows without training.
+    is_drawn = True
     #: Beginning of the encoder id.
     kind: str
 

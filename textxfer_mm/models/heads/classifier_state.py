@@ -27,6 +27,8 @@ def unpack_metadata(packed: Tensor) -> dict[str, Any]:
 def _few(names: str | Sequence[str]) -> str:
     if isinstance(names, str):
         return names
+    if not names:
+        return 'none'
     return ', '.join(names[:3]) + (f', ... {len(names)} in all' if len(names) > 3 else '')
 
 
@@ -121,9 +123,10 @@ class ClassifierState(LazyWeights):
 
     def announce(self, origin: str = '') -> None:
         """Log what the classifier is, once it is there."""
+        prompts = f' x {len(self.templates)} template(s)' if self.templates else ''
         print_log(
-            f'Classifier{origin}: {self.num_classes} classes ({_few(self.class_names)}) x {len(self.templates)} '
-            f'template(s), D = {self.embed_dims}, by {self.encoder_id}, {self.how_it_trains}.',
+            f'Classifier{origin}: {self.num_classes} classes ({_few(self.class_names)}){prompts}, '
+            f'D = {self.embed_dims}, by {self.encoder_id}, {self.how_it_trains}.',
             logger='current',
         )
 
@@ -171,7 +174,7 @@ class ClassifierState(LazyWeights):
         if packed is None:
             raise UserError('The checkpoint holds a classifier without class names: it was not written by this head.')
         held = unpack_metadata(packed)
-        for name, what in (('class_names', 'class names'), ('templates', 'templates'), ('encoder_id', 'encoder')):
+        for name, what in (('class_names', 'class names'), ('encoder_id', 'encoder'), ('templates', 'templates')):
             asked = if_known(self.source, name)
             if asked is None:
                 print_log(
@@ -180,15 +183,25 @@ class ClassifierState(LazyWeights):
                     level=logging.WARNING,
                 )
             elif (tuple(asked) if isinstance(asked, tuple | list) else asked) != _as_asked(held[name]):
+                doubt = self._doubt(held)
                 print_log(
                     f"The checkpoint's classifier ({len(held['class_names'])} classes; {what}: {_few(held[name])}) is "
-                    f"replaced by the config's ({what}: {_few(asked)})."
-                    + (' Its rows were trained; the features may not fit others.' if held.get('trained') else ''),
+                    f"replaced by the config's ({what}: {_few(asked)}).{doubt}",
                     logger='current',
-                    level=logging.WARNING if held.get('trained') else logging.INFO,
+                    level=logging.WARNING if doubt else logging.INFO,
                 )
                 return False
         return True
+
+    def _doubt(self, held: Mapping[str, Any]) -> str:
+        """Say why features that were trained against the held classifier may not fit the one that replaces it."""
+        if held.get('trained'):
+            return ' Its rows were trained; the features may not fit others.'
+        if getattr(self.source, 'is_drawn', False):
+            return ' The rows of the new one are drawn, whatever the names are: the features know nothing of them.'
+        if if_known(self.source, 'encoder_id') not in (None, held['encoder_id']):
+            return f' The features were trained against rows by {held["encoder_id"]}; they may not fit others.'
+        return ''
 
 
 def _as_asked(held: Any) -> Any:
