@@ -13,12 +13,10 @@ from textxfer_mm.models.heads.classifier_state import if_known, unpack_metadata
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.bundle import ClassifierBundle
-from textxfer_mm.text.learnable_prompts import PromptSource
+from textxfer_mm.text.learnable_prompts import LearnablePrompts, PromptSource
 
 DEFAULT_NUM_CONTEXT = 4
 _INIT_STD = 0.02
-#: Options of TextEmbeddingHead that have no meaning where the prompt is learned.
-_NOT_HERE = ('frozen', 'train_templates', 'template_seed')
 
 
 @MODELS.register_module()
@@ -44,8 +42,22 @@ class LearnablePromptHead(TextEmbeddingHead):
         suffix: text at the end of the prompt; CoOp's code ends with ``'.'``, Eq. 1 with the class name (``''``).
         text_batch_size: classes a forward pass of the tower in training; activations are then computed twice instead of
             kept. ``None`` does all classes at once.
-        **head: the arguments of :class:`TextEmbeddingHead`, without ``frozen``, ``train_templates`` and
-            ``template_seed``.
+        num_classes: this and the further arguments are those of ``TextEmbeddingHead``.
+        embed_dims: see there.
+        projection: see there.
+        feature: see there.
+        num_segments: see there.
+        dropout_ratio: see there.
+        init_scale: see there.
+        learn_scale: see there.
+        test_scale: see there.
+        init_bias: see there.
+        loss_cls: see there.
+        multi_class: see there.
+        label_smooth_eps: see there.
+        topk: see there.
+        average_clips: see there.
+        init_cfg: see there.
 
     Raises:
         UserError: the classifier has no tower, options disagree, or (when the tower is loaded) prompts are longer than
@@ -63,47 +75,80 @@ class LearnablePromptHead(TextEmbeddingHead):
         init_words: str | None = None,
         suffix: str = '.',
         text_batch_size: int | None = None,
-        **head: Any,
+        num_classes: int | None = None,
+        embed_dims: int | None = None,
+        projection: str | dict[str, Any] | None = None,
+        feature: str = 'auto',
+        num_segments: int | None = None,
+        dropout_ratio: float = 0.0,
+        init_scale: float | None = None,
+        learn_scale: bool = True,
+        test_scale: float | None = 100.0,
+        init_bias: float = -10.0,
+        loss_cls: dict[str, Any] | None = None,
+        multi_class: bool = False,
+        label_smooth_eps: float = 0.0,
+        topk: int | tuple[int, ...] = (1, 5),
+        average_clips: str | None = 'feature',
+        init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        for option in _NOT_HERE:
-            if option in head:
-                raise UserError(f'LearnablePromptHead takes no {option}: it learns its prompt. Drop it.')
         if init_words is not None and not init_words.split():
             raise UserError('init_words are empty; leave them out to start from random vectors.')
         if num_context is None:
             num_context = len(init_words.split()) if init_words else DEFAULT_NUM_CONTEXT
         if num_context < 1 or (text_batch_size is not None and text_batch_size < 1):
             raise UserError(f'num_context and text_batch_size are at least 1, got {num_context} and {text_batch_size}.')
-        given = build_classifier_source(classifier)
         source = PromptSource(
-            given,
+            build_classifier_source(classifier),
             num_context=num_context,
             class_specific=class_specific,
             class_position=class_position,
             suffix=suffix,
         )
-        super().__init__(in_channels, source, **head)
+        super().__init__(
+            in_channels,
+            source,
+            num_classes=num_classes,
+            embed_dims=embed_dims,
+            projection=projection,
+            feature=feature,
+            num_segments=num_segments,
+            dropout_ratio=dropout_ratio,
+            init_scale=init_scale,
+            learn_scale=learn_scale,
+            test_scale=test_scale,
+            init_bias=init_bias,
+            loss_cls=loss_cls,
+            multi_class=multi_class,
+            label_smooth_eps=label_smooth_eps,
+            topk=topk,
+            average_clips=average_clips,
+            init_cfg=init_cfg,
+        )
         self.init_words = init_words
         self.text_batch_size = text_batch_size
-        shape = (num_context, if_known(source, 'token_width') or 0)
-        if class_specific:
-            shape = (self.num_classes or 0, *shape)
-        self.context = nn.Parameter(torch.empty(shape).normal_(std=_INIT_STD))  # (M, W) or (K, M, W)
-        self._context_is_set = init_words is None
-        self._made_of: Tensor | None = None  # the context that the matrix was made of
-        self._is_loading = False
+        self._register_context()
         if isinstance(classifier, Mapping) and 'templates' in classifier:
             print_log(
                 f'LearnablePromptHead uses no template: those of the classifier ({classifier["templates"]}) have no '
-                f'effect, the prompt is {source.templates[0]}.',
+                f'effect, the prompt is {source.templates[0]}',
                 logger='current',
             )
+
+    def _register_context(self) -> None:
+        source = self.source
+        shape = (source.num_context, if_known(source, 'token_width') or 0)
+        if source.class_specific:
+            shape = (self.num_classes or 0, *shape)
+        self.context = nn.Parameter(torch.empty(shape).normal_(std=_INIT_STD))  # (M, W) or (K, M, W)
+        self._context_is_set = self.init_words is None
+        self._made_of: Tensor | None = None  # the context that the matrix was made of
+        self._is_loading = False
 
     def class_embeddings(self, training: bool) -> Tensor:
         """(K, D): in training the tower's, with gradient to the context; in testing the matrix made of the context."""
         if training:
-            prompts = self.source.prompts(self.class_names).to(self.context.device)
-            return prompts.encode(self.context, self.text_batch_size)
+            return self._prompts().to(self.context.device).encode(self.context, self.text_batch_size)
         self.refresh()
         return self.classifier
 
@@ -114,20 +159,20 @@ class LearnablePromptHead(TextEmbeddingHead):
 
     def fetch_weights(self) -> None:
         """Load the tower, start the context from words where it shall, and make the matrix."""
-        prompts = self.source.prompts(self.class_names or self.source.class_names)
+        prompts = self._prompts()
         if not self._context_is_set:
             words = prompts.word_embeddings(self.init_words, self.source.num_context)  # (M, W)
-            with torch.no_grad(), torch.inference_mode(False):
+            with torch.inference_mode(False), torch.no_grad():
                 self.context.copy_(words.expand_as(self.context))
             self._context_is_set = True
-        self.refresh(prompts.class_names)
+        self.refresh()
         self.announce()
 
-    def refresh(self, class_names: tuple[str, ...] = ()) -> None:
+    def refresh(self) -> None:
         """Make the matrix of the context, unless it is."""
         context = self.context.detach()
         if self._made_of is None or not torch.equal(self._made_of.to(context), context):
-            self.set_classifier(self.source.build(context, class_names or self.class_names))
+            self.set_classifier(self.source.build(context, self._prompts().class_names))
 
     def set_classifier(self, bundle: ClassifierBundle) -> None:
         """Take a classifier, which stays until the context changes; see :class:`ClassifierState`."""
@@ -161,6 +206,9 @@ class LearnablePromptHead(TextEmbeddingHead):
             super()._load_from_state_dict(state_dict, prefix, *args)
         finally:
             self._is_loading = False
+
+    def _prompts(self) -> LearnablePrompts:
+        return self.source.prompts(self.class_names or self.source.class_names)
 
     def _check_context(self, context: Tensor, packed: Tensor | None) -> None:
         """Refuse a checkpoint's context that is not one of this head's, with its class names."""
