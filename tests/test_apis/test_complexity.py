@@ -261,6 +261,16 @@ def test_models_that_fail_are_named():
         count_complexity(cfg)
 
 
+@pytest.mark.parametrize(
+    'head', [dict(type='LearnablePromptHead', num_context=2), dict(type='VideoTextMatchingHead', text='online')]
+)
+def test_heads_with_a_text_tower_count_as_they_test(head):
+    cfg = Config.fromfile(TAP)
+    plain = count_complexity(cfg).total
+    cfg.model.cls_head.update(head)
+    assert count_complexity(cfg).total == plain
+
+
 def test_an_object_as_source():
     cfg = tiny()
     cfg.model.cls_head.classifier = FixedSource()

@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 from unittest.mock import patch
 
@@ -26,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textxfer_mm.apis.analysis.views import Views, views_of_config
 from textxfer_mm.errors import UserError
+from textxfer_mm.models.heads import TextEmbeddingHead
 from textxfer_mm.models.heads.classifier_state import ClassifierState
 from textxfer_mm.models.lazy import LazyWeights
 from textxfer_mm.registry import MODELS
@@ -113,12 +115,14 @@ def count_complexity(cfg: Config, *, shape: tuple[int, ...] | None = None) -> Co
 def build_on_meta(cfg: Config) -> nn.Module:
     """Build a config's model without its weights, in evaluation mode.
 
+    Heads that run a text tower in training classify by a matrix in testing: they are built as ``TextEmbeddingHead``.
+
     Raises:
         UserError: A text head's class names are not at hand.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     with _parameters_on_meta():
-        model = MODELS.build(_without_weights(deepcopy(cfg.model)))
+        model = MODELS.build(_without_text_tower(_without_weights(deepcopy(cfg.model))))
     for module in model.modules():
         if isinstance(module, LazyWeights):
             module._weights_filled = True  # nothing is to be fetched
@@ -148,6 +152,18 @@ def _without_weights(node: Any) -> Any:
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ():
         _without_weights(child)
     return node
+
+
+def _without_text_tower(model: dict[str, Any]) -> dict[str, Any]:
+    """Put a plain ``TextEmbeddingHead`` in the place of one that learns prompts or trains the text tower."""
+    head = model.get('cls_head') or {}
+    kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
+    if isinstance(kind, type) and issubclass(kind, TextEmbeddingHead):
+        known = signature(TextEmbeddingHead).parameters
+        for key in [key for key in head if key not in known and key != '_scope_']:
+            del head[key]
+        head['type'] = 'TextEmbeddingHead'
+    return model
 
 
 @contextlib.contextmanager
