@@ -4,11 +4,13 @@ What stands in for what is not at hand in a test:
 
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
 * ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels;
+* analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
 * Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos;
 * :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
 * :data:`ELSEWHERE` lists the commands that other tests, or continuous integration, run.
 """
 
+import json
 import os
 import re
 import runpy
@@ -122,6 +124,8 @@ class Sandbox:
             self._tool(line)
         elif words[0] == 'bash' and words[1].startswith('tools/dist_'):
             self._distributed(words)
+        elif words[0] == 'python' and words[1].startswith('tools/analysis_tools/'):
+            self._analysis(words)
         elif words[:2] == ['python', 'benchmarks/training_step.py']:
             self._subprocess([*words, '--help'])
         else:
@@ -165,6 +169,24 @@ class Sandbox:
         with patch.object(sys, 'argv', words), pytest.raises(SystemExit) as stop:
             runpy.run_path(str(ROOT / words[0]), run_name='__main__')
         assert stop.value.code == 0
+
+    def _analysis(self, words: list[str]) -> None:
+        """Run an analysis tool on what it names, or on stand-ins: a linear head of 400 classes, a log of 20 lines."""
+        for path in map(Path, words[2:]):
+            if path.suffix == '.pth' and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                torch.save(dict(state_dict={'cls_head.fc_cls.weight': torch.randn(400, 8)}), path)
+            elif path.parts[:1] == ('work_dirs',) and not path.suffix and 'loss_curves' in words[1]:
+                log = path / '20250101_000000' / 'vis_data' / 'scalars.json'
+                log.parent.mkdir(parents=True, exist_ok=True)
+                entries = [dict(loss=5 / i, epoch=(i - 1) // 5 + 1, iter=i, step=i) for i in range(1, 21)]
+                log.write_text('\n'.join(map(json.dumps, entries)))
+        with patch.object(sys, 'argv', words[1:]), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / words[1]), run_name='__main__')
+        assert stop.value.code == 0
+        written = [Path(word) for word in words if word.startswith('work_dirs/') and word.endswith(('.png', '.json'))]
+        assert written
+        assert all(file.is_file() for file in written)
 
     def _distributed(self, words: list[str]) -> None:
         self._shrink(Path(words[2]))
