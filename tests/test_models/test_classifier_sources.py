@@ -1,0 +1,212 @@
+"""Every classifier source through the same head, by config alone; equal on all ranks; the widths."""
+
+import copy
+import re
+import socket
+
+import numpy as np
+import pytest
+import source_ranks
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import load_state_dict
+from tiny import TINY_VIT
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.models import build_classifier_source, projections
+from textxfer_mm.models.heads import classifier_state
+from textxfer_mm.text.feature_file import LabelledFeatures
+
+NAMES = ['running', 'walking', 'jumping']
+K, D, N = 3, 32, 6
+KINDS = ('TextClassifier', 'RandomClassifier', 'OrthogonalClassifier', 'LDAClassifier', 'FileClassifier')
+
+
+def source_config(kind, folder):
+    """The config of a source that needs nothing but files of ``folder``, which are written."""
+    if kind == 'TextClassifier':
+        encoder = dict(type='CLIPTextEncoder', arch=TINY_VIT)
+        return dict(type=kind, class_names=NAMES, encoder=encoder)
+    if kind == 'FileClassifier':
+        rows = build_classifier_source(source_config('TextClassifier', folder)).build()
+        return dict(type=kind, path=str(rows.save(folder / 'rows.safetensors')))
+    if kind == 'LDAClassifier':
+        rng = np.random.default_rng(0)
+        features = rng.standard_normal((60, D)) + 3 * rng.standard_normal((K, D)).repeat(20, axis=0)
+        labels = torch.arange(K).repeat_interleave(20)
+        file = LabelledFeatures(torch.from_numpy(features), labels).save(folder / 'features.safetensors')
+        return dict(type=kind, class_names=NAMES, features=str(file))
+    return dict(type=kind, class_names=NAMES, embed_dims=D)
+
+
+def make_head(classifier, **options):
+    init_default_scope('mmaction')
+    cfg = dict(type='TextEmbeddingHead', in_channels=D, classifier=copy.deepcopy(classifier), **options)
+    return MODELS.build(cfg)
+
+
+def step(head, feats):
+    samples = [ActionDataSample().set_gt_label(i % K) for i in range(len(feats))]
+    return head.loss(feats, samples)['loss_cls']
+
+
+@pytest.fixture(params=KINDS)
+def classifier(request, tmp_path):
+    return source_config(request.param, tmp_path)
+
+
+@pytest.fixture
+def log_lines(monkeypatch):
+    """What the head logs of its classifier and projection."""
+    lines = []
+    for module in (classifier_state, projections):
+        monkeypatch.setattr(module, 'print_log', lambda line, level=20, **_: lines.append((level, line)))
+    return lines
+
+
+@pytest.mark.parametrize('frozen', [True, False])
+def test_by_config_alone(classifier, frozen, log_lines):
+    head = make_head(classifier, frozen=frozen)
+    feats = torch.randn(N, D, requires_grad=True)
+    loss = step(head, feats)
+    loss.backward()
+    rows = build_classifier_source(classifier).build().weight.requires_grad_(not frozen)
+    cosines = torch.stack([torch.stack([f @ w / f.norm() / w.norm() for w in rows]) for f in feats])
+    want = torch.nn.functional.cross_entropy(100 * cosines, torch.arange(N) % K)
+    got, feats.grad = feats.grad, None
+    want.backward()
+    torch.testing.assert_close(loss, want, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(got, feats.grad, rtol=1e-4, atol=1e-5)
+    if frozen:
+        assert [name for name, _ in head.named_parameters()] == ['logit_scale']
+    else:
+        torch.testing.assert_close(head.classifier.grad, rows.grad, rtol=1e-4, atol=1e-5)
+    assert head.class_names == tuple(NAMES)
+    (line,) = [line for _, line in log_lines]
+    assert line.startswith('Classifier: 3 classes (running, walking, jumping)')
+    assert ('template' in line) == bool(head.templates)
+
+
+@pytest.mark.parametrize('frozen', [True, False])
+def test_a_checkpoint_needs_no_source(classifier, frozen, tmp_path):
+    head = make_head(classifier, frozen=frozen)
+    head.init_weights()
+    if not frozen:
+        with torch.no_grad():
+            head.classifier.add_(0.1 * torch.randn(K, D))
+    torch.save(head.state_dict(), tmp_path / 'x.pth')
+    for file in tmp_path.glob('*.safetensors'):
+        file.unlink()
+    other = make_head(classifier, frozen=frozen, num_classes=None if frozen else K)  # a parameter needs its shape
+    other.source.build = None
+    load_state_dict(other, torch.load(tmp_path / 'x.pth', weights_only=True), strict=True)
+    feats = torch.randn(N, D)
+    torch.testing.assert_close(other.eval()(feats), head.eval()(feats), rtol=0, atol=0)
+    assert (other.class_names, other.encoder_id) == (head.class_names, head.encoder_id)
+    assert other.bundle().metadata() == head.bundle().metadata()
+
+
+@pytest.mark.parametrize(
+    ('held', 'asked', 'level', 'line'),
+    [
+        (
+            dict(type='RandomClassifier'),
+            dict(type='TextClassifier'),
+            'WARNING',
+            r"encoder: random/seed=0\) is replaced by the config's \(encoder: open_clip/.*\)\. "
+            'The features were trained against rows by random/seed=0; they may not fit others',
+        ),
+        (
+            dict(type='TextClassifier'),
+            dict(type='RandomClassifier'),
+            'WARNING',
+            r'encoder: random/seed=0\)\. The rows of the new one are drawn',
+        ),
+        (
+            dict(type='RandomClassifier'),
+            dict(type='RandomClassifier', class_names=['u', 'v']),
+            'WARNING',
+            r'class names: u, v\)\. The rows of the new one are drawn, whatever the names are',
+        ),
+        (
+            dict(type='TextClassifier'),
+            dict(type='TextClassifier', class_names=['u', 'v']),
+            'INFO',
+            r'class names: u, v\)\.$',
+        ),
+        (
+            dict(type='OrthogonalClassifier'),
+            dict(type='OrthogonalClassifier', seed=1),
+            'WARNING',
+            r"encoder: orthogonal/seed=0\) is replaced by the config's \(encoder: orthogonal/seed=1\)",
+        ),
+    ],
+)
+def test_a_classifier_that_is_replaced(held, asked, level, line, tmp_path, log_lines):
+    heads = [make_head({**source_config(cfg['type'], tmp_path), **cfg}) for cfg in (held, asked)]
+    heads[0].init_weights()
+    load_state_dict(heads[1], heads[0].state_dict(), strict=True)
+    levels = dict(INFO=20, WARNING=30)
+    assert log_lines[-1][0] == levels[level]
+    assert re.search(line, log_lines[-1][1])
+    heads[1](torch.randn(N, D))
+    torch.testing.assert_close(heads[1].classifier, heads[1].source.build().weight)
+
+
+def test_lda_of_a_file_that_is_to_come(tmp_path):
+    """A head is built without the file, and asks for it when training begins."""
+    classifier = dict(type='LDAClassifier', class_names=NAMES, features=str(tmp_path / 'features.safetensors'))
+    head = make_head(classifier)
+    with pytest.raises(UserError, match=r'Features file not found: .* python tools/extract_features\.py CONFIG'):
+        head.init_weights()
+    source_config('LDAClassifier', tmp_path)
+    head.init_weights()
+    torch.testing.assert_close(head.classifier, build_classifier_source(classifier).build().weight)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_width_that_clashes(kind, tmp_path):
+    classifier = source_config(kind, tmp_path)
+    with pytest.raises(
+        UserError, match=r'features are 48 wide and the class embeddings 32: give the head a `projection`'
+    ):
+        MODELS.build(dict(type='TextEmbeddingHead', in_channels=48, classifier=classifier))
+
+
+@pytest.mark.parametrize(
+    ('projection', 'line'),
+    [
+        (
+            'linear',
+            'Projection: LinearProjection from features 48 wide to class embeddings 32 wide, 1536 weights to train',
+        ),
+        ('mlp', 'Projection: MLPProjection from features 48 wide to class embeddings 32 wide, 3920 weights to train'),
+        (
+            dict(type='ConSEProjection', concepts=dict(type='RandomClassifier', class_names=['a', 'b'], embed_dims=D)),
+            'Projection: ConSEProjection from features 48 wide to class embeddings 32 wide, nothing to train',
+        ),
+    ],
+)
+def test_the_projection_is_logged(projection, line, tmp_path, log_lines):
+    classifier = source_config('TextClassifier', tmp_path)
+    MODELS.build(dict(type='TextEmbeddingHead', in_channels=48, classifier=classifier, projection=projection))
+    assert [text.rstrip('.') for _, text in log_lines] == [line]
+
+
+def test_without_a_projection_nothing_is_logged(tmp_path, log_lines):
+    make_head(source_config('TextClassifier', tmp_path))
+    assert log_lines == []
+
+
+def test_equal_on_two_ranks(tmp_path):
+    configs = {kind: source_config(kind, tmp_path) for kind in KINDS[1:4]}
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(source_ranks.worker, (port, tmp_path, configs), nprocs=2)
+    for kind, cfg in configs.items():
+        first, second = torch.load(tmp_path / f'{kind}.pt')
+        torch.testing.assert_close(second, first, rtol=0, atol=0)
+        torch.testing.assert_close(first, build_classifier_source(cfg).build().weight, rtol=0, atol=1e-6)
