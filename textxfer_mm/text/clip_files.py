@@ -18,7 +18,7 @@ from textxfer_mm.errors import NotAtHandError, UserError
 OPENAI_META_KEYS = ('input_resolution', 'context_length', 'vocab_size')
 
 #: Keys under which training scripts nest the weights.
-_NESTED_KEYS = ('state_dict', 'model_state_dict', 'model')
+NESTED_KEYS = ('state_dict', 'model_state_dict', 'model')
 
 #: Prefixes that wrappers (DataParallel, DDP, torch.compile) put before every name.
 _WRAPPER_PREFIXES = ('module.', '_orig_mod.')
@@ -43,16 +43,23 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing, is no checkpoint, or holds anything but tensors and plain containers.
     """
+    return _clean(read_weights_file(path), Path(path).expanduser())
+
+
+def read_weights_file(path: str | Path) -> object:
+    """Read a file of any of the formats of :func:`read_clip_state_dict`, and return what is in it as it is.
+
+    Raises:
+        UserError: See :func:`read_clip_state_dict`.
+    """
     path = Path(path).expanduser()
     if not path.is_file():
         raise NotAtHandError(f'CLIP weights not found: {path} is not a file.')
     if _is_safetensors(path):
-        weights = _read_safetensors(path)
-    elif is_torchscript(path):
-        weights = _read_torchscript(path)
-    else:
-        weights = _read_pickle(path)
-    return _clean(weights, path)
+        return _read_safetensors(path)
+    if is_torchscript(path):
+        return _read_torchscript(path)
+    return _read_pickle(path)
 
 
 def vision_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 'the weights') -> dict[str, Tensor]:
@@ -142,7 +149,7 @@ def _read_pickle(path: Path) -> object:
 
 def _clean(weights: object, path: Path) -> dict[str, Tensor]:
     """Unnest, drop what is no weight, strip wrapper prefixes and bring floats to float32."""
-    for key in _NESTED_KEYS:
+    for key in NESTED_KEYS:
         if isinstance(weights, Mapping) and isinstance(weights.get(key), Mapping):
             weights = weights[key]
             break
@@ -154,10 +161,23 @@ def _clean(weights: object, path: Path) -> dict[str, Tensor]:
             cleaned[str(name)] = value.detach().float() if value.is_floating_point() else value.detach()
     if not cleaned:
         raise UserError(f'{path} holds no tensors; its entries are {_some(weights)}.')
-    for prefix in _WRAPPER_PREFIXES:
-        if all(name.startswith(prefix) for name in cleaned):
-            cleaned = {name.removeprefix(prefix): value for name, value in cleaned.items()}
+    cleaned, _ = strip_wrappers(cleaned)
     return {name: value for name, value in cleaned.items() if name not in OPENAI_META_KEYS}
+
+
+def strip_wrappers(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """Take off the prefixes that wrappers (DDP, torch.compile) put before every name; return them too."""
+    stripped, taken = dict(weights), ''
+    for prefix in _WRAPPER_PREFIXES:
+        if stripped and all(name.startswith(prefix) for name in stripped):
+            stripped, taken = {name.removeprefix(prefix): value for name, value in stripped.items()}, taken + prefix
+    return stripped, taken
+
+
+def is_of_text_tower(name: str) -> bool:
+    """Whether an entry of a whole CLIP model belongs to its text side, inline or under ``text.``."""
+    inline = name == 'attn_mask' or _INLINE_TEXT.match(name) is not None
+    return inline or name.startswith(('text.', 'text_decoder.'))
 
 
 def _no_tower_message(tower: str, expected: str, state_dict: Mapping[str, Tensor], source: str | Path) -> str:

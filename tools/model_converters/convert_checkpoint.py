@@ -1,0 +1,42 @@
+"""Convert a checkpoint to ours, or back: ``convert_checkpoint.py --source {text4vis,openai,...} SRC DST``."""
+
+import argparse
+import sys
+
+import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from textxfer_mm.apis.convert import SOURCES, convert_checkpoint, report, reverse_checkpoint
+from textxfer_mm.engine.launch import run_tool
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='Convert a checkpoint of others to one for tools/test.py, load_from and textxfer predict.'
+    )
+    parser.add_argument('src', metavar='SRC', help='checkpoint to read; no code in it runs')
+    parser.add_argument('dst', metavar='DST', help='checkpoint to write; an older one is replaced')
+    sources = '; '.join(f'{name}: {looks}' for name, looks in SOURCES.items())
+    parser.add_argument('--source', required=True, choices=SOURCES, help=sources)
+    parser.add_argument(
+        '--arch',
+        help='open_clip model name or JSON file with a model config, checked against the weights (default: recognised)',
+    )
+    parser.add_argument('--reverse', action='store_true', help='SRC is ours; DST gets the layout of text4vis')
+    args = parser.parse_args()
+    if args.reverse and args.arch:
+        parser.error('--arch says nothing with --reverse')
+    return args
+
+
+def main() -> None:
+    """Convert, and say what was recognised."""
+    args = parse_args()
+    if args.reverse:
+        lines = reverse_checkpoint(args.src, args.dst, source=args.source)
+        print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
+    else:
+        print('\n'.join(report(convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch))))
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
