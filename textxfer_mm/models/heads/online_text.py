@@ -41,6 +41,7 @@ class OnlineText:
         self.text_tower = self._load_tower() if online else None
 
     def _load_tower(self) -> TextTower | None:
+        """The encoder's tower with its pretrained weights, or None and the reason where it is not at hand."""
         encoder = getattr(self.source, 'encoder', None)
         if not callable(getattr(encoder, 'tower', None)):
             raise UserError(
@@ -140,6 +141,7 @@ class OnlineText:
         super()._save_to_state_dict(*args)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """Load as the base class does; a head without a tower leaves the checkpoint's out."""
         stored = [key for key in state_dict if key.startswith(f'{prefix}text_tower.')]
         if stored and self.text_tower is None:
             for key in stored:
@@ -157,6 +159,7 @@ class OnlineText:
             self._loading = False
 
     def _adopts(self, stored: Tensor, packed: Tensor | None) -> bool:
+        """Decide as the base class does, without its warning about rows that were trained where a tower makes them."""
         if self.text_tower is not None and packed is not None:  # other rows will come from the checkpoint's own tower
             packed = pack_metadata({**unpack_metadata(packed), 'trained': False})
         return super()._adopts(stored, packed)
@@ -166,6 +169,7 @@ class OnlineText:
         self._rows_from, self._stale = 'checkpoint', False
 
     def _require_tower(self) -> TextTower:
+        """The tower, or an error that says why it is needed and why it is not here."""
         if self.text_tower is None:
             raise UserError(
                 f'The text tower of {self.source.encoder.encoder_id} is needed for training, and for other class names '
