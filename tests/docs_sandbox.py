@@ -3,7 +3,9 @@
 What stands in for what is not at hand in a test:
 
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
-* ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels;
+* ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels, and
+  ``data/my_actions/lda.safetensors`` features of two numbers, until the command that makes it was run;
+* checkpoints of others are tiny ones in their layout (``docs_checkpoints``);
 * analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
 * Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos;
 * :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
@@ -25,6 +27,7 @@ from unittest.mock import patch
 import open_clip
 import pytest
 import torch
+from docs_checkpoints import write_source_file
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
@@ -37,6 +40,7 @@ from typer.testing import CliRunner
 from textxfer_mm.cli.main import app
 from textxfer_mm.registry import MODELS, TRANSFORMS
 from textxfer_mm.text import clip_arch
+from textxfer_mm.text.feature_file import LabelledFeatures
 
 ROOT = Path(__file__).parents[1]
 CLIP_CONFIG = 'text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'
@@ -59,12 +63,13 @@ ELSEWHERE = {
     ),
     r'git clone .*': ('CONTRIBUTING.md', 'git clone'),
 }
-#: Replacements in commands: eight GPUs are two CPU processes, thirty epochs are one, fifteen are two.
+#: Replacements in commands: eight GPUs are two CPU processes, thirty epochs are one, fifteen are two, sixty videos two.
 SUBSTITUTIONS = (
     (r'^(bash tools/dist_train\.sh \S+) 8', r'\1 2'),
     (r'^(bash tools/dist_test\.sh \S+ \S+) 8', r'\1 2'),
     (r'epoch_30\.pth', 'epoch_1.pth'),
     (r'epoch_15\.pth', 'epoch_2.pth'),
+    (r'--per-class 60', '--per-class 2'),
 )
 #: Appended to trainings of the embedded model.
 SHRINK = 'train_cfg.max_epochs=2 train_dataloader.num_workers=0 val_dataloader.num_workers=0'
@@ -98,6 +103,8 @@ class Sandbox:
             shutil.copy(actions, actions.with_name(f'{split}.txt'))
             multi = [f'{line} 2' for line in actions.read_text().splitlines()]
             actions.with_name(f'{split}_multi.txt').write_text('\n'.join(multi) + '\n')
+        rows = torch.eye(2).repeat(3, 1) + 0.1 * torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
+        LabelledFeatures(rows, torch.arange(6) % 2).save(actions.with_name('lda.safetensors'))
         shutil.copy(
             write_dataset(folder / 'data' / 'ucf101' / 'videos', good=2), folder / 'data' / 'ucf101' / 'val.txt'
         )
@@ -120,8 +127,10 @@ class Sandbox:
         words = shlex.split(line)
         if words[0] == 'textxfer':
             self._textxfer(words[1:])
-        elif words[:2] in (['python', 'tools/train.py'], ['python', 'tools/test.py']):
+        elif words[0] == 'python' and words[1] in ('tools/train.py', 'tools/test.py', 'tools/extract_features.py'):
             self._tool(line)
+        elif words[:2] == ['python', 'tools/model_converters/convert_checkpoint.py']:
+            self._convert(words)
         elif words[0] == 'bash' and words[1].startswith('tools/dist_'):
             self._distributed(words)
         elif words[0] == 'python' and words[1].startswith('tools/analysis_tools/'):
@@ -152,7 +161,7 @@ class Sandbox:
         if config == self.path_of_config().relative_to(self.folder):
             if not self.path_of_config().is_file():
                 self.path_of_config().write_text(own_config())
-            if 'tools/train.py' in line:
+            if 'tools/test.py' not in line:
                 line += f' --cfg-options {SHRINK}'
             else:
                 self.ensure_trained()
@@ -187,6 +196,15 @@ class Sandbox:
         written = [Path(word) for word in words if word.startswith('work_dirs/') and word.endswith(('.png', '.json'))]
         assert written
         assert all(file.is_file() for file in written)
+
+    def _convert(self, words: list[str]) -> None:
+        """Convert a checkpoint; those of others are written here first, ours are there already."""
+        source, path = words[words.index('--source') + 1], Path(words[-2])
+        if '--reverse' not in words:
+            write_source_file(path, source)
+        with patch.object(sys, 'argv', words[1:]), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / words[1]), run_name='__main__')
+        assert stop.value.code == 0
 
     def _distributed(self, words: list[str]) -> None:
         self._shrink(Path(words[2]))
