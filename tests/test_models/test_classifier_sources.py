@@ -13,6 +13,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 from tiny import TINY_VIT
+from tiny_language import write_bert
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.models import build_classifier_source, projections
@@ -173,6 +174,24 @@ def test_a_width_that_clashes(kind, tmp_path):
         UserError, match=r'features are 48 wide and the class embeddings 32: give the head a `projection`'
     ):
         MODELS.build(dict(type='TextEmbeddingHead', in_channels=48, classifier=classifier))
+
+
+def test_a_language_model_needs_a_projection(tmp_path, log_lines):
+    """DistilBERT and MiniLM are not as wide as CLIP: how to bridge that is the user's choice, and told."""
+    encoder = dict(type='LanguageModelEncoder', model=str(write_bert(tmp_path / 'bert')), pooling='mean')
+    classifier = dict(type='TextClassifier', class_names=['riding bike', 'jumping'], encoder=encoder)
+    with pytest.raises(
+        UserError, match='features are 32 wide and the class embeddings 16: give the head a `projection`'
+    ):
+        make_head(classifier)
+    head = make_head(classifier, projection='linear')
+    assert 'LinearProjection from features 32 wide to class embeddings 16 wide' in log_lines[0][1]
+    feats = torch.randn(N, D)
+    logits = head(feats)
+    rows = torch.nn.functional.normalize(feats @ head.projection.weight.T, dim=1)
+    torch.testing.assert_close(logits, 100 * rows @ build_classifier_source(classifier).build().weight.T)
+    logits.sum().backward()
+    assert head.projection.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize(
