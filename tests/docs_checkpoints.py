@@ -1,0 +1,22 @@
+"""Stand-ins for the checkpoints of others that the documentation converts: tiny, in their authors' layout."""
+
+import open_clip
+import torch
+from tiny_configs import TINY_CLIP
+
+from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
+
+
+def write_source_file(path, source):
+    """Write a T-Trans checkpoint of Text4Vis or ActionCLIP: the tiny CLIP, and one layer over its features."""
+    torch.manual_seed(0)
+    clip = open_clip.CLIP(**TINY_CLIP).state_dict()
+    fusion = TemporalTransformerLayers(TINY_CLIP['embed_dim'], num_layers=1).state_dict()
+    if source == 'actionclip':
+        fusion = {f'module.{name}': value for name, value in fusion.items()}
+        torch.save(dict(model_state_dict=clip, fusion_model_state_dict=fusion), path)
+        return
+    assert source == 'text4vis', f'nothing here writes a {source} file'
+    weights = {name: value for name, value in clip.items() if name.startswith('visual.') or name == 'logit_scale'}
+    weights |= {f'fusion_model.{name}': value for name, value in fusion.items()}
+    torch.save(dict(model_state_dict=weights), path)
