@@ -204,7 +204,8 @@ def _encode_all(model: nn.Module, videos: _Videos, cfg: Config, stage: str) -> t
             failed.update({videos.names[position]: reason for position, data, reason in batch if data is None})
             good = {position: data for position, data, _ in batch if data is not None}
             if good:
-                rows.update(zip(good, _encode(model, list(good.values()), stage).cpu().unbind(), strict=True))
+                features = _encode(model, list(good.values()), stage).cpu()  # (N, D)
+                rows.update({position: row.clone() for position, row in zip(good, features, strict=True)})
             if done * 20 // len(loader) > (done - 1) * 20 // len(loader):
                 print_log(f'Encoded {done * 100 // len(loader)} % of {len(share)} videos.', logger='current')
         failed.update(
