@@ -2,6 +2,7 @@
 
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from tiny import TINY_RESNET, FixedSource
 from tiny_configs import ROOT
 
@@ -10,6 +11,7 @@ from textxfer_mm.registry import MODELS
 
 def test_rates_of_the_text4vis_schedule():
     """A tenth for the pretrained tower and the scale; the full rate for all that is new, inside the tower or behind."""
+    init_default_scope('mmaction')
     cfg = Config.fromfile(ROOT / '_base_' / 'schedules' / 'text4vis_30e.py')
     model = MODELS.build(
         dict(
