@@ -13,8 +13,8 @@ WORDS = [
 ]
 
 
-def write_bert(folder, context_length=12):
-    """A plain BERT of two layers, 16 wide, that reads 12 tokens and has dropout."""
+def write_bert(folder, context_length=12, width=16):
+    """A plain BERT of two layers that has dropout; 16 wide, and reads 12 tokens, unless told otherwise."""
     import transformers
 
     folder.mkdir()
@@ -22,7 +22,7 @@ def write_bert(folder, context_length=12):
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(WORDS),
-        hidden_size=16,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
@@ -47,4 +47,5 @@ def write_sentence_model(bert, folder, prompts=None):
     options = dict(prompts=prompts, default_prompt_name=next(iter(prompts))) if prompts else {}
     model = SentenceTransformer(modules=modules, **options)
     model.save(str(folder))
+    (folder / '3_Normalize' / 'config.json').unlink(missing_ok=True)  # older versions, and most models, have none
     return model

@@ -125,6 +125,18 @@ def test_testing_encodes_no_template_of_training(monkeypatch):
     other.eval()(torch.randn(N, D))
 
 
+def test_the_encoder_may_stay_behind(tmp_path):
+    gone = dict(type='LanguageModelEncoder', model=str(tmp_path / 'gone'))
+    cfg = dict(type='TextClassifier', class_names=NAMES, encoder=gone)
+    head = make_head(classifier=FixedSource(NAMES, D), train_templates=None)
+    head.source.templates, head.source.encoder_id = ('a video of a person {}.',), f'language_model/{gone["model"]}/auto'
+    head.init_weights()
+    other = make_head(classifier=cfg, embed_dims=D)
+    other.load_state_dict(head.state_dict())
+    feats = torch.randn(N, D)
+    torch.testing.assert_close(other.eval()(feats), head.eval()(feats))
+
+
 def test_encoded_once_with_the_encoder_loaded_once(monkeypatch):
     loads = []
     real = CLIPTextEncoder.tower

@@ -62,12 +62,12 @@ class LanguageModelEncoder:
         if self.model == 'embedded':
             return _EMBEDDED_DIMS  # a checkpoint must load where the package is not installed
         modules = self._modules if self.pooling == 'auto' else []
-        for module in reversed(modules):
-            config = _read_json(self._folder / module['path'] / 'config.json')
+        for module in reversed(modules):  # those behind have no file of their own in many models
+            path = self._folder / module['path'] / 'config.json'
             if module['type'].endswith('.Dense'):
-                return config['out_features']
+                return _read_json(path)['out_features']
             if module['type'].endswith('.Pooling'):
-                return _pooled_width(config)
+                return _pooled_width(_read_json(path))
         return self._width(*_WIDTH_KEYS)
 
     @cached_property

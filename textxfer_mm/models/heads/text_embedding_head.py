@@ -197,7 +197,9 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
             raise UserError(
                 'train_templates gives training its classifiers, frozen=False trains one itself: take one of the two.'
             )
-        return TrainTemplates(self.source, templates, seed=seed, num_classes=self.num_classes)
+        return TrainTemplates(
+            self.source, templates, seed=seed, num_classes=self.num_classes, embed_dims=self.embed_dims
+        )
 
     def _split(self, rows: Tensor, num_videos: int) -> Tensor:
         """(N * rows, D) -> (N, rows, D)."""

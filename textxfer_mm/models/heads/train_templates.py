@@ -26,13 +26,16 @@ class TrainTemplates(nn.Module):
         source: The classifier of testing, which gives class names and encoder.
         templates: A template set or several templates, as of ``TextClassifier``.
         seed: Of the draws.
-        num_classes: K, or None where the names are not at hand yet.
+        num_classes: K, or None where the names are not at hand.
+        embed_dims: D.
 
     Raises:
         UserError: The classifier is not made of templates, or a template is wrong.
     """
 
-    def __init__(self, source: Any, templates: str | Sequence[str], *, seed: int, num_classes: int | None):
+    def __init__(
+        self, source: Any, templates: str | Sequence[str], *, seed: int, num_classes: int | None, embed_dims: int
+    ):
         super().__init__()
         if not isinstance(source, TextClassifier):
             raise UserError(
@@ -43,7 +46,7 @@ class TrainTemplates(nn.Module):
         self.seed = seed
         self._count = 0
         self._filled = False
-        rows = torch.zeros(len(self.templates), num_classes or 0, source.embed_dims)
+        rows = torch.zeros(len(self.templates), num_classes or 0, embed_dims)
         self.register_buffer('rows', rows, persistent=False)  # (M, K, D)
 
     def fill(self) -> None:
