@@ -1,15 +1,21 @@
-"""The shipped configs at tiny size: a CLIP of one layer, small frames, no downloads."""
+"""The shipped configs at tiny size: encoders of one layer, few frames, small files, no downloads."""
 
+import functools
+import tempfile
 from pathlib import Path
 
+import open_clip
+import torch
 from mmengine.config import Config
+from safetensors.torch import save_file
 from tiny import TEXT_CFG
+from tiny_language import write_bert
 from tiny_runs import write_dataset
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 
-#: What stands in for a CLIP of any name: one layer, on the frames' true size.
+#: What stands in for a CLIP of 512 dimensions: one layer, on the frames' true size.
 TINY_CLIP = dict(
     embed_dim=512,
     quick_gelu=True,
@@ -17,22 +23,78 @@ TINY_CLIP = dict(
     text_cfg=dict(TEXT_CFG, layers=1, width=32),
 )
 
+#: What stands in for an encoder of timm, 768 wide.
+TINY_TIMM_CLIP = dict(embed_dim=768, vision_cfg=dict(timm_model_name='test_vit', timm_pool='token', timm_proj='linear'))
+
+#: ``arch`` of other backbones by type.
+TINY_ARCHS = {
+    'SwinTransformer3D': dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24]),
+    'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
+}
+
 SMALLER = {256: 72, 224: 64}
 
 
+def tiny_clip(name: str) -> dict:
+    """A model config as small as it gets, with the width and the input size of an open_clip model and its kind."""
+    config = open_clip.get_model_config(name)
+    size = config['vision_cfg']['image_size']
+    vision_cfg = dict(TINY_CLIP['vision_cfg'], image_size=size, patch_size=size // 4)
+    if isinstance(config['vision_cfg']['layers'], list):
+        vision_cfg = dict(image_size=size, layers=[1, 1, 1, 1], width=8)
+    return dict(TINY_CLIP, embed_dim=config['embed_dim'], vision_cfg=vision_cfg)
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory:
+    """Files that configs name, for the life of the process."""
+    return tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def tiny_bert() -> str:
+    """The folder of a language model as wide as DistilBERT."""
+    return str(write_bert(Path(_folder().name) / 'tiny-distilbert', context_length=64, width=768))
+
+
+@functools.cache
+def tiny_features() -> str:
+    """Features of three videos a class of Kinetics-400, 512 wide."""
+    file = Path(_folder().name) / 'features.safetensors'
+    generator = torch.Generator().manual_seed(0)
+    save_file(dict(features=torch.randn(1200, 512, generator=generator), labels=torch.arange(1200) % 400), file)
+    return str(file)
+
+
+def shrink_node(node: dict) -> None:
+    """Put something tiny where a part of a model would be large or downloaded."""
+    kind = node.get('type')
+    if kind in ('CLIPBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
+        node.update(arch=tiny_clip(node['arch']), pretrained=None)
+    elif kind == 'CLIPBackbone' and node['pretrained'] == 'timm':
+        node.update(arch=TINY_TIMM_CLIP, pretrained=None, image_size=224)
+    elif isinstance(node.get('pretrained'), str) and '://' in node['pretrained']:
+        node['pretrained'] = None
+    if isinstance(node.get('init_cfg'), dict) and '://' in node['init_cfg'].get('checkpoint', ''):
+        node['init_cfg'] = None
+    if kind == 'TemporalTransformer':
+        node['num_layers'] = 1
+    if kind == 'LanguageModelEncoder' and node['model'] != 'embedded':
+        node['model'] = tiny_bert()
+    if kind == 'LDAClassifier':
+        node['features'] = tiny_features()
+    if kind in ('ResNetTSM', 'SwinTransformer3D'):
+        node['pretrained2d'] = False
+    if kind in TINY_ARCHS:
+        node['arch'] = TINY_ARCHS[kind]
+    if kind == 'mmpretrain.VisionTransformer':
+        node['img_size'] = SMALLER[node['img_size']]
+
+
 def replace_clip(node):
-    """Put the tiny CLIP where an open_clip model is named; drop other downloads."""
+    """Shrink all parts of a model, those within others too."""
     if isinstance(node, dict):
-        if node.get('type') in ('CLIPBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
-            node.update(arch=TINY_CLIP, pretrained=None)
-        elif isinstance(node.get('pretrained'), str) and '://' in node['pretrained']:
-            node['pretrained'] = None
-        if node.get('type') == 'TemporalTransformer':
-            node['num_layers'] = 1
-        if node.get('type') in ('ResNetTSM', 'SwinTransformer3D'):
-            node['pretrained2d'] = False
-        if node.get('type') == 'SwinTransformer3D':
-            node['arch'] = dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24])
+        shrink_node(node)
         for value in node.values():
             replace_clip(value)
     elif isinstance(node, (list, tuple)):
@@ -51,6 +113,18 @@ def shrink_pixels(pipeline):
                 step[key] = SMALLER.get(value, value)
         if step['type'] == 'SampleFrames' and step['clip_len'] > 1:
             step['num_clips'] = min(step.get('num_clips', 1), 2)
+
+
+def shrink_frames(pipeline):
+    """Let one of our pipelines make three frames of true size, and two clips where it makes more."""
+    for step in pipeline:
+        if step['type'] == 'UniformSample':
+            step.update(clip_len=3, num_clips=min(step.get('num_clips', 1), 2))
+
+
+def leaf(dataset):
+    """The innermost dataset of a loader, in its wrappers."""
+    return leaf(dataset.dataset) if 'dataset' in dataset else dataset
 
 
 def tiny_recognizer(cfg: Config) -> Config:
@@ -73,10 +147,11 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg[name]
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        loader.dataset.ann_file = str(write_dataset(folder / name, good=2))
-        loader.dataset.data_prefix = dict(video=str(folder / name))
-        if cfg.model.backbone.type != 'CLIPBackbone':
-            shrink_pixels(loader.dataset.pipeline)
+        dataset = leaf(loader.dataset)
+        dataset.ann_file = str(write_dataset(folder / name, good=2))
+        dataset.data_prefix = dict(video=str(folder / name))
+        shrink = shrink_frames if cfg.model.backbone.type == 'CLIPBackbone' else shrink_pixels
+        shrink(dataset.pipeline)
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'  # as tools/train.py does without a GPU
     return cfg

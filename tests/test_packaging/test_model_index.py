@@ -21,3 +21,9 @@ def test_loads_and_names_configs_that_exist():
         assert (ROOT / model.config).is_file(), model.config
         assert model.name == Path(model.config).stem
         assert model.in_collection in {collection.name for collection in index.collections}
+
+
+def test_collections_have_a_page():
+    for path in ROOT.glob('configs/**/metafile.yml'):
+        for collection in yaml.safe_load(path.read_text())['Collections']:
+            assert (path.parent / collection['README']).is_file(), f'{path}: {collection["README"]}'

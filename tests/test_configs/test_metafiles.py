@@ -1,0 +1,194 @@
+"""Metafiles, headers and READMEs say the same, and what they say of the paper is what the paper says."""
+
+import ast
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_configs import CONFIGS, ROOT
+
+REPO = ROOT.parent
+TOOL = runpy.run_path(str(REPO / 'tools' / 'misc' / 'readme_tables.py'))
+
+#: All numbers of the paper, typed from its tables: top-1, top-5 of a single view, then of 4 x 3 views; what a config
+#: of ours reproduces. Kinetics-400, 8 frames unless the name says otherwise.
+PAPER = {
+    # Table 5 (the first two columns are in Tables 1 to 4, 6, supplementary 2 too; Table 6 has 3.3 V100-days)
+    'rn50_ttrans_8xb32-u8-30e': {74.26, 91.67, 75.50, 92.61},
+    'rn50_ttrans_8xb16-u16-30e': {74.81, 92.20, 75.94, 93.00},
+    'vit-b-32_ttrans_8xb32-u8-30e': {77.97, 93.80, 79.57, 94.70},
+    'vit-b-32_ttrans_8xb16-u16-30e': {79.17, 94.24, 80.37, 94.95},
+    'vit-b-16_ttrans_8xb32-u8-30e': {81.52, 95.49, 82.65, 96.25, 3.3},
+    'vit-b-16_ttrans_8xb16-u16-30e': {82.34, 95.71, 83.15, 96.25},
+    'vit-l-14_ttrans_32xb8-u8-30e': {84.82, 96.59, 85.83, 97.05},
+    'vit-l-14_ttrans_32xb8-u16-30e': {85.85, 96.47, 86.36, 96.88},
+    'vit-l-14_ttrans_32xb8-u32-30e': {86.39, 96.75, 87.09, 97.06},
+    'vit-l-14-336_ttrans_32xb2-acc4-u8-30e': {84.94, 96.55, 86.23, 97.11},
+    'vit-l-14-336_ttrans_32xb2-acc4-u16-30e': {86.05, 96.92, 86.63, 97.27},
+    'vit-l-14-336_ttrans_64xb1-acc4-u32-30e': {86.60, 97.00, 87.30, 97.46},
+    # Table 1
+    'vit-b-16_ttrans_random_8xb32-u8-30e': {59.30},
+    'vit-b-16_ttrans_orthogonal_8xb32-u8-30e': {59.44},
+    'vit-b-16_ttrans_distilbert_8xb32-u8-30e': {81.45},
+    'vit-b-16_ttrans_lda_8xb32-u8-30e': {80.77},
+    # Table 2
+    'rn50_tap_8xb32-u8-30e': {71.20, 90.37},
+    'rn50_t1d_8xb32-u8-30e': {67.18, 88.45},
+    'vit-b-16_tap_8xb32-u8-30e': {80.13, 94.98},
+    'vit-b-16_token-t1d_8xb32-u8-30e': {80.42, 95.03},
+    # Table 3
+    'vit-b-16_tap_vision-only_8xb32-u8-30e': {75.27},
+    'vit-b-16-in21k_tap_vision-only_8xb32-u8-30e': {74.78},
+    'vit-b-16-in21k_tap_8xb32-u8-30e': {75.63},
+    # Table 4
+    'vit-b-16_ttrans_class-name_8xb32-u8-30e': {81.37},
+    'vit-b-16_ttrans_multiple-templates_8xb32-u8-30e': {80.88},
+    'vit-b-16_ttrans_learnable-prompt_8xb32-u8-30e': {81.22},
+    # Table 6, with V100-days
+    'vit-b-16_ttrans_matching-online-gather_8xb32-u8-30e': {81.15, 95.42, 6.7},
+    'vit-b-16_ttrans_matching-offline-gather_8xb32-u8-30e': {80.73, 95.36, 6.6},
+    'vit-b-16_ttrans_matching-online_8xb32-u8-30e': {77.77, 94.79, 3.5},
+    'vit-b-16_ttrans_matching-offline_8xb32-u8-30e': {76.13, 94.57, 3.3},
+    # Supplementary Table 2
+    'vit-b-16_ttrans_unfrozen_8xb32-u8-30e': {79.16, 93.55},
+    # Supplementary Table 1, mean class accuracy over three splits
+    **{f'vit-l-14_ttrans_8xb16-u8-30e_ucf101-split{split}': {98.2} for split in (1, 2, 3)},
+    **{f'vit-l-14_ttrans_8xb16-u8-30e_hmdb51-split{split}': {79.0} for split in (1, 2, 3)},
+}
+
+#: How many rows of each table are ours to reproduce.
+ROWS = {
+    'Table 1': 5,
+    'Table 2': 6,
+    'Table 3': 4,
+    'Table 4': 4,
+    'Table 5': 12,
+    'Table 6': 5,
+    'Table 7': 2,
+    'Supplementary Table 1': 2,
+    'Supplementary Table 2': 2,
+    'Figure 1': 2,
+    'Figure 3': 4,
+    'Figure 4': 2,
+}
+
+
+def models():
+    """All models of all metafiles."""
+    index = yaml.safe_load((REPO / 'model-index.yml').read_text())
+    return [m for path in index['Import'] for m in yaml.safe_load((REPO / path).read_text())['Models']]
+
+
+def metrics(model):
+    return {k: v for result in model.get('Results', []) for k, v in result['Metrics'].items()}
+
+
+def text4vis():
+    return yaml.safe_load((ROOT / 'text4vis' / 'metafile.yml').read_text())
+
+
+def test_metafiles_list_every_config():
+    assert sorted(m['Config'].removeprefix('configs/') for m in models()) == CONFIGS
+    assert all(Path(m['Config']).stem == m['Name'] for m in models())
+
+
+@pytest.mark.parametrize('model', models(), ids=lambda model: model['Name'])
+def test_numbers_are_the_papers(model):
+    """The metafile, the header of the config, and the table in this file agree."""
+    claimed = {v for k, v in metrics(model).items() if k.startswith('Paper')}
+    name = model['Name'].removeprefix('text4vis_').removesuffix('-rgb').removesuffix('_kinetics400')
+    assert claimed == PAPER.get(name, set())
+    header = ast.get_docstring(ast.parse((REPO / model['Config']).read_text()))
+    in_header = re.search(r"Paper's numbers:(.*?)Command:", header, re.DOTALL)
+    assert {float(n) for n in re.findall(r'\d+\.\d+', in_header[1] if in_header else '')} == claimed
+    for number in metrics(model).values():
+        assert str(number) in header
+    for table in model['Metadata'].get('Rows', {}):
+        assert table in header or table.startswith('Figure')
+
+
+def test_no_number_of_the_paper_is_left_out():
+    named = {m['Name'].removeprefix('text4vis_').removesuffix('-rgb').removesuffix('_kinetics400') for m in models()}
+    assert set(PAPER) <= named
+
+
+def test_every_row_of_every_table_has_a_config():
+    metafile = text4vis()
+    tables = metafile['Collections'][0]['Metadata']['Tables']
+    rows = {table: set() for table in tables}
+    for model in metafile['Models']:
+        for table, row in model['Metadata'].get('Rows', {}).items():
+            rows[table].add(row)
+            missing = [metric for metric in tables[table]['Metrics'] if metric not in metrics(model)]
+            assert not missing, f'{model["Name"]} is a row of {table} without {missing}'
+    assert {table: len(labels) for table, labels in rows.items()} == ROWS
+
+
+def test_nothing_claims_to_be_trained_by_us():
+    for model in text4vis()['Models']:
+        assert model['Metadata']['Trained By Us'] is False
+        assert all(key.startswith('Paper') for key in metrics(model))
+        header = ast.get_docstring(ast.parse((REPO / model['Config']).read_text()))
+        assert 'not trained by us' in ' '.join(header.split())
+
+
+def test_readme_is_up_to_date(capsys):
+    assert TOOL['main'](['--check']) == 0, capsys.readouterr().out
+
+
+def test_links_and_paths_of_the_readme():
+    readme = ROOT / 'text4vis' / 'README.md'
+    text = readme.read_text()
+    links = re.findall(r'\]\(([^)\s]+)\)', text)
+    assert {Path(link).name for link in links if link.startswith('text4vis_')} == {
+        Path(config).name for config in CONFIGS if config.startswith('text4vis')
+    }
+    for link in links:
+        assert (readme.parent / link).exists(), link
+    for path in re.findall(r'`((?:_base_|tools|tests|docs)/[\w./-]+\.py)`', text):
+        assert (ROOT / path).exists() or (REPO / path).exists(), path
+
+
+def test_tables_are_made_of_rows_and_metrics():
+    metafile = dict(
+        Collections=[dict(Metadata=dict(Tables={'Table 9': dict(Title='Beer', Metrics=['Paper Top 1 Accuracy (x)'])}))],
+        Models=[
+            dict(
+                Name=f'text4vis_a_split{split}-rgb',
+                Config=f'configs/b/a{split}.py',
+                Metadata=dict(Rows={'Table 9': 'ale'}),
+                Results=[dict(Metrics={'Paper Top 1 Accuracy (x)': 50.0, 'Top 1 Accuracy': 40.5})],
+            )
+            for split in (1, 2)
+        ],
+    )
+    assert TOOL['render'](metafile).splitlines() == [
+        '### Table 9: Beer',
+        '',
+        '| row | paper: top-1 (x) | our numbers | config |',
+        '| --- | --- | --- | --- |',
+        '| ale | 50.00 | Top 1 Accuracy: 40.50, Top 1 Accuracy: 40.50 | [split1](a1.py), [split2](a2.py) |',
+    ]
+
+
+def test_stale_readmes_are_told_and_written(tmp_path, monkeypatch, capsys):
+    main = TOOL['main']
+    monkeypatch.setitem(main.__globals__, 'ROOT', tmp_path)
+    (tmp_path / 'x').mkdir()
+    (tmp_path / 'model-index.yml').write_text('Import: [x/metafile.yml]')
+    (tmp_path / 'x' / 'metafile.yml').write_text((ROOT / 'text4vis' / 'metafile.yml').read_text())
+    readme = tmp_path / 'x' / 'README.md'
+    readme.write_text('before\n<!-- tables: begin -->\nold\n<!-- tables: end -->\nafter\n')
+    assert main(['--check']) == 1
+    assert 'x/README.md is out of date: run python tools/misc/readme_tables.py' in capsys.readouterr().out
+    assert 'old' in readme.read_text()
+    assert main([]) == 0
+    text = readme.read_text()
+    assert text.startswith('before\n<!-- tables: begin -->\n\n### Table 1: ')
+    assert text.endswith('\n\n<!-- tables: end -->\nafter\n')
+    assert main(['--check']) == 0
+    readme.write_text('no markers')
+    with pytest.raises(ValueError, match='no <!-- tables: begin -->'):
+        main(['--check'])
