@@ -135,7 +135,7 @@ class Sandbox:
             self._distributed(words)
         elif words[0] == 'python' and words[1].startswith('tools/analysis_tools/'):
             self._analysis(words)
-        elif words[:2] == ['python', 'benchmarks/training_step.py']:
+        elif words[0] == 'python' and words[1] in ('benchmarks/training_step.py', 'benchmarks/authors_step.py'):
             self._subprocess([*words, '--help'])
         else:
             raise AssertionError(f'nothing here runs {line!r}: add a handler, or say in ELSEWHERE what runs it')
