@@ -33,6 +33,7 @@ from torch.utils.checkpoint import checkpoint
 
 import textxfer_mm  # noqa: F401  (registers the models)
 from textxfer_mm.apis.analysis.complexity import count_complexity
+from textxfer_mm.files import write_text
 from textxfer_mm.registry import MODELS
 
 from mmaction.structures import ActionDataSample  # isort: skip
@@ -229,7 +230,7 @@ def main() -> None:
             ratios={clock: ratios(times, clock) for clock in ('wall', 'cpu')},
             operations=operations,
         )
-        args.json.write_text(json.dumps(record, indent=2))
+        write_text(args.json, json.dumps(record, indent=2) + '\n')
 
 
 def machine_of(args: argparse.Namespace) -> str:

@@ -14,8 +14,8 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.text import clip_arch
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 
-TTRANS = ROOT / 'text4vis' / 'text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py'
-TAP = ROOT / 'text4vis' / 'text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'
+VIT_L = 'vit-l-14_ttrans_32xb8-u32'
+VIT_L_336 = 'vit-l-14-336_ttrans_64xb1-acc4-u32'
 
 
 @pytest.fixture(autouse=True)
@@ -27,18 +27,8 @@ def _nothing_is_fetched(monkeypatch):
     monkeypatch.setattr(CLIPTextEncoder, 'encode', refuse)
 
 
-def vit_l(suffix=''):
-    cfg = Config.fromfile(TTRANS)
-    arch = f'ViT-L-14{suffix}-quickgelu'
-    cfg.merge_from_dict(
-        {
-            'model.backbone.arch': arch,
-            'model.neck.in_channels': 768,
-            'model.cls_head.in_channels': 768,
-            'model.cls_head.classifier.encoder.arch': arch,
-        }
-    )
-    return cfg
+def text4vis(name):
+    return Config.fromfile(ROOT / 'text4vis' / f'text4vis_{name}-30e_kinetics400-rgb.py')
 
 
 def millions(value):
@@ -64,9 +54,9 @@ def transformer_macs(*, layers, width, tokens):
 @pytest.mark.parametrize(
     ('cfg', 'size', 'params', 'gflops'),
     [
-        (Config.fromfile(TAP), 224, '57.3', '11.3'),
-        (vit_l(), 224, '202.1', '51.9'),
-        (vit_l('-336'), 336, '202.1', '116.5'),
+        (text4vis('vit-b-16_tap_8xb32-u8'), 224, '57.3', '11.3'),
+        (text4vis(VIT_L), 224, '202.1', '51.9'),
+        (text4vis(VIT_L_336), 336, '202.1', '116.5'),
     ],
     ids=['ViT-B/16', 'ViT-L/14', 'ViT-L/14-336'],
 )
@@ -76,27 +66,28 @@ def test_image_encoders_of_table_12(cfg, size, params, gflops):
 
 
 def test_vit_l_with_32_frames_of_table_7():
-    result = count_complexity(vit_l(), shape=(3, 32, 224, 224))
+    result = count_complexity(text4vis(VIT_L))
+    assert result.views == Views((3, 32, 224, 224), 4, 3)  # 1662 x 4 x 3
     assert (millions(result.total.paper_params), giga(result.total.paper_macs, 0)) == ('230.7', '1662')
     assert giga(result.frame.paper_macs) == '51.9'
 
 
 def test_the_336_pixels_of_table_7_are_a_hundred_less_than_printed():
     """The table says 3829; 32 frames of its own 116.5 (Table 12) are 3728, and T-Trans is 1."""
-    total = count_complexity(vit_l('-336'), shape=(3, 32, 336, 336)).total
+    total = count_complexity(text4vis(VIT_L_336)).total
     assert (millions(total.paper_params), giga(total.paper_macs, 0)) == ('230.7', '3729')
 
 
 @pytest.mark.parametrize(
     ('cfg', 'frames', 'tower', 'width'),
     [
-        (Config.fromfile(TTRANS), 8, dict(layers=12, width=768, patch=16, size=224, out=512), 512),
-        (vit_l(), 32, dict(layers=24, width=1024, patch=14, size=224, out=768), 768),
+        (text4vis('vit-b-16_ttrans_8xb32-u8'), 8, dict(layers=12, width=768, patch=16, size=224, out=512), 512),
+        (text4vis(VIT_L), 32, dict(layers=24, width=1024, patch=14, size=224, out=768), 768),
     ],
     ids=['ViT-B/16', 'ViT-L/14'],
 )
 def test_true_counts_by_hand(cfg, frames, tower, width):
-    parts = count_complexity(cfg, shape=(3, frames, 224, 224)).parts
+    parts = count_complexity(cfg).parts
     assert parts['backbone'].macs == vit_macs(**tower, frames=frames)
     assert parts['neck'].macs == transformer_macs(layers=6, width=width, tokens=frames)
     assert parts['cls_head'].macs == 400 * width
@@ -207,7 +198,7 @@ def test_stock_configs(name, shape, views, gflops):
 
 def test_views_of_the_test_pipeline():
     assert views_of_config(tiny()) == Views((3, 4, 32, 32), 5, 3)
-    assert views_of_config(Config.fromfile(TTRANS)) == Views((3, 8, 224, 224), 4, 3)
+    assert views_of_config(text4vis('vit-b-16_ttrans_8xb32-u8')) == Views((3, 8, 224, 224), 4, 3)
 
 
 def test_building_touches_neither_modules_nor_autocast():
@@ -265,7 +256,7 @@ def test_models_that_fail_are_named():
     'head', [dict(type='LearnablePromptHead', num_context=2), dict(type='VideoTextMatchingHead', text='online')]
 )
 def test_heads_with_a_text_tower_count_as_they_test(head):
-    cfg = Config.fromfile(TAP)
+    cfg = text4vis('vit-b-16_tap_8xb32-u8')
     plain = count_complexity(cfg).total
     cfg.model.cls_head.update(head)
     assert count_complexity(cfg).total == plain
