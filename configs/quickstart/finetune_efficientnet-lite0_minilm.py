@@ -12,7 +12,11 @@ Our status: run as above; the 16 validation clips (fighting or not, other scenes
 features and 48 clips do not tell them apart. No larger data set of our own was run.
 """
 
-_base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/efficientnet-lite0_conse_minilm.py',
+    '../_base_/datasets/small_videos.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
     backbone=dict(
@@ -53,29 +57,12 @@ test_pipeline = [
 
 data_prefix = dict(video='data/my_actions')
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=False,
-    worker_init_fn=dict(type='epoch_worker_init_fn'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='VideoDataset', ann_file='data/my_actions/train.txt', data_prefix=data_prefix, pipeline=train_pipeline
-    ),
+    dataset=dict(ann_file='data/my_actions/train.txt', data_prefix=data_prefix, pipeline=train_pipeline)
 )
 val_dataloader = test_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file='data/my_actions/val.txt',
-        data_prefix=data_prefix,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    dataset=dict(ann_file='data/my_actions/val.txt', data_prefix=data_prefix, pipeline=test_pipeline)
 )
-val_evaluator = test_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1,))))
+val_evaluator = test_evaluator = dict(metric_options=dict(top_k_accuracy=dict(topk=(1,))))
 
 max_epochs = 15
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)

@@ -10,7 +10,11 @@ view), 96.1 ± 2.7 % (4 x 3 views); unseen classes 75.0 ± 3.3 % and 75.8 ± 4.7
 %; left against right: walking 96.7 ± 2.9 %, running 100 %, jumping (both directions unseen) 80.8 ± 16.3 %.
 """
 
-_base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/efficientnet-lite0_conse_minilm.py',
+    '../_base_/datasets/small_videos.py',
+    '../_base_/default_runtime.py',
+]
 
 data_root = 'work_dirs/quickstart/toy_actions'
 class_names = [
@@ -77,46 +81,14 @@ test_pipeline = [
     dict(type='PackActionInputs'),
 ]
 
+data_prefix = dict(video=data_root)
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=False,
-    worker_init_fn=dict(type='epoch_worker_init_fn'),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/train.txt',
-        data_prefix=dict(video=data_root),
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(ann_file=f'{data_root}/train.txt', pipeline=train_pipeline, data_prefix=data_prefix)
 )
-val_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/val.txt',
-        data_prefix=dict(video=data_root),
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
+val_dataloader = dict(dataset=dict(ann_file=f'{data_root}/val.txt', pipeline=val_pipeline, data_prefix=data_prefix))
 test_dataloader = dict(
-    batch_size=2,
-    num_workers=2,
-    persistent_workers=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VideoDataset',
-        ann_file=f'{data_root}/val.txt',
-        data_prefix=dict(video=data_root),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    batch_size=2, dataset=dict(ann_file=f'{data_root}/val.txt', pipeline=test_pipeline, data_prefix=data_prefix)
 )
-val_evaluator = test_evaluator = dict(type='AccMetric')
 
 max_epochs = 7
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
