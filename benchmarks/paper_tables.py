@@ -20,11 +20,12 @@ from paper_tables_parts.queue import perform, plan, results_of, serve
 from paper_tables_parts.report import write_page
 from paper_tables_parts.rows import SETTINGS
 from paper_tables_parts.settings import Scale
-from paper_tables_parts.training import run
+from paper_tables_parts.training import row_cosines, run
 
 from textxfer_mm.apis.quickstart.memory import keep_freed_memory
 from textxfer_mm.errors import UserError, nearest
 
+WITH_COSINES = ('text', 'random', 'orthogonal', 'template', 'templates-mean')
 DOCS = Path(__file__).parents[1] / 'docs'
 
 
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = [sys.executable, __file__, '--worker', '--folder', str(args.folder), '--lr', str(args.lr)]
         failures = perform(chosen, args.jobs, command, args.folder / 'workers.log', say)
     if args.lr == Scale.lr:
-        say(f'wrote {write_page(args.docs, results_of(runs), scale)}')
+        cosines = {one.setting.name: row_cosines(one.config) for one in runs if one.setting.name in WITH_COSINES}
+        say(f'wrote {write_page(args.docs, results_of(runs), scale, cosines)}')
     for failure in failures:
         print(f'error: {failure}', file=sys.stderr)
     return 1 if failures else 0

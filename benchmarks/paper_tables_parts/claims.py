@@ -29,6 +29,7 @@ class Claim:
         right: The other side, in the same way.
         measure: ``seen``, ``zero_shot``, ``loss`` or ``step_cpu_seconds``.
         alike: Whether the finding is that there is hardly any difference.
+        if_opposite: What may explain the opposite, shown only where the opposite was seen.
     """
 
     text: str
@@ -37,6 +38,7 @@ class Claim:
     right: tuple[str, ...]
     measure: str = 'seen'
     alike: bool = False
+    if_opposite: str = ''
 
     @property
     def lower_is_better(self) -> bool:
@@ -54,6 +56,7 @@ class Table:
         rows: Its lines.
         claims: What the paper reads off it.
         seconds: Whether it shows the time of a step.
+        cosines: Whether it shows how alike the rows of the frozen classifiers are.
         image: A plot below it.
     """
 
@@ -62,4 +65,5 @@ class Table:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...]
     seconds: bool = False
+    cosines: bool = False
     image: str = ''

@@ -12,6 +12,7 @@ Edit = Callable[[Config], None]
 
 WIDTH = 384  # of MiniLM's sentence embeddings
 SCRATCH_STAGES = -1  # nothing of a tower without pre-training is frozen
+TRANSFORMER_RATE = 0.02  # of the learning rate, for the layers of T-Trans
 TEXT_TOWER_RATE = 0.05  # of the learning rate, where the text tower is trained
 
 
@@ -92,8 +93,9 @@ def tap(cfg: Config) -> None:
 
 
 def temporal_transformer(cfg: Config) -> None:
-    """The paper's six layers on the frame features."""
+    """The paper's six layers on the frame features; at the full rate they do not learn."""
     cfg.model.neck = dict(type='TemporalTransformer', in_channels=WIDTH)
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'neck': dict(lr_mult=TRANSFORMER_RATE)})
 
 
 def prompt(cfg: Config) -> None:

@@ -55,7 +55,7 @@ class Scale:
     frames: int = 8
     batch: int = 8
     epochs: int = 2
-    lr: float = 1e-3
+    lr: float = 2e-3
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch import nn
 from paper_tables_parts.settings import LDA_FEATURES, Setting, located
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.files import write_text
+from textxfer_mm.models.classifiers import build_classifier_source
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.feature_file import LabelledFeatures
 
@@ -124,6 +125,13 @@ def with_unseen_classes(model: nn.Module, cfg: Config) -> nn.Module:
     if tuple(other.cls_head.class_names) != tuple(cfg.unseen_class_names):
         raise RuntimeError(f'The head kept {other.cls_head.class_names}.')
     return other
+
+
+def row_cosines(cfg: Config) -> tuple[float, float]:
+    """Mean and largest cosine between the rows of different classes of a config's classifier, before training."""
+    weight = build_classifier_source(cfg.model.cls_head.classifier).build().weight  # (K, D)
+    others = (weight @ weight.T)[~torch.eye(len(weight), dtype=torch.bool)]
+    return float(others.mean()), float(others.max())
 
 
 @torch.no_grad()

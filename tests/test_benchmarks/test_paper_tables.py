@@ -22,7 +22,7 @@ from paper_tables_parts.rows import SETTINGS
 from paper_tables_parts.settings import Scale, make_config
 from paper_tables_parts.statistics import by_setting, chance_of_resolving, judge, spread
 from paper_tables_parts.tables import FIGURE_3, TABLE_1, TABLE_6, TABLES
-from paper_tables_parts.training import run
+from paper_tables_parts.training import row_cosines, run
 
 TINY = Scale(clips=Clips(train=1, val=1, zero_shot=1, short_side=34), size=32, frames=2, epochs=1)
 
@@ -163,10 +163,12 @@ def made_up():
 
 
 def test_the_page_says_what_the_results_say(tmp_path):
-    page = write_page(tmp_path, made_up(), Scale()).read_text()
-    assert '| class names (MiniLM) | 81.52 (CLIP), 81.45 (DistilBERT) | 81.0 ± 1.0 | 50.0 ± 0.0 |' in page
+    page = write_page(tmp_path, made_up(), Scale(), dict(text=(0.351, 0.922))).read_text()
+    line = '| class names (MiniLM) | 81.52 (CLIP), 81.45 (DistilBERT) | 81.0 ± 1.0 | 50.0 ± 0.0 | 0.35, 0.92 |'
+    assert line in page
     random = 20 + list(SETTINGS).index('random') + 1
-    assert f'| random normal matrix | 59.30 | {random}.0 ± 1.0 | - |' in page
+    assert f'| random normal matrix | 59.30 | {random}.0 ± 1.0 | - | - |' in page
+    assert 'What may explain the opposite' not in page
     assert (
         f'| Text rows beat random ones | 81.45 against 59.30 | +{81 - random}.0 points, combined spread 1.4 |' in page
     )
@@ -177,6 +179,21 @@ def test_the_page_says_what_the_results_say(tmp_path):
     for image in re.findall(r'\]\((images/[^)]+)\)', page):
         assert np.asarray(Image.open(tmp_path / image).convert('L')).std() > 5
     assert len(list((tmp_path / 'images').iterdir())) == 2
+
+
+def test_an_explanation_is_given_only_of_what_was_seen(tmp_path):
+    worse = [dict(one, seen=0.1) if one['setting'] == 'text' else one for one in made_up()]
+    page = write_page(tmp_path, worse, Scale()).read_text()
+    assert page.count('What may explain the opposite') == 1
+    assert '**The opposite was seen here**' in page
+
+
+def test_rows_and_their_cosines(tmp_path):
+    mean, largest = row_cosines(make_config(SETTINGS['orthogonal'], 0, TINY))
+    assert abs(mean) < 1e-6
+    assert abs(largest) < 1e-5
+    mean, largest = row_cosines(make_config(SETTINGS['random'], 0, TINY))
+    assert abs(mean) < 0.05 < largest < 0.3
 
 
 def test_the_page_of_no_results_claims_nothing(tmp_path):
