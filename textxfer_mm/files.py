@@ -70,10 +70,12 @@ def require_writable_file(path: str | Path, option: str) -> Path:
     """Check that a file can be written at ``path``; its folder is made.
 
     Raises:
-        UserError: a folder is there, or the folder of the file cannot be written to.
+        UserError: a folder or a device is there, or the folder of the file cannot be written to.
     """
     file = Path(path).expanduser()
     if file.is_dir():
         raise UserError(f'{option} {path} is a folder; give the path of a file.')
+    if file.exists() and not file.is_file():  # a new file would take the place of /dev/null itself
+        raise UserError(f'{option} {path} is a device or a pipe; give the path of a file.')
     require_writable_folder(file.parent, f'the folder of {option}')
     return file

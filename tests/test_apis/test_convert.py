@@ -1,21 +1,28 @@
 """Checkpoints of others: the recognizer computes what the authors' model does, and whatever does not fit is told."""
 
+import argparse
 import dataclasses
 import itertools
 import json
 import pickle
+import resource
+import shlex
+from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 from authors_text4vis import FUSION_HEADS, RN_SIZE, SIZE, D, logits, random_weights, video_features
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from safetensors.torch import save_file
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
+from tiny_configs import ROOT
 
 from textxfer_mm.apis.convert import convert_checkpoint, fitting_configs, report, reverse_checkpoint
 from textxfer_mm.apis.convert.arch import recognize_arch
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully
+from textxfer_mm.engine.launch import add_config_options
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS
@@ -312,7 +319,6 @@ def as_if(done, **changes):
         ('ViT-B-16', None, dict(type='TokenT1D'), None, 'text4vis_vit-b-16_token-t1d_8xb32-u8-30e_kinetics400-rgb.py'),
         ('ViT-B-32', 512, None, 8, 'text4vis_vit-b-32_ttrans_8xb32-u8-30e_kinetics400-rgb.py'),
         ('RN50', 1024, None, 8, 'text4vis_rn50_ttrans_8xb32-u8-30e_kinetics400-rgb.py'),
-        ('ViT-B-16', None, dict(type='TokenT1D', layers=[3]), None, None),
         ('RN50x64', None, None, None, None),
     ],
 )
@@ -328,12 +334,47 @@ def test_the_fitting_config_is_named(name, neck, temporal, frames, expected, src
     lines = '\n'.join(report(done))
     if expected is None:
         assert configs == []
-        assert 'No shipped config has this model' in lines
-        assert f"arch='{name}-quickgelu'" in lines
+        assert 'No shipped config has this architecture' in lines
+        assert f"backbone=dict(_delete_=True, type='CLIPBackbone', arch='{name}-quickgelu')" in lines
+        assert 'neck=dict(_delete_=True, type=' in lines
         return
     assert configs[0].name == expected
     assert f'{expected} {done.dst}' in lines
     assert not any('distilbert' in path.name or 'lda' in path.name or 'learnable' in path.name for path in configs)
+
+
+TOKENS = dict(type='TokenT1D', layers=[3, 5])
+TRANSFORMER = dict(type='TemporalTransformer', in_channels=512)
+
+
+@pytest.mark.parametrize(
+    ('name', 'neck', 'temporal', 'expected'),
+    [
+        ('ViT-B-16', dict(type='TemporalAveragePool'), TOKENS, 'text4vis_vit-b-16_tap_8x'),
+        ('ViT-B-16', dict(TRANSFORMER, max_frames=16), None, 'text4vis_vit-b-16_t'),
+        ('ViT-B-16', dict(TRANSFORMER), dict(type='TokenT1D'), 'text4vis_vit-b-16_t'),
+        ('ViT-L-14', dict(type='TemporalAveragePool'), None, 'text4vis_vit-l-14_ttrans_32xb8-u8-'),
+    ],
+)
+def test_options_make_the_model_of_the_nearest_config(name, neck, temporal, expected, src, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT.parent)
+    done = convert_checkpoint(src, tmp_path / 'ours.pth', source='text4vis')
+    with torch.device('meta'):
+        _, _, tower = build_vision_tower(name)
+    arch = recognize_arch(tower.state_dict(), quick_gelu=True, text_width=None, path=src)
+    done = as_if(done, arch=arch, neck=neck, temporal=temporal)
+    assert fitting_configs(done) == []
+    *_, line, command = report(done)
+    assert line.startswith('No shipped config has this model; the options')
+    config, checkpoint, *options = shlex.split(command.removeprefix('test: python tools/test.py '))
+    assert Path(config).name.startswith(expected)
+    assert checkpoint == str(done.dst)
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(parser.parse_args(options).cfg_options)
+    assert (cfg.model.backbone.arch, cfg.model.neck) == (arch.arch, neck)
+    assert cfg.model.backbone.get('temporal') == temporal
 
 
 def test_the_command_names_the_text_tower_of_the_source(tmp_path):
@@ -361,6 +402,22 @@ def changed(weights, change):
         (lambda w: w.pop('logit_scale'), r'1 missing: logit_scale\.'),
         (lambda w: w.pop('visual.proj'), r'does not tell its architecture: visual\.proj missing'),
         (
+            lambda w: w.update({'visual.positional_embedding': torch.zeros(()), 'visual.proj': torch.zeros(192)}),
+            r'does not tell its architecture: visual\.positional_embedding is \(\), visual\.proj is \(192,\)\. With',
+        ),
+        (
+            lambda w: w.update({'visual.conv1.weight': torch.zeros(0, 3, 16, 16)}),
+            r'conv1\.weight is \(0, 3, 16, 16\)\.',
+        ),
+        (
+            lambda w: w.update({'visual.transformer.resblocks.999999999.ln_1.weight': torch.zeros(192)}),
+            r'12 missing: visual\.transformer\.resblocks\.2\..*1 unexpected: .*\.999999999\.ln_1\.weight',
+        ),
+        (
+            lambda w: w.update({'fusion_model.frame_position_embeddings.weight': torch.zeros(())}),
+            r'fusion_model\.frame_position_embeddings\.weight is \(\), not \(77, 128\)',
+        ),
+        (
             lambda w: [w.pop('fusion_model.frame_position_embeddings.weight'), w.update(more=torch.zeros(1))],
             r'1 missing: fusion_model\.frame_position_embeddings\.weight; 1 unexpected: more\.',
         ),
@@ -376,10 +433,6 @@ def changed(weights, change):
         (
             lambda w: w.update({'fusion_model.lstm_visual.weight_ih_l0': torch.zeros(1)}),
             r'unexpected: fusion_model\.lstm_visual\.weight_ih_l0\. Of its sim_header, Transf \(T-Trans\) and none',
-        ),
-        (
-            lambda w: w.update({'visual.layer1.0.conv1.net.weight': torch.zeros(1)}),
-            r'unexpected: visual\.layer1\.0\.conv1\.net\.weight\. Entries with \.net\. are those of its temporal shift',
         ),
         (
             lambda w: w.update({'visual.transformer.resblocks.0.control_point.conv.weight': torch.zeros(192, 1, 5)}),
@@ -400,6 +453,17 @@ def test_misfits_are_listed_and_fatal(change, message, tmp_path):
     with pytest.raises(UserError, match=message):
         convert_checkpoint(path, tmp_path / 'ours.pth', source='text4vis')
     assert [file.name for file in tmp_path.iterdir()] == ['a.pt']
+
+
+def test_the_temporal_shift_of_the_released_code_is_told(tmp_path):
+    weights = random_weights(tower='resnet')
+    for name in [name for name in weights if name.endswith('.conv1.weight') and '.layer' in name]:
+        weights[name.replace('conv1.', 'conv1.net.')] = weights.pop(name)
+    path = save(tmp_path / 'a.pt', weights)
+    with pytest.raises(
+        UserError, match=r'the temporal shift \(tm\) .*layer1\.0\.conv1\.net\.weight.* no counterpart here'
+    ):
+        convert_checkpoint(path, tmp_path / 'ours.pth', source='text4vis')
 
 
 def test_a_wrong_architecture_is_refused(src, tmp_path):
@@ -473,6 +537,31 @@ def test_hostile_pickles_are_refused(tmp_path):
             reverse_checkpoint(tmp_path / name, tmp_path / 'ours.pth')
     with pytest.raises(UserError, match=r'nowhere\.pt is not a file'):
         convert_checkpoint(tmp_path / 'nowhere.pt', tmp_path / 'ours.pth', source='text4vis')
+
+
+def test_a_file_that_may_not_be_read_is_told(src, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('pathlib.Path.open', refuse)
+    with pytest.raises(UserError, match=r'authors\.pt cannot be read: Permission denied\.'):
+        convert_checkpoint(src, tmp_path / 'ours.pth', source='text4vis')
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(src, tmp_path):
+    convert_checkpoint(src, tmp_path / 'ours.pth', source='text4vis')
+    before = (tmp_path / 'ours.pth').read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the most bytes that a file can grow to
+    try:
+        with pytest.raises(UserError, match=r'ours\.pth could not be written; is the disk full\?'):
+            convert_checkpoint(src, tmp_path / 'ours.pth', source='text4vis')
+        with pytest.raises(UserError, match=r'back\.pt could not be written; is the disk full\?'):
+            reverse_checkpoint(tmp_path / 'ours.pth', tmp_path / 'back.pt')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / 'ours.pth').read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['authors.pt', 'ours.pth']
 
 
 def test_the_source_is_never_overwritten(src, tmp_path):
@@ -579,6 +668,11 @@ def test_what_the_authors_have_no_place_for(change, message, src, tmp_path):
     with pytest.raises(UserError, match=message):
         reverse_checkpoint(tmp_path / 'ours.pth', tmp_path / 'a.pt')
     assert not (tmp_path / 'a.pt').exists()
+
+
+def test_a_file_of_the_authors_is_not_reversed(src, tmp_path):
+    with pytest.raises(UserError, match=r'authors\.pt is no checkpoint of ours; to convert one .* leave --reverse out'):
+        reverse_checkpoint(src, tmp_path / 'a.pt')
 
 
 def test_only_text4vis_is_written(src, tmp_path):

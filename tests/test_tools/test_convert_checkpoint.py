@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from authors_text4vis import logits, random_weights
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from tiny_configs import ROOT as CONFIGS
 
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'model_converters' / 'convert_checkpoint.py'
 
@@ -36,9 +40,27 @@ def test_what_it_says(convert):
     assert lines[1].startswith("architecture: none that open_clip has a name for: {'embed_dim': 128, ")
     assert lines[2] == 'temporal module: TokenT1D (all blocks) and T-Trans (in_channels=128)'
     assert lines[3].startswith('frames: cannot be told from the weights')
-    assert "    backbone=dict(type='CLIPBackbone', arch={'embed_dim': 128, " in out
-    assert "neck=dict(type='TemporalTransformer', in_channels=128)" in out
     assert set(load_checkpoint_file('b.pth')) == {'state_dict', 'meta'}
+    assert lines[4].startswith('No shipped config has this architecture.')
+
+
+def test_the_config_that_it_prints(convert):
+    torch.save(dict(model_state_dict=random_weights(control_point=True)), 'a.pt')
+    lines = convert('--source', 'text4vis', 'a.pt', 'b.pth')[1].splitlines()
+    printed = '\n'.join(line for line in lines if line.startswith('    '))
+    classifier = "dict(_delete_=True, type='RandomClassifier', class_names=['a', 'b'], embed_dims=128)"
+    base = CONFIGS / 'text4vis' / 'text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py'
+    Path('c.py').write_text(
+        f'_base_ = {str(base)!r}\nmodel = dict(\n{printed.replace("dict(...)", classifier)}\n)\n', encoding='utf-8'
+    )
+    cfg = Config.fromfile('c.py')
+    init_default_scope('mmaction')
+    model = MODELS.build(dict(cfg.model, data_preprocessor=None))
+    misfits = model.load_state_dict(load_checkpoint_file('b.pth')['state_dict'], strict=False)
+    assert not misfits.unexpected_keys
+    assert all(name.startswith('cls_head.classifier') for name in misfits.missing_keys)
+    model.cls_head.ensure_weights()
+    assert model.eval()(torch.zeros(1, 1, 3, 4, 32, 32), mode='tensor').shape[1] == 128
 
 
 def test_there_and_back(convert):

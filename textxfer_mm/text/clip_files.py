@@ -55,7 +55,11 @@ def read_weights_file(path: str | Path) -> object:
     path = Path(path).expanduser()
     if not path.is_file():
         raise NotAtHandError(f'CLIP weights not found: {path} is not a file.')
-    if _is_safetensors(path):
+    try:
+        is_safetensors = _is_safetensors(path)
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror}.') from error
+    if is_safetensors:
         return _read_safetensors(path)
     if is_torchscript(path):
         return _read_torchscript(path)

@@ -19,9 +19,9 @@ from textxfer_mm.text.clip_arch import resolve_arch
 #: Entries of a vision_cfg that weights can tell. Models with others (attentional pools, timm towers) must be named.
 _TOLD_KEYS = {'image_size', 'layers', 'width', 'head_width', 'patch_size', 'mlp_ratio'}
 
-#: Entries of the two kinds of towers that tell their architecture.
-_VIT = ('conv1.weight', 'positional_embedding', 'proj', 'transformer.resblocks.0.mlp.c_fc.weight')
-_RESNET = ('layer1.0.conv1.weight', 'attnpool.positional_embedding', 'attnpool.c_proj.weight')
+#: Entries of the two kinds of towers that tell their architecture, with their number of dimensions.
+_VIT = {'conv1.weight': 4, 'positional_embedding': 2, 'proj': 2, 'transformer.resblocks.0.mlp.c_fc.weight': 2}
+_RESNET = {'layer1.0.conv1.weight': 4, 'attnpool.positional_embedding': 2, 'attnpool.c_proj.weight': 2}
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,12 @@ def recognize_arch(
         path: The file, for messages.
 
     Raises:
-        UserError: The names are those of no ViT or ModifiedResNet.
+        UserError: The names or shapes are those of no ViT or ModifiedResNet.
     """
-    lacking = [name for name in _needed(visual) if name not in visual]
+    lacking = _lacking(visual)
     if lacking:
         raise UserError(
-            f'{path} does not tell its architecture: {", ".join(f"visual.{name}" for name in lacking)} missing. With '
-            '--arch, all that is missing is listed.'
+            f'{path} does not tell its architecture: {", ".join(lacking)}. With --arch, all misfits are listed.'
         )
     config = _told(visual)
     if config is None:
@@ -107,7 +106,7 @@ def named_arch(given: str, visual: Mapping[str, Tensor], *, quick_gelu: bool | N
     elif quick_gelu and f'{resolve_arch(given)[0]}-quickgelu' in open_clip.list_models():
         arch = f'{resolve_arch(given)[0]}-quickgelu'
     name, config = resolve_arch(arch)
-    told = None if any(name not in visual for name in _needed(visual)) else _told(visual)
+    told = None if _lacking(visual) else _told(visual)
     size = told['vision_cfg']['image_size'] if told else None
     return RecognizedArch(
         name if isinstance(arch, str) else arch,
@@ -167,11 +166,22 @@ def _text_heads(config: Mapping[str, Any]) -> int:
     return config['text_cfg'].get('heads', CLIPTextCfg.heads)
 
 
-def _needed(visual: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The names that tell an architecture of this kind."""
+def _needed(visual: Mapping[str, Tensor]) -> dict[str, int]:
+    """The entries that tell an architecture of this kind."""
     if any(name.startswith('transformer.resblocks.') for name in visual):
         return _VIT
-    return _RESNET if any(name.startswith('layer1.') for name in visual) else ()
+    return _RESNET if any(name.startswith('layer1.') for name in visual) else {}
+
+
+def _lacking(visual: Mapping[str, Tensor]) -> list[str]:
+    """Which of the entries that tell the architecture cannot, and why."""
+    given = {name: visual.get(name) for name in _needed(visual)}
+    missing = [f'visual.{name} missing' for name, value in given.items() if value is None]
+    return missing + [
+        f'visual.{name} is {tuple(value.shape)}'
+        for name, value in given.items()
+        if value is not None and (value.ndim != _needed(visual)[name] or not value.numel())
+    ]
 
 
 def _told(visual: Mapping[str, Tensor]) -> dict[str, Any] | None:
@@ -188,10 +198,10 @@ def _vit_config(visual: Mapping[str, Tensor]) -> dict[str, Any] | None:
     side = round(count**0.5)
     if side**2 != count:
         return None
-    numbers = {re.match(r'transformer\.resblocks\.(\d+)\.', name) for name in visual} - {None}
+    blocks = {name.split('.')[2] for name in visual if name.startswith('transformer.resblocks.')}
     vision_cfg = dict(
         image_size=side * patch,
-        layers=1 + max(int(found.group(1)) for found in numbers),
+        layers=len(blocks),
         width=width,
         head_width=min(64, width),
         patch_size=patch,

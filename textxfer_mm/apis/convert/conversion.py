@@ -78,7 +78,7 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
     parts = split(file)
     quick_gelu = None if source == 'open_clip' else True
     if arch is None:
-        text_width = len(file.weights['ln_final.weight']) if 'ln_final.weight' in file.weights else None
+        text_width = file.weights['ln_final.weight'].numel() if 'ln_final.weight' in file.weights else None
         known = recognize_arch(parts.visual, quick_gelu=quick_gelu, text_width=text_width, path=file.path)
     else:
         known = named_arch(arch, parts.visual, quick_gelu=quick_gelu)
@@ -87,9 +87,21 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
     done = Conversion(file.path, target, source, known, temporal, _neck(parts, known), _num_frames(file), parts.dropped)
     meta = dict(textxfer_mm=__version__, source=source, prefix=file.prefix, dtypes=_other_dtypes(file.weights))
     meta |= dict(control_point=parts.control_point, arch=known.arch)
-    with replacing(target) as part:
-        torch.save(dict(state_dict=_our_state(parts), meta=meta), part)
+    write_checkpoint(target, dict(state_dict=_our_state(parts), meta=meta))
     return done
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint in one piece.
+
+    Raises:
+        UserError: The disk does not take it.
+    """
+    try:
+        with replacing(path) as part:
+            torch.save(content, part)
+    except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
+        raise UserError(f'{path} could not be written; is the disk full? ({str(error).splitlines()[0]})') from error
 
 
 def refuse_same_file(src: str | Path, dst: Path) -> None:

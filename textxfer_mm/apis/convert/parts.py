@@ -99,8 +99,6 @@ def require_fit(parts: Parts, known: RecognizedArch, path: Path) -> None:
 
 def _hint(unexpected: list[str]) -> str:
     """What unexpected entries of the released code are, where that is known."""
-    if any('.net.' in name for name in unexpected):
-        return ' Entries with .net. are those of its temporal shift (tm), which has no counterpart here.'
     if any(name.startswith(FUSION) for name in unexpected):
         return ' Of its sim_header, Transf (T-Trans) and none at all (TAP) have a counterpart here.'
     return ''
@@ -108,8 +106,8 @@ def _hint(unexpected: list[str]) -> str:
 
 def _fusion_shapes(fusion: Mapping[str, Tensor], width: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a temporal transformer with as many layers and positions as these weights have."""
-    numbers = [int(found) for name in fusion for found in re.findall(r'^transformer\.resblocks\.(\d+)\.', name)]
-    rows = len(fusion[TABLE]) if TABLE in fusion else 77
+    blocks = {name.split('.')[2] for name in fusion if name.startswith('transformer.resblocks.')}
+    rows = len(fusion[TABLE]) if TABLE in fusion and fusion[TABLE].ndim else 77
     with torch.device('meta'):
-        layers = TemporalTransformerLayers(width, num_layers=1 + max(numbers, default=5), num_heads=1, max_frames=rows)
+        layers = TemporalTransformerLayers(width, num_layers=len(blocks) or 6, num_heads=1, max_frames=rows)
     return {name: tuple(value.shape) for name, value in layers.state_dict().items()}

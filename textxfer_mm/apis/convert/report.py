@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from textxfer_mm.apis.convert.arch import embed_dim
 from textxfer_mm.apis.convert.conversion import Conversion
 from textxfer_mm.files import config_dir
 
@@ -17,9 +18,7 @@ def fitting_configs(done: Conversion) -> list[Path]:
 
     Those of the number of frames, where that is known, of Kinetics-400 and of the paper's prompt come first.
     """
-    configs = _configs_of(config_dir() / 'text4vis')
-    fitting = [path for path, cfg in configs.items() if _fits(cfg.get('model') or {}, done)]
-    return sorted(fitting, key=lambda path: _distance(path, configs[path], done))
+    return [path for path, changes in _nearest_configs(done).items() if not changes]
 
 
 def report(done: Conversion) -> list[str]:
@@ -39,6 +38,17 @@ def report(done: Conversion) -> list[str]:
         )
     lines += [f'left out, {reason}: {names[0]}, ... ({len(names)})' for reason, names in done.dropped.items()]
     return lines + list(_how_to_test(done))
+
+
+def _nearest_configs(done: Conversion) -> dict[Path, list[str]]:
+    """The configs with the architecture and a text classifier, and the options that give them the temporal module.
+
+    Those without options come first, and of these the ones that are nearest to the run.
+    """
+    configs = _configs_of(config_dir() / 'text4vis')
+    changes = {path: _changes(cfg['model'], done) for path, cfg in configs.items() if _same_arch(cfg['model'], done)}
+    order = sorted(changes, key=lambda path: (len(changes[path]), *_distance(path, configs[path], done)))
+    return {path: changes[path] for path in order}
 
 
 @cache
@@ -66,6 +76,23 @@ def _options(cfg: Mapping[str, Any], *, shown_type: bool = True) -> str:
     return ', '.join(f'{key}={value!r}' for key, value in cfg.items() if key != 'type' or shown_type)
 
 
+def _changes(model: Mapping[str, Any], done: Conversion) -> list[str]:
+    """The options of the command line that give a model the temporal modules of a checkpoint."""
+    backbone, changes = model['backbone'], []
+    if not _same_temporal(backbone.get('temporal'), done.temporal):
+        changes += _replaced(backbone, 'temporal', done.temporal, path='model.backbone.temporal')
+    if _essence(model.get('neck') or {}) != _essence(done.neck):
+        changes += _replaced(model, 'neck', done.neck, path='model.neck')
+    return changes
+
+
+def _replaced(parent: Mapping[str, Any], key: str, new: Mapping[str, Any] | None, *, path: str) -> list[str]:
+    if new is None:
+        return [f'{path}=None']
+    delete = {'_delete_': True} if key in parent else {}  # else MMEngine takes it for an entry like others
+    return [f'{path}.{name}={value!r}'.replace("'", '').replace(' ', '') for name, value in {**delete, **new}.items()]
+
+
 def _frames(done: Conversion) -> str:
     if done.num_frames is not None:
         return f"{done.num_frames} (the rows of the position table that the file's optimizer updated)"
@@ -74,20 +101,31 @@ def _frames(done: Conversion) -> str:
 
 def _how_to_test(done: Conversion) -> Iterator[str]:
     """The config, and the command."""
-    configs = fitting_configs(done)
-    if not configs:
-        yield 'No shipped config has this model. Put into one of configs/text4vis/:'
-        yield f'    backbone=dict({_options(done.backbone)})'
-        yield f'    neck=dict({_options(done.neck)})'
-        if done.arch.text_heads is None and done.neck['type'] == 'TemporalTransformer':
-            yield "    num_heads of the neck is the text tower's width // 64, which this file does not tell."
+    nearest = _nearest_configs(done)
+    if not nearest:
+        yield from _how_to_configure(done)
         return
-    yield f'configs: {", ".join(_short(path) for path in configs)}'
-    options = ''
+    config, options = next(iter(nearest.items()))
+    if options:
+        yield 'No shipped config has this model; the options of the command make it of one with the same architecture.'
+    else:
+        yield f'configs: {", ".join(_short(path) for path in fitting_configs(done))}'
     if done.has_text:
         yield 'The classifier is made with the text tower of the source, so the command names it.'
-        options = f' --cfg-options model.cls_head.classifier.encoder.pretrained={shlex.quote(str(done.src))}'
-    yield f'test: python tools/test.py {_short(configs[0])} {shlex.quote(str(done.dst))}{options}'
+        options = [*options, f'model.cls_head.classifier.encoder.pretrained={done.src}']
+    shown = f' --cfg-options {" ".join(map(shlex.quote, options))}' if options else ''
+    yield f'test: python tools/test.py {_short(config)} {shlex.quote(str(done.dst))}{shown}'
+
+
+def _how_to_configure(done: Conversion) -> Iterator[str]:
+    """The parts of a config of an architecture that no shipped config has."""
+    yield 'No shipped config has this architecture. In the model of a config with one of configs/text4vis/ as its base:'
+    yield f'    backbone=dict(_delete_=True, {_options(done.backbone)}),'
+    yield f'    neck=dict(_delete_=True, {_options(done.neck)}),'
+    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier=dict(...)),'
+    yield 'with a classifier of the same width, by the text tower that this one was trained with.'
+    if done.arch.text_heads is None and done.neck['type'] == 'TemporalTransformer':
+        yield "num_heads of the neck is the text tower's width // 64, which this file does not tell."
 
 
 def _short(path: Path) -> str:
@@ -96,8 +134,9 @@ def _short(path: Path) -> str:
     return str(local if local.is_file() else path)
 
 
-def _fits(model: Mapping[str, Any], done: Conversion) -> bool:
-    backbone, neck, head = (model.get(part) or {} for part in ('backbone', 'neck', 'cls_head'))
+def _same_arch(model: Mapping[str, Any], done: Conversion) -> bool:
+    """Whether a model has the architecture, and its frozen text classifier."""
+    backbone, head = model['backbone'], model['cls_head']
     classifier = head.get('classifier') or {}
     encoder = classifier.get('encoder') or {}
     if (head.get('type'), classifier.get('type')) != ('TextEmbeddingHead', 'TextClassifier'):
@@ -105,8 +144,7 @@ def _fits(model: Mapping[str, Any], done: Conversion) -> bool:
     if head.get('projection') is not None or head.get('frozen', True) is not True:
         return False
     same = (backbone.get('arch'), backbone.get('image_size')) == (done.arch.arch, done.arch.image_size)
-    same = same and encoder.get('arch') == done.arch.arch
-    return same and _same_temporal(backbone.get('temporal'), done.temporal) and _essence(neck) == _essence(done.neck)
+    return same and encoder.get('arch') == done.arch.arch
 
 
 def _distance(path: Path, cfg: Mapping[str, Any], done: Conversion) -> tuple[Any, ...]:

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textxfer_mm.apis.convert.conversion import refuse_same_file
+from textxfer_mm.apis.convert.conversion import refuse_same_file, write_checkpoint
 from textxfer_mm.apis.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, VISUAL, listed
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_file
+from textxfer_mm.files import require_writable_file
 from textxfer_mm.models.heads.classifier_state import unpack_metadata
 
 _BLOCK = re.compile(r'^backbone\.temporal\.block(\d+)\.weight$')
@@ -45,6 +45,8 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     target = require_writable_file(dst, 'DST')
     refuse_same_file(src, target)
     loaded = load_checkpoint_file(src)
+    if isinstance(loaded, Mapping) and 'model_state_dict' in loaded:
+        raise UserError(f"{src} is no checkpoint of ours; to convert one of the authors', leave --reverse out.")
     state, meta = state_of(loaded, src), loaded.get('meta')
     meta = meta if isinstance(meta, Mapping) and meta.get('source') == 'text4vis' else {}
     renamed, unknown = _renamed(state, meta.get('control_point') or _CONTROL_POINT)
@@ -55,8 +57,7 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
         raise UserError(f'{src} is no checkpoint of a recognizer with CLIPBackbone: it lacks {" and ".join(missing)}.')
     dtypes, prefix = meta.get('dtypes', {}), meta.get('prefix', '')
     weights = {prefix + name: _in_dtype(value, dtypes.get(name)) for name, value in renamed.items()}
-    with replacing(target) as part:
-        torch.save(dict(model_state_dict=weights), part)
+    write_checkpoint(target, dict(model_state_dict=weights))
     return _left_out(state)
 
 

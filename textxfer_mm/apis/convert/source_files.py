@@ -76,6 +76,11 @@ def _unpack(raw: object, path: Path) -> SourceFile:
     if isinstance(fusion, Mapping):
         weights |= {f'fusion_model.{name}': value for name, value in strip_wrappers(_tensors(fusion))[0].items()}
     _require_vision_tower(weights, path)
+    shifted = next((name for name in weights if '.net.' in name), None)
+    if shifted is not None:
+        raise UserError(
+            f"{path} has the temporal shift (tm) of Text4Vis' released code ({shifted}), which has no counterpart here."
+        )
     looks_like = _guess(weights, nest=nest, separate_fusion=isinstance(fusion, Mapping), archive=is_torchscript(path))
     for name in OPENAI_META_KEYS:
         weights.pop(name, None)
