@@ -22,6 +22,8 @@ SUMMARY = {
     'not resolved': 'Not resolved: the difference lies within the spread',
     'no difference seen': 'Said to be alike, and no difference seen (a small one would be missed)',
     'differs': 'Said to be alike, but different here',
+    'both near chance': 'Both sides near chance, so nothing can be compared',
+    'one seed': 'One seed only',
     'not run': 'Not run',
 }
 
@@ -111,7 +113,7 @@ def _table(table: Table, results: Results, image: bool, cosines: Mapping[str, tu
     for row in table.rows:
         cells = _row(row, results, table.seconds)
         if table.cosines and cosines:
-            cells.append(', '.join(f'{one:.2f}' for one in cosines.get(row.setting, ())) or '-')
+            cells.append(', '.join(f'{round(one, 2) + 0.0:.2f}' for one in cosines.get(row.setting, ())) or '-')
         lines.append(f'| {" | ".join(cells)} |')
     if image:
         lines += ['', f'![{table.title}](images/{table.image})']

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from paper_tables_parts.claims import Claim
+from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS
 
 #: setting -> seed -> what the run wrote
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]
@@ -19,7 +20,8 @@ class Verdict:
     """What the runs say about a claim.
 
     Attributes:
-        word: 'holds', 'the opposite', 'not resolved', 'no difference seen', 'differs' or 'not run'.
+        word: 'holds', 'the opposite', 'not resolved', 'no difference seen', 'differs', 'both near chance', 'one seed'
+            or 'not run'.
         difference: Left minus right, mean over the seeds.
         spread: Combined spread of the two sides.
         seeds: How many seeds both sides have.
@@ -63,7 +65,8 @@ def judge(claim: Claim, results: Results) -> Verdict:
     """Compare the two sides of a claim over the seeds that both have.
 
     A difference counts as resolved if its mean is larger than the combined spread (root of the summed squares of the
-    two standard deviations) and every single seed has its sign.
+    two standard deviations) and every single seed has its sign. Two sides that recognise less than twice what chance
+    would are not compared.
     """
     left, right = (_side(side, results, claim.measure) for side in (claim.left, claim.right))
     seeds = sorted(set(left) & set(right))
@@ -71,8 +74,13 @@ def judge(claim: Claim, results: Results) -> Verdict:
         return Verdict('not run')
     a, b = (np.array([side[seed] for seed in seeds]) for side in (left, right))
     difference, combined = float((a - b).mean()), float(np.hypot(spread(a), spread(b)))
-    resolved = len(seeds) > 1 and abs(difference) > combined and len(set(np.sign(a - b))) == 1
-    if claim.alike:
+    resolved = abs(difference) > combined and len(set(np.sign(a - b))) == 1
+    single = claim.measure == 'seen' and len(claim.left) == len(claim.right) == 1
+    if len(seeds) == 1:
+        word = 'one seed'
+    elif single and max(a.mean(), b.mean()) < 2 * 100 / len(SEEN_ACTIONS):
+        word = 'both near chance'
+    elif claim.alike:
         word = 'differs' if resolved else 'no difference seen'
     elif not resolved:
         word = 'not resolved'

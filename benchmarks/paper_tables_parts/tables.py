@@ -83,8 +83,8 @@ TABLE_2 = Table(
 TABLE_3 = Table(
     'Table 3: pre-training of the encoder',
     'In the place of CLIP stand ImageNet weights that ConSE aligns with text; ImageNet weights without it are the '
-    "paper's ImageNet rows; random weights are below both. All with T1D (the paper: TAP). Towers with ImageNet weights "
-    'keep their first three stages frozen, the random ones are trained whole.',
+    "paper's ImageNet rows; the last two rows start from random weights. All with T1D (the paper: TAP). Towers with "
+    'ImageNet weights keep their first three stages frozen, the random ones are trained whole.',
     (
         Row('vision', 'ImageNet, vision-only', '74.78 (ImageNet), 75.27 (CLIP)'),
         Row('text', 'ImageNet aligned by ConSE, vision-text', '80.13 (CLIP)'),

@@ -119,7 +119,8 @@ def test_finished_runs_are_skipped_and_failures_named(tmp_path):
         ((50, 60, 70), (49, 61, 40), False, 'not resolved'),
         ((50, 52, 54), (49, 51, 53), True, 'no difference seen'),
         ((50, 52, 54), (40, 42, 44), True, 'differs'),
-        ((50,), (10,), False, 'not resolved'),
+        ((50,), (10,), False, 'one seed'),
+        ((10, 10.5, 11), (6, 6.5, 7), False, 'both near chance'),
         ((50,), (), False, 'not run'),
     ],
 )
