@@ -221,6 +221,17 @@ class TestMatrix:
         other.load_state_dict(state)
         torch.testing.assert_close(other.bundle().weight, want)
 
+    def test_moving_average_of_every_few_steps(self):
+        head = make_ready()
+        ema = ExponentialMovingAverage(head, momentum=0.5, interval=3)
+        for _ in range(4):  # between its updates, an average only takes over the buffers of the model
+            train_step(head)
+            ema.update_parameters(head)
+            head.bundle()
+            state = ema.module.state_dict()
+            torch.testing.assert_close(state['classifier'], matrix_of(head, state['context']))
+        assert not torch.allclose(state['classifier'], head.classifier)
+
     def test_a_given_classifier_stays_until_training_goes_on(self):
         head = make_ready().eval()
         given = FixedSource(NAMES, D).build()
@@ -356,6 +367,12 @@ class TestErrors:
             make_head(num_context=0)
         with pytest.raises(UserError, match='at least 1, got 4 and 0'):
             make_head(text_batch_size=0)
+        with pytest.raises(UserError, match="whole numbers of at least 1, got '4' and None"):
+            make_head(num_context='4')
+        with pytest.raises(UserError, match=r"are text, got init_words=\['a', 'video'\] and suffix='\.'"):
+            make_head(init_words=['a', 'video'])
+        with pytest.raises(UserError, match='are text, got init_words=None and suffix=None'):
+            make_head(suffix=None)
         with pytest.raises(UserError, match='init_words are empty'):
             make_head(init_words=' ')
         with pytest.raises(UserError, match=r"Unknown class_position='begin'"):

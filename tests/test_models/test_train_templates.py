@@ -167,3 +167,5 @@ def test_errors():
         make_head(train_templates='clip_kinetic')
     with pytest.raises(UserError, match='frozen=False trains one itself'):
         make_head(frozen=False)
+    with pytest.raises(UserError, match='`template_seed` is an integer that is not negative, got -1'):
+        make_head(template_seed=-1)

@@ -92,12 +92,15 @@ class LearnablePromptHead(TextEmbeddingHead):
         average_clips: str | None = 'feature',
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        if init_words is not None and not init_words.split():
-            raise UserError('init_words are empty; leave them out to start from random vectors.')
+        _check_texts(init_words, suffix)
         if num_context is None:
             num_context = len(init_words.split()) if init_words else DEFAULT_NUM_CONTEXT
-        if num_context < 1 or (text_batch_size is not None and text_batch_size < 1):
-            raise UserError(f'num_context and text_batch_size are at least 1, got {num_context} and {text_batch_size}.')
+        counts = [num_context] if text_batch_size is None else [num_context, text_batch_size]
+        if not all(isinstance(count, int) and count >= 1 for count in counts):
+            raise UserError(
+                'num_context and text_batch_size are whole numbers of at least 1, got '
+                f'{num_context!r} and {text_batch_size!r}.'
+            )
         source = PromptSource(
             build_classifier_source(classifier),
             num_context=num_context,
@@ -142,7 +145,7 @@ class LearnablePromptHead(TextEmbeddingHead):
             shape = (self.num_classes or 0, *shape)
         self.context = nn.Parameter(torch.empty(shape).normal_(std=_INIT_STD))  # (M, W) or (K, M, W)
         self._context_is_set = self.init_words is None
-        self._made_of: Tensor | None = None  # the context that the matrix was made of
+        self._made: tuple[Tensor, Tensor] | None = None  # the context and the matrix that was made of it
         self._is_loading = False
 
     def class_embeddings(self, training: bool) -> Tensor:
@@ -169,15 +172,15 @@ class LearnablePromptHead(TextEmbeddingHead):
         self.announce()
 
     def refresh(self) -> None:
-        """Make the matrix of the context, unless it is."""
-        context = self.context.detach()
-        if self._made_of is None or not torch.equal(self._made_of.to(context), context):
-            self.set_classifier(self.source.build(context, self._prompts().class_names))
+        """Make the matrix of the context, unless it is; moving averages write over either of them on their own."""
+        now = self.context.detach(), self.classifier
+        if self._made is None or not all(torch.equal(then.to(x), x) for then, x in zip(self._made, now, strict=True)):
+            self.set_classifier(self.source.build(now[0], self._prompts().class_names))
 
     def set_classifier(self, bundle: ClassifierBundle) -> None:
         """Take a classifier, which stays until the context changes; see :class:`ClassifierState`."""
         super().set_classifier(bundle)
-        self._made_of = self.context.detach().clone()
+        self.classifier_adopted()
 
     def bundle(self) -> ClassifierBundle:
         """The classifier of the prompts as they are now, for saving or showing."""
@@ -186,8 +189,8 @@ class LearnablePromptHead(TextEmbeddingHead):
         return super().bundle()
 
     def classifier_adopted(self) -> None:
-        """A checkpoint's matrix was made of its context."""
-        self._made_of = self.context.detach().clone()
+        """A checkpoint's matrix was made of its context, or a given one stands for it: remember both."""
+        self._made = self.context.detach().clone(), self.classifier.clone()
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         if self.source.is_loaded and not self._is_loading:  # the optimizer may have stepped since the last pass
@@ -224,3 +227,11 @@ class LearnablePromptHead(TextEmbeddingHead):
                 f"The checkpoint's context is {tuple(context.shape)}, this head's {tuple(self.context.shape)}: another "
                 'num_context, class_specific or text tower. Use the config the checkpoint was trained with.'
             )
+
+
+def _check_texts(init_words: Any, suffix: Any) -> None:
+    """Refuse what cannot be put into a prompt."""
+    if not isinstance(suffix, str) or not isinstance(init_words, str | None):
+        raise UserError(f'init_words and suffix are text, got init_words={init_words!r} and suffix={suffix!r}.')
+    if init_words is not None and not init_words.split():
+        raise UserError('init_words are empty; leave them out to start from random vectors.')

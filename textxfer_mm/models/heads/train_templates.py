@@ -30,7 +30,7 @@ class TrainTemplates(nn.Module):
         embed_dims: D.
 
     Raises:
-        UserError: The classifier is not made of templates, or a template is wrong.
+        UserError: The classifier is not made of templates, or a template or the seed is wrong.
     """
 
     def __init__(
@@ -41,6 +41,8 @@ class TrainTemplates(nn.Module):
             raise UserError(
                 f'train_templates needs a classifier made of templates (TextClassifier), not {type(source).__name__}.'
             )
+        if not isinstance(seed, int) or seed < 0:
+            raise UserError(f'`template_seed` is an integer that is not negative, got {seed!r}.')
         self.source = source
         self.templates = resolve_templates(templates)
         self.seed = seed
