@@ -77,6 +77,7 @@ def test_arrays_and_nothing():
         (dict(count=1.5), 'at least 1; got 1.5'),
         (dict(fraction=0), 'above 0 and at most 1; got 0'),
         (dict(fraction=10), 'above 0 and at most 1; got 10'),
+        (dict(fraction='half'), "above 0 and at most 1; got 'half'"),
         (dict(count=1, seed=-1), '`seed` is an integer that is not negative; got -1'),
         (dict(count=1, labels=[0, [1, 2]]), r'number 1 is \[1, 2\]'),
         (dict(count=1, labels=[-1]), 'number 0 is -1'),

@@ -167,6 +167,7 @@ def test_a_file_that_is_not_there(tmp_path):
         (dict(shrinkage=0.1), r"the solver 'svd' knows no shrinkage\. Use solver='lsqr'"),
         (dict(solver='lsqr', shrinkage=2), "None, 'auto' or a number from 0 to 1, got 2"),
         (dict(solver='lsqr', shrinkage='some'), "None, 'auto' or a number from 0 to 1, got 'some'"),
+        (dict(embed_dims='512'), "embed_dims` of LDAClassifier is an integer from 1 on, or None, got '512'"),
         (dict(class_names=['a', 'a']), 'Duplicate class names'),
     ],
 )
@@ -195,6 +196,15 @@ def test_features_that_do_not_fit(tmp_path, given, options, message):
     source = LDAClassifier(**{'class_names': NAMES, 'features': make(tmp_path / 'f', **given), **options})
     with pytest.raises(UserError, match=message):
         source.build()
+
+
+@pytest.mark.parametrize('size', [1e-16, 1e16])
+def test_weights_of_any_size(tmp_path, size):
+    """Weights go with the inverse of the features; float32 cannot square those of these."""
+    data = LabelledFeatures.load(make(tmp_path / 'f'))
+    LabelledFeatures(size * data.features, data.labels).save(tmp_path / 'g')
+    got = LDAClassifier(NAMES, tmp_path / 'g', solver='lsqr').build().weight
+    torch.testing.assert_close(got, LDAClassifier(NAMES, tmp_path / 'f', solver='lsqr').build().weight)
 
 
 def test_a_class_without_a_direction(tmp_path):

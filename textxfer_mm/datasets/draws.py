@@ -52,7 +52,7 @@ def _check(labels: Sequence[int], seed: int, count: int | None, fraction: float 
         raise UserError(f'Give either `count` or `fraction`, not both and not none (got {count} and {fraction}).')
     if count is not None and (not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1):
         raise UserError(f'`count` is a number of videos a class, at least 1; got {count!r}.')
-    if fraction is not None and not 0 < fraction <= 1:
+    if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
         raise UserError(f'`fraction` is the share of each class, above 0 and at most 1; got {fraction!r}.')
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise UserError(f'`seed` is an integer that is not negative; got {seed!r}.')

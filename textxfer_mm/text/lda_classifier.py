@@ -61,6 +61,8 @@ class LDAClassifier(NamedClasses):
         is_share = isinstance(shrinkage, int | float) and not isinstance(shrinkage, bool) and 0 <= shrinkage <= 1
         if not (shrinkage is None or shrinkage == 'auto' or is_share):
             raise UserError(f"`shrinkage` of LDAClassifier is None, 'auto' or a number from 0 to 1, got {shrinkage!r}.")
+        if embed_dims is not None and (not isinstance(embed_dims, int) or embed_dims < 1):
+            raise UserError(f'`embed_dims` of LDAClassifier is an integer from 1 on, or None, got {embed_dims!r}.')
         if solver == 'svd' and shrinkage is not None:
             raise UserError("LDAClassifier: the solver 'svd' knows no shrinkage. Use solver='lsqr' or 'eigen' with it.")
         self.features = Path(features).expanduser()
@@ -105,6 +107,7 @@ class LDAClassifier(NamedClasses):
                 "Use more videos a class, solver='svd', or solver='lsqr' with shrinkage='auto'."
             ) from error
         self._check_rows(rows)
+        rows /= np.abs(rows).max(axis=1, keepdims=True)  # few videos give weights whose squares float32 cannot hold
         return ClassifierBundle.from_rows(
             torch.from_numpy(rows), class_names=self.class_names, encoder_id=self.encoder_id
         )
@@ -163,7 +166,7 @@ def lda_rows(
         shrinkage: None, 'auto' or 0 to 1.
 
     Returns:
-        (K, D) float64; of two classes -w and w, as scikit-learn has one row for them.
+        (K, D) float64, of any norm; of two classes -w and w, as scikit-learn has one row for them.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # a second, and only needed here
 
