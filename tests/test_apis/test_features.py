@@ -138,6 +138,13 @@ def test_projections(cfg, tmp_path):
     cfg.model.cls_head.update(projection='linear', embed_dims=8)
     with pytest.raises(UserError, match='projection that is not trained yet'):
         extract_features(cfg, per_class=1)
+    torch.save({'neck.projection.weight': torch.zeros(1)}, tmp_path / 'part.pth')
+    cfg.load_from = str(tmp_path / 'part.pth')
+    with pytest.raises(
+        UserError, match='projection that is not trained yet'
+    ):  # that of a neck, or of MViT's patches, is another
+        extract_features(cfg, per_class=1)
+    cfg.load_from = None
     cfg.model.cls_head.classifier.embed_dims = 8
     model = MODELS.build(cfg.model)
     model.backbone.init_weights()

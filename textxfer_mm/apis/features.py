@@ -151,7 +151,9 @@ def _build_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module,
     head = model_cfg.get('cls_head') or {}
     source = head.get('classifier')
     if isinstance(source, dict) and source.get('type') == 'LDAClassifier' and head.get('projection') is None:
-        source.setdefault('embed_dims', head.get('embed_dims') or head['in_channels'])  # the file is still to be made
+        source.setdefault(
+            'embed_dims', head.get('embed_dims') or head.get('in_channels')
+        )  # the file is still to be made
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((cfg.get('randomness') or {}).get('seed') or 0)  # what is random is so equally on all ranks
         model = MODELS.build(model_cfg)
@@ -163,12 +165,13 @@ def _build_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module,
                 elif isinstance(part, BaseModule):
                     part.init_weights()
     state = _load(model, checkpoint, cfg.get('load_from'))
-    if isinstance(projection, LinearProjection | MLPProjection) and not any('.projection.' in key for key in state):
+    loaded = {'.'.join(key.removeprefix('module.').split('.')[:2]) for key in state}
+    if isinstance(projection, LinearProjection | MLPProjection) and 'cls_head.projection' not in loaded:
         raise UserError(
             'The features would come out of a projection that is not trained yet. Leave the `projection` of the head '
             'out (an LDAClassifier is as wide as its features), or give a checkpoint.'
         )
-    return model, 'neck' if any(key.removeprefix('module.').startswith('neck.') for key in state) else 'backbone'
+    return model, 'neck' if any(part.startswith('neck.') for part in loaded) else 'backbone'
 
 
 def _load(model: nn.Module, checkpoint: str | Path | None, load_from: str | None) -> dict[str, Any]:
