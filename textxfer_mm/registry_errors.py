@@ -1,19 +1,51 @@
-"""A misspelled ``type`` in a config, told in one line. Light: MMEngine is imported when there is something to tell."""
+"""A misspelled ``type`` or argument in a config, told in one line. Light: MMEngine is imported only to tell of it."""
 
+import inspect
 import re
+import traceback
 
 from textxfer_mm.errors import UserError, nearest
 
 _MISSING = re.compile(r'(\S+) is not in the (?:[\w-]+::)?([\w -]+) registry')
+_REJECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
 
 
-def explain_missing_type(error: KeyError) -> UserError | None:
-    """Return the one-line message for MMEngine's KeyError about an unknown ``type``; None for another KeyError."""
+def explain_config_error(error: KeyError | TypeError) -> UserError | None:
+    """Return the one-line message for MMEngine's error about a ``type`` or arguments; None for other errors."""
+    return _unknown_type(error) if isinstance(error, KeyError) else _wrong_arguments(error)
+
+
+def _unknown_type(error: KeyError) -> UserError | None:
     found = _MISSING.search(str(error.args[0]) if error.args else '')
     if found is None:
         return None
     name, kind = found.groups()
     return UserError(f'type={name!r} of the config is no registered {kind}.{nearest(name, _registered(kind))}')
+
+
+def _wrong_arguments(error: TypeError) -> UserError | None:
+    """Explain a call of the registry's builder with arguments of the config that the class, or its base, rejects."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    while frames and frames[-1].f_code.co_name == '__init__':  # classes hand arguments on to their bases
+        frames.pop()
+    if not frames or frames[-1].f_code.co_name != 'build_from_cfg':
+        return None
+    built, given = (frames[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
+    rejected = _REJECTED.search(str(error))
+    if not inspect.isclass(built) or not isinstance(given, dict):
+        return None
+    if rejected is None:
+        direct = str(error).startswith(f'{built.__qualname__}.__init__() missing')
+        return UserError(f'The config lacks something: {_shortened(error)}.') if direct else None
+    if rejected[1] not in given:  # nothing that the config says: a bug
+        return None
+    known = {name for base in built.__mro__ for name in inspect.signature(base.__init__).parameters}
+    hint = nearest(rejected[1], known - {'self', 'args', 'kwargs'})
+    return UserError(f'The config has a wrong argument of {built.__name__}: {_shortened(error)}.{hint}')
+
+
+def _shortened(error: TypeError) -> str:
+    return str(error).replace('.__init__()', '', 1)
 
 
 def _registered(kind: str) -> set[str]:

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from textxfer_mm.cli import doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
-from textxfer_mm.registry_errors import explain_missing_type
+from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
 
 
@@ -22,8 +22,8 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except UserError as error:
             self._stop(error)
-        except KeyError as error:
-            explained = explain_missing_type(error)
+        except (KeyError, TypeError) as error:
+            explained = explain_config_error(error)
             if explained is None:
                 raise
             self._stop(explained)

@@ -21,7 +21,7 @@ from textxfer_mm.engine.checkpoint import refusing_misfits
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import require_writable_folder
-from textxfer_mm.registry_errors import explain_missing_type
+from textxfer_mm.registry_errors import explain_config_error
 
 #: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
 RANK_VARIABLES = ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
@@ -117,8 +117,8 @@ def run_tool(main: Callable[[], None]) -> int:
         main()
     except UserError as error:
         return _end(error)
-    except KeyError as error:
-        explained = explain_missing_type(error)
+    except (KeyError, TypeError) as error:
+        explained = explain_config_error(error)
         if explained is None:
             raise
         return _end(explained)
