@@ -113,6 +113,7 @@ def test_name_says_what_is_in_it(name):
         assert (sample.clip_len, sample.get('num_clips', 1)) == (int(said['frames']), clips)
         assert dataset.pipeline == cfg[f'{phase}_pipeline']
         ann_file, split = dataset.ann_file, said['split']
+        assert ann_file == cfg['ann_file_train' if phase == 'train' else 'ann_file_val']
         assert ann_file.startswith(f'data/{said["data"]}/')
         assert ('train' if phase == 'train' else 'val') in ann_file
         assert split is None or f'split_{split}_videos.txt' in ann_file

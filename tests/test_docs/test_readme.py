@@ -1,4 +1,4 @@
-"""What README.md and docs/*.md show: every block is run, every link leads somewhere."""
+"""What README.md, docs/*.md and the READMEs of configs show: every block is run, every link leads somewhere."""
 
 import ast
 import re
@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 from docs_sandbox import ROOT, Sandbox, tiny_clip
 
-FILES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+FILES = [
+    ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'configs').glob('*/README.md')),
+]
 FENCE = re.compile(r'^```(\S*)[^\n]*\n(.*?)^```', flags=re.S | re.M)
-names = pytest.mark.parametrize('file', FILES, ids=lambda file: file.name)
+names = pytest.mark.parametrize('file', FILES, ids=lambda file: str(file.relative_to(ROOT)))
 
 
 def blocks(file, *languages):
