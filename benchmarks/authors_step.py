@@ -1,9 +1,10 @@
 """Our training step against the authors' form of it: the same model, weights and frames, in one process and in turns.
 
 * ours: ``CLIPBackbone`` + ``TemporalTransformer`` + ``TextEmbeddingHead`` (400 classes), as the configs build them;
-* authors': the same modules with the blocks of their released code: tokens first (L, N, D), attention as explicit
+* authors': the same modules in the form of their released code, rewritten: tokens first (L, N, D), attention as explicit
   products and softmax (no fused kernel), LayerNorm in float32, and in the vision tower activation checkpointing of each
-  block with attention and MLP checkpointed once more inside it, so that they are computed three times.
+  block with attention and MLP checkpointed once more inside it, so that they are computed three times. What of this is
+  known, and what is our reading, docs/benchmarks.md says.
 
 A step is forward, loss and backward; the optimiser is part of neither. Both must give the same loss and gradients.
 Results with their machine are in docs/benchmarks.md.
@@ -63,7 +64,7 @@ def parse_args() -> argparse.Namespace:
 
 
 class AuthorsBlock(nn.Module):
-    """A block of CLIP as the authors run it, on tokens first (L, N, D), with the weights of an open_clip block."""
+    """A block of CLIP in the authors' form, on tokens first (L, N, D), with the weights of an open_clip block."""
 
     def __init__(self, block: ResidualAttentionBlock, nested: bool) -> None:
         super().__init__()

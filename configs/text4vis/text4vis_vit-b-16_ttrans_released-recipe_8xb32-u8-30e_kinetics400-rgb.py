@@ -1,7 +1,8 @@
-"""Text4Vis, CLIP ViT-B/16, T-Trans, 8 frames, with the recipe of the authors' logs of July 2022, Kinetics-400.
+"""Text4Vis, CLIP ViT-B/16, T-Trans, 8 frames, with the recipe that the authors released, Kinetics-400.
 
-RandAugment, grayscale and betas=(0.9, 0.98) instead of what the paper describes; each is one line of `_base_`, so it
-goes into any config here.
+RandAugment and grayscale as in their logs of July 2022, betas=(0.9, 0.98) as in the code of November 2022 (the logs do
+not say which they had), instead of what the paper describes; each is one line of `_base_`, so it goes into any config
+here.
 
 Paper's numbers: none is given for this recipe.
 Command: bash tools/dist_train.sh
