@@ -61,7 +61,7 @@ def test_report_holds_every_number(finished):
     assert set(report['seconds']) == {*STEPS, 'total'}
     assert report['seconds']['total'] == pytest.approx(sum(report['seconds'][step] for step in STEPS))
     steps, seconds = report['training']['steps'], report['training']['seconds_per_step']
-    assert steps * seconds == pytest.approx(report['seconds']['train'])
+    assert 0 < steps * seconds < report['seconds']['train'] - 0.1  # which also builds, validates and saves the model
     assert {'python', 'torch', 'mmengine', 'mmaction2'} <= set(report['versions'])
     assert len(report['prediction']['top']) == 5
 

@@ -122,8 +122,7 @@ def run_quickstart(
         report = measured(before, results)
         report.update(seed=settings.seed, config=CONFIG, checkpoint=str(checkpoint), prediction=prediction, plots=PLOTS)
         report.update(environment())
-        count = len(history.losses)
-        report['training'] = dict(steps=count, seconds_per_step=steps.seconds['train'] / count)
+        report['training'] = dict(steps=len(history.seconds), seconds_per_step=float(np.mean(history.seconds)))
         report['seconds'] = {**steps.seconds, 'total': sum(steps.seconds.values())}
         write_report(work_dir, report)
     return report

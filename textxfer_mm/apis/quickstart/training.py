@@ -25,12 +25,14 @@ class History:
     Attributes:
         losses: One loss an iteration.
         accuracies: One top-1 accuracy (0 to 1) an iteration.
+        seconds: One duration an iteration, with the wait for its batch.
         val_iterations: Iterations after which the model was validated.
         val_accuracies: Top-1 accuracies (0 to 1) of these validations.
     """
 
     losses: list[float]
     accuracies: list[float]
+    seconds: list[float]
     val_iterations: list[int]
     val_accuracies: list[float]
 
@@ -64,11 +66,11 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
     runner.register_hook(_ProgressHook(progress), priority='LOW')
     model = runner.train()
     scalars = runner.message_hub.log_scalars
-    losses, accuracies = ([float(v) for v in scalars[f'train/{key}'].data[0]] for key in ('loss', 'top1_acc'))
+    logged = ([float(v) for v in scalars[f'train/{key}'].data[0]] for key in ('loss', 'top1_acc', 'time'))
     validated = [float(v) for v in scalars['val/acc/top1'].data[0]]
     steps = np.arange(1, len(validated) + 1) * runner.train_loop.val_interval * len(runner.train_dataloader)
     checkpoint = Path((Path(cfg.work_dir) / 'last_checkpoint').read_text().strip())
-    return model, checkpoint, History(losses, accuracies, steps.tolist(), validated)
+    return model, checkpoint, History(*logged, steps.tolist(), validated)
 
 
 @contextmanager
