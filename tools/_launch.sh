@@ -7,6 +7,10 @@ export PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}"
 launch_local() {
     local gpus="$1" script="$2"
     shift 2
+    if [[ ! "$gpus" =~ ^[1-9][0-9]*$ ]]; then
+        echo "error: GPUS is a number of processes, not '$gpus'." >&2
+        exit 2
+    fi
     exec python -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \

@@ -156,8 +156,9 @@ def apart(weights, prefix=''):
         lambda weights: apart(weights, 'module.'),
         lambda weights: dict(state_dict=weights),
         lambda weights: weights,
+        lambda weights: {f'_orig_mod.{name}': value for name, value in wrapped(weights).items()},
     ],
-    ids=['module.', 'fusion apart', 'fusion apart, module.', 'state_dict', 'bare'],
+    ids=['module.', 'fusion apart', 'fusion apart, module.', 'state_dict', 'bare', 'compiled module.'],
 )
 def test_forms_of_a_file(form, src, tmp_path):
     torch.save(form(random_weights(fusion=True)), tmp_path / 'other.pt')
@@ -671,7 +672,7 @@ def test_what_the_authors_have_no_place_for(change, message, src, tmp_path):
 
 
 def test_a_file_of_the_authors_is_not_reversed(src, tmp_path):
-    with pytest.raises(UserError, match=r'authors\.pt is no checkpoint of ours; to convert one .* leave --reverse out'):
+    with pytest.raises(UserError, match=r'authors\.pt holds model_state_dict, .*without --reverse.*ours of it'):
         reverse_checkpoint(src, tmp_path / 'a.pt')
 
 

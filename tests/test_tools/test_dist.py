@@ -90,6 +90,12 @@ def test_missing_arguments_show_the_usage(script, given):
     assert f'usage: {script}' in done.stderr
 
 
+def test_a_number_of_processes_that_is_none():
+    done = shell('dist_test.sh', 'a.py', '8', 'a.pth')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == "error: GPUS is a number of processes, not 'a.pth'.\n"
+
+
 @pytest.mark.parametrize(('script', 'tool'), [('slurm_train.sh', 'train.py'), ('slurm_test.sh', 'test.py')])
 def test_slurm(tmp_path, script, tool):
     srun = tmp_path / 'srun'

@@ -99,6 +99,11 @@ def state_of(loaded: Any, path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: If there are none.
     """
+    if isinstance(loaded, dict) and 'state_dict' not in loaded and 'model_state_dict' in loaded:
+        raise UserError(
+            f'{path} holds model_state_dict, as checkpoints of Text4Vis and ActionCLIP do; '
+            'tools/model_converters/convert_checkpoint.py without --reverse makes one of ours of it.'
+        )
     state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
         raise UserError(f'{path} holds no state_dict. Give a checkpoint of a recognizer.')

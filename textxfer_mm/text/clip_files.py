@@ -171,11 +171,11 @@ def _clean(weights: object, path: Path) -> dict[str, Tensor]:
 
 def strip_wrappers(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """Take off the prefixes that wrappers (DDP, torch.compile) put before every name; return them too."""
-    stripped, taken = dict(weights), ''
     for prefix in _WRAPPER_PREFIXES:
-        if stripped and all(name.startswith(prefix) for name in stripped):
-            stripped, taken = {name.removeprefix(prefix): value for name, value in stripped.items()}, taken + prefix
-    return stripped, taken
+        if weights and all(name.startswith(prefix) for name in weights):
+            inside, taken = strip_wrappers({name.removeprefix(prefix): value for name, value in weights.items()})
+            return inside, prefix + taken
+    return dict(weights), ''
 
 
 def is_of_text_tower(name: str) -> bool:

@@ -45,8 +45,6 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     target = require_writable_file(dst, 'DST')
     refuse_same_file(src, target)
     loaded = load_checkpoint_file(src)
-    if isinstance(loaded, Mapping) and 'model_state_dict' in loaded:
-        raise UserError(f"{src} is no checkpoint of ours; to convert one of the authors', leave --reverse out.")
     state, meta = state_of(loaded, src), loaded.get('meta')
     meta = meta if isinstance(meta, Mapping) and meta.get('source') == 'text4vis' else {}
     renamed, unknown = _renamed(state, meta.get('control_point') or _CONTROL_POINT)
