@@ -1,10 +1,10 @@
 """Our training step against the authors' form of it: the same model, weights and frames, in one process and in turns.
 
 * ours: ``CLIPBackbone`` + ``TemporalTransformer`` + ``TextEmbeddingHead`` (400 classes), as the configs build them;
-* authors': the same modules in the form of their released code, rewritten: tokens first (L, N, D), attention as explicit
-  products and softmax (no fused kernel), LayerNorm in float32, and in the vision tower activation checkpointing of each
-  block with attention and MLP checkpointed once more inside it, so that they are computed three times. What of this is
-  known, and what is our reading, docs/benchmarks.md says.
+* authors': the same modules in the form of their released code, rewritten: tokens first (L, N, D), attention as
+  explicit products and softmax (no fused kernel), LayerNorm in float32, and in the vision tower activation
+  checkpointing of each block with attention and MLP checkpointed once more inside it, so that they are computed three
+  times. What of this is known, and what is our reading, docs/benchmarks.md says.
 
 A step is forward, loss and backward; the optimiser is part of neither. Both must give the same loss and gradients.
 Results with their machine are in docs/benchmarks.md.

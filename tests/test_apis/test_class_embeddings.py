@@ -172,6 +172,16 @@ def test_classes_that_there_are_not(arguments, message):
         choose_classes([embeddings(NAMES)], **arguments)
 
 
+def test_rows_of_a_training_that_diverged():
+    rows = torch.eye(4)
+    rows[2, 1] = float('nan')
+    assert rows_of(embeddings(NAMES, rows), NAMES[:2]).shape == (2, 4)
+    with pytest.raises(
+        UserError, match=r'here holds NaN or infinite numbers for Playing Guitar: did its training diverge'
+    ):
+        rows_of(embeddings(NAMES, rows), NAMES)
+
+
 def test_classifiers_without_a_common_class():
     with pytest.raises(UserError, match='here and there have no class name in common'):
         choose_classes([embeddings(NAMES), embeddings(list('abcd'), origin='there')])

@@ -222,6 +222,8 @@ def test_class_names_that_are_not_at_hand():
     ('shape', 'message'),
     [
         ((4, 3, 32, 32), 'One view of Recognizer3D has the shape 3 T H W, not 4 3 32 32'),
+        ((3, -4, 32, 32), 'has the shape 3 T H W, not 3 -4 32 32'),
+        ((3, 0, 32, 32), 'has the shape 3 T H W, not 3 0 32 32'),
         ((3, 4, 48, 48), 'takes frames of 32 x 32 pixels but got 48 x 48'),
     ],
 )

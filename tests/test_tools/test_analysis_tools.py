@@ -79,15 +79,23 @@ def test_class_correlation_draws_twenty_as_the_paper_does(run, tmp_path, bundle)
     [
         (['--classes', 'acton 3'], 'Did you mean: action 3'),
         (['--titles', 'a', 'b'], '1 sources need as many different titles, got a, b'),
+        (['--csv', 'text.safetensors'], '--csv text.safetensors is no folder that can be written to'),
         (['--vmin', '2'], 'must be below the highest'),
         (['--class-names', 'no_such_dataset'], "Unknown dataset 'no_such_dataset'"),
     ],
 )
-def test_class_correlation_errors(run, tmp_path, bundle, more, message):
+def test_class_correlation_errors(run, tmp_path, bundle, more, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     status, _, err = run('class_correlation', tmp_path / 'a.png', bundle, *more)
     assert status == 2
     assert message in err
     assert not (tmp_path / 'a.png').exists()
+
+
+def test_class_correlation_needs_a_png_and_titles_that_make_files(run, tmp_path, bundle, checkpoint):
+    assert 'figures are PNG files' in run('class_correlation', tmp_path / 'a.pdf', bundle)[2]
+    err = run('class_correlation', tmp_path / 'a.png', bundle, checkpoint, '--titles', 'a b', 'a/b')[2]
+    assert '2 sources need as many different titles, got a b, a/b' in err
 
 
 def test_class_correlation_of_a_nameless_checkpoint(run, tmp_path, checkpoint):

@@ -10,6 +10,7 @@ from textxfer_mm.visualization import (
     plot_confusion_matrix,
     plot_loss_curves,
     plot_training_curves,
+    require_png,
 )
 from textxfer_mm.visualization.curves import _smoothed
 from textxfer_mm.visualization.matrices import _scales
@@ -121,6 +122,7 @@ def test_names_too_many_to_be_read_are_left_out(tmp_path):
     ('arguments', 'message'),
     [
         (dict(vmin=[0.1, 0.2, 0.3]), 'vmin: give one value for all maps or one for each of the 2, not 3'),
+        (dict(vmin=[float('nan')]), r'lowest colour \(nan\) must be below'),
         (dict(vmin=[0.5], vmax=[0.5]), r'lowest colour \(0.5\) must be below the highest \(0.5\)'),
     ],
 )
@@ -157,9 +159,23 @@ def test_smoothing_is_centred_and_passes_over_what_is_not_finite():
     [
         ({}, 'at least one run'),
         ({'a': ([1, 2], [1.0])}, 'a: needs as many positions as values'),
-        ({'a': ([1], [float('nan')])}, 'a finite value among them'),
+        ({'a': ([1], [float('nan')])}, 'a: none of its 1 values is finite'),
+        ({'a': ([1, 2], [0.0, -1.0])}, 'a: none of its 2 values is finite and positive'),
     ],
 )
 def test_loss_curves_that_cannot_be_drawn(tmp_path, curves, message):
     with pytest.raises(UserError, match=message):
-        plot_loss_curves(tmp_path / 'x.png', curves)
+        plot_loss_curves(tmp_path / 'x.png', curves, log_scale='positive' in message)
+
+
+def test_a_single_value_is_seen(tmp_path):
+    one = plot_loss_curves(tmp_path / '1.png', {'a': ([20], [1.0])})
+    none = plot_loss_curves(tmp_path / '2.png', {'a': ([20, 20], [1.0, 1.0])})  # a line without length
+    assert not np.array_equal(pixels(one), pixels(none))
+
+
+def test_figures_have_names_of_png_files(tmp_path):
+    require_png(tmp_path / 'a.PNG', 'OUT')
+    for name, message in (('a.pdf', 'a.pdf: figures are PNG files'), ('.', 'is a folder')):
+        with pytest.raises(UserError, match=message):
+            require_png(tmp_path / name, 'OUT')

@@ -66,7 +66,8 @@ def plot_loss_curves(
 ) -> Path:
     """Compare the losses of runs in one plot (Text4Vis, Fig. 4).
 
-    The values are drawn faintly under their running mean, which is centred. Those that are NaN or infinite leave a gap.
+    The values are drawn faintly under their running mean, which is centred. Those that are NaN or infinite leave a gap,
+    and on a logarithmic scale those that are not positive.
 
     Args:
         path: PNG file to write.
@@ -77,7 +78,7 @@ def plot_loss_curves(
         log_scale: Logarithmic losses.
 
     Raises:
-        UserError: There is no run, a run has no finite value, or lengths differ.
+        UserError: There is no run, a run has no value that can be drawn, or lengths differ.
     """
     figure = new_figure(7, 4.5)
     axes = figure.subplots()
@@ -85,11 +86,17 @@ def plot_loss_curves(
         raise UserError('Loss curves need at least one run.')
     for name, (positions, values) in curves.items():
         values = np.asarray(values, dtype=float)
-        if len(values) != len(positions) or not np.isfinite(values).any():
-            raise UserError(f'{name}: needs as many positions as values, and a finite value among them.')
-        values[~np.isfinite(values)] = np.nan
+        if len(values) != len(positions):
+            raise UserError(f'{name}: needs as many positions as values, not {len(positions)} and {len(values)}.')
+        shown = np.isfinite(values) & (values > 0 if log_scale else True)
+        if not shown.any():
+            raise UserError(
+                f'{name}: none of its {len(values)} values is finite{" and positive" if log_scale else ""}.'
+            )
+        values[~shown] = np.nan
         width = max(len(values) // 40, 1) if smoothing is None else smoothing
-        (line,) = axes.plot(positions, _smoothed(values, width), label=name, linewidth=1.8, zorder=3)
+        marker = 'o' if shown.sum() == 1 else None  # a line needs two
+        (line,) = axes.plot(positions, _smoothed(values, width), label=name, linewidth=1.8, zorder=3, marker=marker)
         if width > 1:
             axes.plot(positions, values, color=line.get_color(), alpha=0.2, linewidth=0.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)

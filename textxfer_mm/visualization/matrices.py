@@ -123,7 +123,7 @@ def _scales(
         if high - low < _MIN_SPAN:  # orthogonal rows: rounding errors are no pattern
             low, high = (low + high - _MIN_SPAN) / 2, (low + high + _MIN_SPAN) / 2
         low, high = low if asked_low is None else asked_low, high if asked_high is None else asked_high
-        if low >= high:
+        if not low < high:
             raise UserError(f'The lowest colour ({low:.3g}) must be below the highest ({high:.3g}).')
         scales.append((low, high))
     return scales

@@ -22,9 +22,9 @@ from textxfer_mm.apis.analysis.class_embeddings import (
 )
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_file, require_writable_folder
+from textxfer_mm.files import replacing, require_writable_folder
 from textxfer_mm.text.class_names import load_class_names
-from textxfer_mm.visualization import class_correlation, plot_class_correlations
+from textxfer_mm.visualization import class_correlation, plot_class_correlations, require_png
 
 DEFAULT_NUM = 20
 
@@ -49,10 +49,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def csv_name(title: str) -> str:
+    """The file that a map is written to."""
+    return f'{re.sub("[^A-Za-z0-9._-]+", "_", title)}.csv'
+
+
 def titles_of(args: argparse.Namespace) -> list[str]:
-    """One title for each source."""
+    """One title for each source; as names of files they differ too."""
     titles = args.titles or [Path(source).stem for source in args.sources]
-    if len(titles) != len(args.sources) or len(set(titles)) != len(titles):
+    if len(titles) != len(args.sources) or len(set(map(csv_name, titles))) != len(titles):
         raise UserError(
             f'--titles: {len(args.sources)} sources need as many different titles, got {", ".join(titles)}.'
         )
@@ -78,7 +83,8 @@ def main() -> None:
     """Read, choose, plot."""
     args = parse_args()
     titles = titles_of(args)
-    require_writable_file(args.out, 'OUT')
+    require_png(args.out, 'OUT')
+    folder = require_writable_folder(args.csv, '--csv') if args.csv else None
     given = load_class_names(args.class_names) if args.class_names else None
     embeddings = with_names([load_class_embeddings(source, key=args.key) for source in args.sources], given)
     words = classes_of(args.classes)
@@ -89,10 +95,9 @@ def main() -> None:
     plot_class_correlations(
         args.out, maps, names, vmin=args.vmin or [None], vmax=args.vmax or [None], own_scales=args.own_scales
     )
-    if args.csv:
-        folder = require_writable_folder(args.csv, '--csv')
+    if folder:
         for title, values in maps.items():
-            write_csv(folder / f'{re.sub("[^A-Za-z0-9._-]+", "_", title)}.csv', names, values.tolist())
+            write_csv(folder / csv_name(title), names, values.tolist())
     Console().print(f'{args.out}: {len(names)} classes, {len(maps)} map(s).', highlight=False)
 
 

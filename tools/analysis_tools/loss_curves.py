@@ -15,8 +15,7 @@ from rich.table import Table  # isort: skip
 from textxfer_mm.apis.analysis.training_logs import TrainingCurve, read_training_curve
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import require_writable_file
-from textxfer_mm.visualization import plot_loss_curves
+from textxfer_mm.visualization import plot_loss_curves, require_png
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,7 +71,7 @@ def summary(curves: list[TrainingCurve], key: str) -> Table:
 def main() -> None:
     """Read, plot, summarise."""
     args = parse_args()
-    require_writable_file(args.out, 'OUT')
+    require_png(args.out, 'OUT')
     if args.smoothing is not None and args.smoothing < 1:
         raise UserError(f'--smoothing is a number of values, at least 1, not {args.smoothing}.')
     curves = read_curves(args)

@@ -110,10 +110,15 @@ def rows_of(embeddings: ClassEmbeddings, classes: Iterable[str]) -> Tensor:
     """The rows (k, D) of some classes.
 
     Raises:
-        UserError: A class is unknown.
+        UserError: A class is unknown, or its row is not finite.
     """
     names = [_name_of(name, embeddings) for name in classes]
-    return embeddings.weight[[embeddings.class_names.index(name) for name in names]].float()
+    rows = embeddings.weight[[embeddings.class_names.index(name) for name in names]].float()
+    bad = [name for name, row in zip(names, rows, strict=True) if not row.isfinite().all()]
+    if bad:
+        shown = f'{", ".join(bad[:3])}{", ..." if len(bad) > 3 else ""}'
+        raise UserError(f'{embeddings.origin} holds NaN or infinite numbers for {shown}: did its training diverge?')
+    return rows
 
 
 def _name_of(word: str, embeddings: ClassEmbeddings) -> str:

@@ -137,7 +137,7 @@ def build_on_meta(cfg: Config) -> nn.Module:
 def _as_inputs(shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
     """The shape of a video of one view: (1, 3, T, H, W) for Recognizer3D, (T, 3, H, W) for Recognizer2D."""
     axis = 1 if kind == 'Recognizer2D' else 0
-    if len(shape) != 4 or shape[axis] != 3:
+    if len(shape) != 4 or shape[axis] != 3 or min(shape) < 1:
         wanted = 'T 3 H W' if axis else '3 T H W'
         raise UserError(f'One view of {kind} has the shape {wanted}, not {" ".join(map(str, shape))}.')
     return shape if axis else (1, *shape)
