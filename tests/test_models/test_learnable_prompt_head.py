@@ -8,13 +8,14 @@ import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import build_optim_wrapper
-from mmengine.runner.checkpoint import get_state_dict, load_state_dict, save_checkpoint
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from tiny import TINY_VIT, FixedSource
 from tiny_language import write_bert
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, classifier_state, learnable_prompt_head
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
+from textxfer_mm.text.learnable_prompts import LearnablePrompts
 from textxfer_mm.text.text_tower import CLIPTextTower
 
 N, M, W, D = 3, 4, 64, 32
@@ -259,23 +260,6 @@ class TestMatrix:
             assert head.context.grad.any()
 
 
-@pytest.fixture(params=['torch', 'mmengine', 'file'])
-def load(request, tmp_path):
-    """The three ways a checkpoint comes back."""
-
-    def through(head, state):
-        if request.param == 'torch':
-            head.load_state_dict(state)
-        elif request.param == 'mmengine':
-            load_state_dict(head, copy.deepcopy(state), strict=True)
-        else:
-            save_checkpoint(dict(state_dict=state), str(tmp_path / 'x.pth'))
-            loaded = torch.load(tmp_path / 'x.pth', weights_only=True)
-            load_state_dict(head, loaded['state_dict'], strict=True)
-
-    return through
-
-
 class TestCheckpoint:
     def trained(self, **kwargs):
         head = make_ready(**kwargs)
@@ -304,12 +288,19 @@ class TestCheckpoint:
             train_step(one)
         torch.testing.assert_close(other.state_dict(), head.state_dict(), rtol=0, atol=0)
 
-    def test_other_class_names_take_the_learned_prompt(self, load, monkeypatch):
+    def test_loading_encodes_nothing(self, load, monkeypatch):
+        head, other = self.trained(), self.trained(class_position='front')  # the towers of both are here
+        state = head.state_dict()
+        monkeypatch.setattr(LearnablePrompts, 'encode', lambda *args: pytest.fail('the tower was run'))
+        load(other, state)
+
+    @pytest.mark.parametrize('options', [{}, dict(init_words='a video of a')])
+    def test_other_class_names_take_the_learned_prompt(self, load, monkeypatch, options):
         lines = []
         monkeypatch.setattr(classifier_state, 'print_log', lambda line, **kwargs: lines.append(line))
         head = self.trained()
         names = ['swimming', 'playing the guitar']
-        other = make_head(names)
+        other = make_head(names, **options)
         load(other, head.state_dict())
         assert 'is replaced by' in lines[-1]
         other.eval()(torch.randn(N, D))

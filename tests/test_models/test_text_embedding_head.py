@@ -1,6 +1,5 @@
 """``TextEmbeddingHead``: parity with naive references, and the classifier that belongs to the checkpoint."""
 
-import copy
 import math
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmaction.structures import ActionDataSample
 from mmengine.model import ExponentialMovingAverage
-from mmengine.runner.checkpoint import load_state_dict, save_checkpoint
+from mmengine.runner.checkpoint import load_state_dict
 from tiny import TINY_VIT, FixedSource
 
 from textxfer_mm.errors import NotAtHandError, UserError
@@ -221,23 +220,6 @@ def log_lines(monkeypatch):
     lines = []
     monkeypatch.setattr(classifier_state, 'print_log', lambda line, **kwargs: lines.append(line))
     return lines
-
-
-@pytest.fixture(params=['torch', 'mmengine', 'file'])
-def load(request, tmp_path):
-    """The three ways a checkpoint comes back."""
-
-    def through(head, state):
-        if request.param == 'torch':
-            head.load_state_dict(state)
-        elif request.param == 'mmengine':
-            load_state_dict(head, copy.deepcopy(state), strict=True)
-        else:
-            save_checkpoint(dict(state_dict=state), str(tmp_path / 'x.pth'))
-            loaded = torch.load(tmp_path / 'x.pth', weights_only=True)
-            load_state_dict(head, loaded['state_dict'], strict=True)
-
-    return through
 
 
 class TestCheckpoint:

@@ -50,6 +50,15 @@ def make_head(text='online', classifier=None, in_channels=D, **kwargs):
     return VideoTextMatchingHead(in_channels, classifier or source(), text=text, **kwargs)
 
 
+@pytest.fixture
+def language_head(tmp_path):
+    """A head with the tower of a tiny BERT, which has dropout."""
+    pytest.importorskip('sentence_transformers')
+    encoder = dict(type='LanguageModelEncoder', model=str(write_bert(tmp_path / 'bert')))
+    names = ['a person waving', 'a person jumping']
+    return make_head(classifier=dict(type='TextClassifier', class_names=names, encoder=encoder), in_channels=16)
+
+
 def samples(labels=LABELS):
     return [ActionDataSample().set_gt_label(label) for label in labels]
 
@@ -165,16 +174,22 @@ class TestTrainedTower:
         assert all(p.grad is not None for p in head.parameters())
         assert all(p.grad.abs().sum() > 0 for name, p in head.named_parameters() if 'resblocks' not in name)
 
-    def test_pooler_of_a_language_model_is_frozen(self, tmp_path):
-        pytest.importorskip('sentence_transformers')
-        encoder = dict(type='LanguageModelEncoder', model=str(write_bert(tmp_path / 'bert')))
-        names = ['a person waving', 'a person jumping']
-        head = make_head(classifier=dict(type='TextClassifier', class_names=names, encoder=encoder), in_channels=16)
+    def test_pooler_of_a_language_model_is_frozen(self, language_head):
+        head = language_head
         head.loss(torch.randn(3, 16), samples([0, 1, 1]))['loss_cls'].backward()
         frozen = {name for name, p in head.named_parameters() if not p.requires_grad}
         assert frozen
         assert all('pooler' in name for name in frozen)
         assert all(p.grad is not None for p in head.parameters() if p.requires_grad)
+
+    def test_rows_know_no_dropout(self, language_head):
+        """A checkpoint is saved while the model is in training mode."""
+        head = language_head.train()
+        head.init_weights()
+        torch.testing.assert_close(head.classifier, head.source.build().weight)
+        assert head.text_tower.training
+        ids = head.text_tower.tokenize(['a person waving'])
+        assert not torch.equal(head.text_tower(ids), head.text_tower(ids))  # training itself has it
 
     def test_testing_uses_the_tower_as_it_is(self):
         head, feats = trained_head(), torch.randn(4, D)
