@@ -34,6 +34,13 @@ ARCHS = {
     'vit-l-14': 'ViT-L-14-quickgelu',
     'vit-l-14-336': 'ViT-L-14-336-quickgelu',
 }
+#: What works over time, by the first word behind the encoder: inside it, behind it.
+TEMPORAL = {
+    'tap': (None, 'TemporalAveragePool'),
+    't1d': ('T1D', 'TemporalAveragePool'),
+    'token-t1d': ('TokenT1D', 'TemporalAveragePool'),
+    'ttrans': (None, 'TemporalTransformer'),
+}
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -122,6 +129,8 @@ def test_name_says_what_is_in_it(name):
         encoder = cfg.model.cls_head.get('classifier', {}).get('encoder', {})
         assert encoder.get('arch', cfg.model.backbone.arch) == cfg.model.backbone.arch
     assert f'{said["frames"]} frames' in header_of(name)
+    temporal = cfg.model.backbone.get('temporal', {}).get('type')
+    assert (temporal, cfg.model.neck.type) == TEMPORAL[said['what'].split('_')[0]]
 
 
 @pytest.mark.parametrize('name', TEXT4VIS)
@@ -141,18 +150,31 @@ def test_frames_have_the_size_of_the_encoder(name):
 @pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('quickstart')])
 def test_trains_and_tests_one_step(name, tmp_path):
     cfg = tiny_run(Config.fromfile(ROOT / name), tmp_path, tmp_path / 'work')
+    cfg.default_hooks.checkpoint.save_best = None  # a fifth of the time
     runner = Runner.from_cfg(cfg)
     before = {key: p.detach().clone() for key, p in runner.model.named_parameters() if p.requires_grad}
     runner.train()
+    if said := NAME.fullmatch(Path(name).stem):
+        check_rates(runner)
     metrics = runner.test()
     assert 0 <= metrics['acc/top1'] <= 1
     assert 0 <= metrics['acc/mean1'] <= 1
     head = runner.model.cls_head
-    said = NAME.fullmatch(Path(name).stem)
     assert head.num_classes == CLASSES[said['data'] if said else 'kinetics400']
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
     now = dict(runner.model.named_parameters())
     assert any(not torch.equal(now[key], value) for key, value in before.items() if 'backbone' in key)
+
+
+def check_rates(runner):
+    """All that is trained got a gradient; the rate is a tenth for pre-trained towers and the scale, full elsewhere."""
+    optimizer = runner.optim_wrapper.optimizer
+    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group['params']}
+    for key, parameter in runner.model.named_parameters():
+        slow = key.startswith(('backbone.visual.', 'cls_head.text_tower.')) or key.endswith('logit_scale')
+        group = groups[id(parameter)]
+        assert (group['initial_lr'], group['weight_decay']) == (pytest.approx(5e-6 if slow else 5e-5), 0.2), key
+        assert (parameter in optimizer.state) == parameter.requires_grad, key
 
 
 @pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('mixing')])
