@@ -196,6 +196,12 @@ def test_stock_configs(name, shape, views, gflops):
     assert 0 < result.total.paper_macs <= result.total.macs
 
 
+def test_models_that_cannot_be_built_without_values():
+    name = 'tanet/tanet_imagenet-pretrained-r50_8xb8-dense-1x1x8-100e_kinetics400-rgb'
+    with pytest.raises(UserError, match='Recognizer2D with TANet cannot be built without values'):
+        count_complexity(get_config(f'mmaction::recognition/{name}.py'))
+
+
 def test_views_of_the_test_pipeline():
     assert views_of_config(tiny()) == Views((3, 4, 32, 32), 5, 3)
     assert views_of_config(text4vis('vit-b-16_ttrans_8xb32-u8')) == Views((3, 8, 224, 224), 4, 3)

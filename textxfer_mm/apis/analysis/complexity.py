@@ -118,11 +118,17 @@ def build_on_meta(cfg: Config) -> nn.Module:
     Heads that run a text tower in training classify by a matrix in testing: they are built as ``TextEmbeddingHead``.
 
     Raises:
-        UserError: A text head's class names are not at hand.
+        UserError: A text head's class names are not at hand, or a part cannot be built without values.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     with _parameters_on_meta():
-        model = MODELS.build(_without_text_tower(_without_weights(deepcopy(cfg.model))))
+        try:
+            model = MODELS.build(_without_text_tower(_without_weights(deepcopy(cfg.model))))
+        except NotImplementedError as error:  # such as "Cannot copy out of meta tensor"
+            raise UserError(
+                f'{cfg.model.type} with {cfg.model.backbone.type} cannot be built without values ({error}), so that '
+                'it cannot be counted here.'
+            ) from error
     for module in model.modules():
         if isinstance(module, LazyWeights):
             module._weights_filled = True  # nothing is to be fetched
