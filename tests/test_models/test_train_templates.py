@@ -58,6 +58,14 @@ def test_training_draws_one_for_all_classes_and_testing_uses_the_classifiers_own
     assert head.templates == ('a video of a person {}.',)
 
 
+def test_a_first_pass_in_inference_mode_leaves_what_training_can_use():
+    head, feats = make_head(), torch.randn(N, D, requires_grad=True)
+    with torch.inference_mode():
+        head(feats)
+    head(feats).sum().backward()
+    assert feats.grad.any()
+
+
 def test_loss_against_naive():
     head = make_head(init_scale=10.0)
     feats = torch.randn(N, D, requires_grad=True)

@@ -111,7 +111,7 @@ def symmetric_matching_loss(
     """
     if not gather:
         all_videos, all_texts, all_labels = videos, texts, labels
-    else:  # in float32 as they are matched; half precision would round what other ranks see
+    else:  # in float32, so that the gradients that come back from all ranks are summed in it
         all_labels = gather_labels(labels)
         all_videos, all_texts = gather_with_grad(videos.float()), gather_with_grad(texts.float())
     require_several_classes(all_labels, gather)
