@@ -201,8 +201,8 @@ CHOICE = (
     '(vision-text), 32.1, 43.5, 55.6 and 33.8 (vision-only). All other rows take the same rate, but the six layers of '
     'T-Trans, which had 17.6 with it, 46.5 at a tenth and 48.2 at a fiftieth of it, which was taken. These eleven '
     'runs, and one each of TAP and T1D that chose nothing, were all that was tried before the reported seeds were run. '
-    'Afterwards, and again with seed 100, a starting scale of 60 and of 100 instead of 20 was tried for vision-text, to '
-    'see whether that explains how it compares: 48.8 and 48.2. Nothing was changed for it.'
+    'Afterwards, and again with seed 100, a starting scale of 60 and of 100 instead of 20 was tried for vision-text, '
+    'to see whether that explains how it compares: 48.8 and 48.2. Nothing was changed for it.'
 )
 
 
