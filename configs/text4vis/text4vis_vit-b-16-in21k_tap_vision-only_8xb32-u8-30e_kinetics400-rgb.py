@@ -13,6 +13,6 @@ _base_ = ['text4vis_vit-b-16-in21k_tap_8xb32-u8-30e_kinetics400-rgb.py']
 
 model = dict(
     cls_head=dict(
-        _delete_=True, type='I3DHead', num_classes=400, in_channels=768, dropout_ratio=0.0, average_clips='score'
+        _delete_=True, type='I3DHead', num_classes=400, in_channels=768, dropout_ratio=0.0, average_clips='prob'
     ),
 )

@@ -1,7 +1,9 @@
 """Text4Vis, CLIP ViT-B/16, TAP, 8 frames: the vision-only baseline.
 
 MMAction2's linear head on the same encoder: trained from a random start at the rate of what is new, no normalisation,
-no scale. The paper gives no details. Averaging logits over views is averaging features, as in the other configs.
+no scale. The paper gives no details, and numbers of a single view alone. Of several views the probabilities are
+averaged, as MMAction2 does; `model.cls_head.average_clips=score` averages the logits, which is averaging features, as
+in the other configs.
 
 Paper's numbers: Table 3, CLIP-pretrained, Vision-Only; Figure 1, Learned classifier (right); Figure 3, Vision-Only, all
 labels; Figure 4, Vision-Only: top-1 75.27 (1 view).
@@ -21,6 +23,6 @@ _base_ = [
 model = dict(
     neck=dict(_delete_=True, type='TemporalAveragePool'),
     cls_head=dict(
-        _delete_=True, type='I3DHead', num_classes=400, in_channels=512, dropout_ratio=0.0, average_clips='score'
+        _delete_=True, type='I3DHead', num_classes=400, in_channels=512, dropout_ratio=0.0, average_clips='prob'
     ),
 )
