@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from tiny_configs import CONFIGS, ROOT, tiny_recognizer
+from tiny_configs import CONFIGS, ROOT, leaf, shrink_frames, tiny_recognizer
 from tiny_runs import write_video
 
 from textxfer_mm.apis import load_recognizer, predict_videos
@@ -25,7 +25,10 @@ def cache(tmp_path_factory):
 
 
 def tiny(name):
-    return tiny_recognizer(Config.fromfile(ROOT / name))
+    cfg = tiny_recognizer(Config.fromfile(ROOT / name))
+    for pipeline in (cfg.test_pipeline, leaf(cfg.test_dataloader.dataset).pipeline):
+        shrink_frames(pipeline)
+    return cfg
 
 
 def single_view(pipeline):
