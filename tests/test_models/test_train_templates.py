@@ -62,6 +62,7 @@ def test_a_first_pass_in_inference_mode_leaves_what_training_can_use():
     head, feats = make_head(), torch.randn(N, D, requires_grad=True)
     with torch.inference_mode():
         head(feats)
+    assert not head.train_templates.rows.is_inference()  # moving averages write into it
     head(feats).sum().backward()
     assert feats.grad.any()
 
