@@ -218,6 +218,12 @@ def test_a_kinetics_checkpoint_becomes_one_of_ucf101(tmp_path, caplog):
         torch.testing.assert_close(parameter, trained[key], atol=0, rtol=0)
 
 
+def test_features_are_read_where_the_command_in_the_header_writes_them():
+    name = 'text4vis/text4vis_vit-b-16_ttrans_lda_8xb32-u8-30e_kinetics400-rgb.py'
+    classifier = load(name).model.cls_head.classifier
+    assert f' {classifier.features} --per-class 60, then bash' in ' '.join(header_of(name).split())
+
+
 def test_other_fractions_on_the_command_line():
     cfg = Config.fromfile(ROOT / 'text4vis/text4vis_vit-b-16_tap_10-percent_8xb32-u8-30e_kinetics400-rgb.py')
     assert cfg.train_dataloader.dataset.fraction == 0.1
