@@ -240,8 +240,9 @@ def standing(t: float, style: Style) -> Pose:
 
 Motion = Callable[[float, Style], Pose]
 
-#: Class name to motion. The first ones are seen in training; their words recombine into the unseen ones. Of two opposite
-#: directions both are seen or neither: between a seen and an unseen one a recogniser prefers what it was trained on.
+#: Class name to motion. The first ones are seen in training; their words recombine into the unseen ones. Of two
+#: opposite directions both are seen or neither: between a seen and an unseen one a recogniser prefers what it was
+#: trained on.
 SEEN_ACTIONS: dict[str, Motion] = {
     'walking to the left': partial(walking, direction=-1),
     'walking to the right': partial(walking, direction=1),
