@@ -67,7 +67,7 @@ def test_a_key_changes_with_each_setting_and_only_then(tmp_path):
     assert name(text, 0, TINY) == name(text, 0, replace(TINY))
     others = [
         (text, 1, TINY),
-        (text, 0, replace(TINY, lr=2e-3)),
+        (text, 0, replace(TINY, lr=2 * TINY.lr)),
         (text, 0, replace(TINY, epochs=3)),
         (text, 0, replace(TINY, clips=replace(TINY.clips, val=2))),
         (replace(text, ranks=2), 0, TINY),
