@@ -10,7 +10,16 @@ import numpy as np
 from paper_tables_parts.claims import Claim, Row, Table
 from paper_tables_parts.plots import plot_label_fractions, plot_losses
 from paper_tables_parts.settings import Scale
-from paper_tables_parts.statistics import Results, Verdict, by_setting, chance_of_resolving, judge, spread, values
+from paper_tables_parts.statistics import (
+    Results,
+    Verdict,
+    by_setting,
+    chance_of_resolving,
+    judge,
+    spread,
+    usual_seeds,
+    values,
+)
 from paper_tables_parts.tables import TABLES
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS
 from textxfer_mm.files import write_text
@@ -19,10 +28,11 @@ PAGE = 'small_scale_tables.md'
 UNITS = {'seen': ' points', 'zero_shot': ' points', 'loss': '', 'step_cpu_seconds': ' s'}
 SUMMARY = {
     'holds': 'Holds here',
-    'the opposite': 'The opposite was seen here',
+    'the opposite': 'The opposite of these findings was seen here',
     'not resolved': 'Not resolved: the difference lies within the spread',
     'no difference seen': 'Said to be alike, and no difference seen (a small one would be missed)',
     'differs': 'Said to be alike, but different here',
+    'no advantage': 'A larger advantage, where neither side has one here',
     'both near chance': 'Both sides near chance, so nothing can be compared',
     'one seed': 'One seed only',
     'not run': 'Not run',
@@ -51,7 +61,7 @@ def write_page(
     lines = [*_introduction(results, ordered, scale), *_summary(ordered)]
     for table in TABLES:
         lines += _table(table, ordered, table.image in images, cosines or {})
-    lines += _fine_print(results, ordered, scale)
+    lines += _fine_print(results, scale)
     write_text(docs / PAGE, '\n'.join(_wrapped(line) for line in lines) + '\n')
     return docs / PAGE
 
@@ -96,7 +106,8 @@ def _introduction(results: Sequence[Mapping[str, Any]], ordered: Results, scale:
         'A difference counts as resolved if its mean is larger than the combined spread of the two sides (root of the '
         'summed squares of the two standard deviations) and all seeds agree on its sign. With '
         f'{_number_of_seeds(results)} seeds this is a low bar: two settings that are truly equal would pass it in '
-        f'{100 * chance_of_resolving(max(2, _number_of_seeds(results))):.0f} of 100 cases (simulated), so of the '
+        f'{100 * chance_of_resolving(max(2, _number_of_seeds(results))):.0f} of 100 cases (simulated; '
+        f'{100 * chance_of_resolving(2):.0f} where there are only two), so of the '
         f'{sum(len(table.claims) for table in TABLES)} comparisons below a few may be luck.',
         '',
     ]
@@ -128,7 +139,7 @@ def _table(table: Table, results: Results, image: bool, cosines: Mapping[str, tu
         lines += ['', f'![{table.title}](images/{table.image})']
     lines += ['', '| finding | paper | here | verdict |', '|---|---|---|---|']
     judged = [(claim, judge(claim, results)) for claim in table.claims]
-    lines += [_claim(claim, verdict) for claim, verdict in judged]
+    lines += [_claim(claim, verdict, usual_seeds(results)) for claim, verdict in judged]
     explained = [claim.if_opposite for claim, verdict in judged if verdict.word == 'the opposite' and claim.if_opposite]
     return [*lines, '', *(line for text in explained for line in (text, ''))]
 
@@ -146,29 +157,32 @@ def _row(row: Row, results: Results, seconds: bool) -> list[str]:
 
 
 def _mean(results: Results, setting: str, measure: str, digits: int = 1) -> str:
-    """Mean and spread over the seeds; their number where it is not that of the others is in the fine print."""
+    """Mean and spread over the seeds, and their number where others have more."""
     numbers = list(values(results, setting, measure).values())
     if not numbers:
         return '-' if results.get(setting) else 'not run'
-    return f'{np.mean(numbers):.{digits}f} ± {spread(numbers):.{digits}f}'
+    fewer = f' ({_count(len(numbers))})' if len(numbers) < usual_seeds(results) else ''
+    return f'{np.mean(numbers):.{digits}f} ± {spread(numbers):.{digits}f}{fewer}'
 
 
-def _claim(claim: Claim, verdict: Verdict) -> str:
+def _count(seeds: int) -> str:
+    return '1 seed' if seeds == 1 else f'{seeds} seeds'
+
+
+def _claim(claim: Claim, verdict: Verdict, usual: int) -> str:
     """One line of the verdicts."""
     if not verdict.seeds:
         return f'| {claim.text} | {claim.paper or "-"} | - | not run |'
     digits = 1 if claim.measure in ('seen', 'zero_shot') else 3
     unit = UNITS[claim.measure]
     difference = f'{verdict.difference:+.{digits}f}{unit}, combined spread {verdict.spread:.{digits}f}'
+    difference += f' ({_count(verdict.seeds)})' if verdict.seeds < usual else ''
     return f'| {claim.text} | {claim.paper or "-"} | {difference} | **{verdict.word}** |'
 
 
-def _fine_print(results: Sequence[Mapping[str, Any]], ordered: Results, scale: Scale) -> list[str]:
+def _fine_print(results: Sequence[Mapping[str, Any]], scale: Scale) -> list[str]:
     """Settings, machine, versions and time."""
     seconds = sum(result['seconds'] for result in results)
-    counts = {name: len(runs) for name, runs in ordered.items()}
-    usual = max(counts.values(), default=0)
-    fewer = sorted(name for name, count in counts.items() if count < usual)
     lines = [
         '## Settings',
         '',
@@ -189,8 +203,6 @@ def _fine_print(results: Sequence[Mapping[str, Any]], ordered: Results, scale: S
             f'each a process of one thread (Table 6: two) on {results[0]["cpu_count"]} CPU cores that were shared with '
             'other work. ' + ', '.join(f'{name} {version}' for name, version in versions.items()) + '.',
         ]
-    if fewer:
-        lines += ['', 'With fewer seeds than the others: ' + ', '.join(f'{n} ({counts[n]})' for n in fewer) + '.']
     return lines
 
 

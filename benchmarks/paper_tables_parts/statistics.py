@@ -20,8 +20,8 @@ class Verdict:
     """What the runs say about a claim.
 
     Attributes:
-        word: 'holds', 'the opposite', 'not resolved', 'no difference seen', 'differs', 'both near chance', 'one seed'
-            or 'not run'.
+        word: 'holds', 'the opposite', 'not resolved', 'no difference seen', 'differs', 'both near chance', 'no
+            advantage', 'one seed' or 'not run'.
         difference: Left minus right, mean over the seeds.
         spread: Combined spread of the two sides.
         seeds: How many seeds both sides have.
@@ -50,6 +50,11 @@ def value(result: Mapping[str, Any], measure: str) -> float | None:
     return None if raw is None else MEASURES[measure] * raw
 
 
+def usual_seeds(results: Results) -> int:
+    """How many seeds the settings with the most of them have."""
+    return max(map(len, results.values()), default=0)
+
+
 def values(results: Results, setting: str, measure: str) -> dict[int, float]:
     """A measure of all seeds of a setting that have it."""
     found = {seed: value(result, measure) for seed, result in results.get(setting, {}).items()}
@@ -66,7 +71,7 @@ def judge(claim: Claim, results: Results) -> Verdict:
 
     A difference counts as resolved if its mean is larger than the combined spread (root of the summed squares of the
     two standard deviations) and every single seed has its sign. Two sides that recognise less than twice what chance
-    would are not compared.
+    would are not compared, nor are advantages of which neither is one.
     """
     left, right = (_side(side, results, claim.measure) for side in (claim.left, claim.right))
     seeds = sorted(set(left) & set(right))
@@ -80,6 +85,8 @@ def judge(claim: Claim, results: Results) -> Verdict:
         word = 'one seed'
     elif single and max(a.mean(), b.mean()) < 2 * 100 / len(SEEN_ACTIONS):
         word = 'both near chance'
+    elif len(claim.left) > 1 and max(a.mean(), b.mean()) <= 0:
+        word = 'no advantage'
     elif claim.alike:
         word = 'differs' if resolved else 'no difference seen'
     elif not resolved:

@@ -140,6 +140,7 @@ def test_verdicts_of_losses_gaps_and_missing_seeds():
     runs = [result('a', seed, 0.6 + seed / 100) for seed in range(3)] + [result('b', 0, 0.5), result('b', 2, 0.5)]
     gap = judge(Claim('', '', ('a', '-b'), ('b',)), by_setting(runs))
     assert gap.seeds == 2
+    assert judge(Claim('', '', ('b', '-a'), ('b', '-a', '-a')), by_setting(runs)).word == 'no advantage'
     assert gap.difference == pytest.approx(100 * (0.61 - 0.5 - 0.5))
     lower = [
         dict(result(name, seed, 0.5), losses=[9.0, loss]) for name, loss in (('a', 1.0), ('b', 2.0)) for seed in (0, 1)
@@ -182,11 +183,19 @@ def test_the_page_says_what_the_results_say(tmp_path):
     assert len(list((tmp_path / 'images').iterdir())) == 2
 
 
+def test_fewer_seeds_are_told(tmp_path):
+    page = write_page(tmp_path, [one for one in made_up() if (one['setting'], one['seed']) != ('lda', 1)], Scale())
+    (row,) = re.findall(r'\| linear discriminant projection .*', page.read_text())
+    assert row.count('(2 seeds)') == 1
+    assert '(2 seeds) | **' in page.read_text()
+    assert '(3 seeds)' not in page.read_text()
+
+
 def test_an_explanation_is_given_only_of_what_was_seen(tmp_path):
     worse = [dict(one, seen=0.1) if one['setting'] == 'text' else one for one in made_up()]
     page = write_page(tmp_path, worse, Scale()).read_text()
     assert page.count('What may explain the opposite') == 1
-    assert '**The opposite was seen here**' in page
+    assert '**The opposite of these findings was seen here** (' in page
 
 
 def test_rows_and_their_cosines(tmp_path):
