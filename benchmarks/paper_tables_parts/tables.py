@@ -130,9 +130,10 @@ TABLE_4 = Table(
 
 TABLE_6 = Table(
     'Table 6: matching against recognition',
-    'Two processes with four videos each a step and real gathering between them (gloo). The time is that of one '
-    'training step of one process, the median over the steps; processor time counts what the process computed, wall '
-    'time also what it waited for, on a machine that other work shared. The paper gives V100-days.',
+    'Two processes with four videos each a step and real gathering between them (gloo). BatchNorm sees the four videos '
+    'of its process, so no row here is one of the other tables. The time is that of one training step of one process, '
+    'the median over the steps; processor time counts what the process computed, wall time also what it waited for, on '
+    'a machine that other work shared. The paper gives V100-days.',
     (
         Row('matching-online-gather', 'matching, text online, batch gather', '81.15 (6.7 days)'),
         Row('matching-offline-gather', 'matching, text offline, batch gather', '80.73 (6.6 days)'),
