@@ -15,6 +15,7 @@ from textxfer_mm.engine.launch import (
     build_runner,
     config_of_args,
     require_full_checkpoint,
+    require_parts,
     run_tool,
 )
 from textxfer_mm.errors import UserError
@@ -61,6 +62,7 @@ def main() -> None:
     """Test."""
     args = parse_args()
     cfg = config_of_args(args)
+    require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
     require_checkpoint(args.checkpoint)
     check_datasets(cfg, ('test',))

@@ -12,7 +12,7 @@ from mmengine.runner import find_latest_checkpoint  # isort: skip
 
 from textxfer_mm.engine.checkpoint import require_checkpoint
 from textxfer_mm.engine.checks import check_datasets
-from textxfer_mm.engine.launch import add_launch_arguments, build_runner, config_of_args, run_tool
+from textxfer_mm.engine.launch import add_launch_arguments, build_runner, config_of_args, require_parts, run_tool
 from textxfer_mm.errors import UserError
 
 
@@ -94,6 +94,7 @@ def main() -> None:
     """Train."""
     args = parse_args()
     cfg = config_of_args(args)
+    require_parts(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), args.config)
     merge_args(cfg, args)
     if cfg.get('load_from'):
         require_checkpoint(cfg.load_from)

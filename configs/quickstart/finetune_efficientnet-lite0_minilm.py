@@ -64,8 +64,7 @@ val_dataloader = test_dataloader = dict(
 )
 val_evaluator = test_evaluator = dict(metric_options=dict(top_k_accuracy=dict(topk=(1,))))
 
-max_epochs = 15
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=15, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -77,11 +76,11 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
-        T_max=max_epochs - 1,
+        T_max=14,
         eta_min=0,
         by_epoch=True,
         begin=1,
-        end=max_epochs,
+        end=15,
         convert_to_iter_based=True,
     ),
 ]

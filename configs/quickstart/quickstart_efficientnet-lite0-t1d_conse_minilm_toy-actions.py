@@ -90,8 +90,7 @@ test_dataloader = dict(
     batch_size=2, dataset=dict(ann_file=f'{data_root}/val.txt', pipeline=test_pipeline, data_prefix=data_prefix)
 )
 
-max_epochs = 7
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=7, val_interval=7)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -100,6 +99,6 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=0, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=7, eta_min=0, by_epoch=True, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1, save_best=None))

@@ -64,6 +64,7 @@ def test_report_holds_every_number(finished):
     assert 0 < steps * seconds < report['seconds']['train'] - 0.1  # which also builds, validates and saves the model
     assert {'python', 'torch', 'mmengine', 'mmaction2'} <= set(report['versions'])
     assert len(report['prediction']['top']) == 5
+    assert report['prediction']['truth'] == 'jumping to the left'
 
 
 def test_markdown_and_plots(finished):

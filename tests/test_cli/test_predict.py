@@ -160,6 +160,11 @@ def test_template(weights, videos, tmp_path):
         (['--labels', 'a,b', '--config', 'text4vis/none.py'], 'does not exist'),
         (['--labels', 'a,b', '--template', 'no slot'], r'{}'),
         (['--checkpoint', 'none.pth'], 'none.pth does not exist'),
+        (['--labels', 'a,b', '--pretrained', 'a.pt'], 'say which, such as --model ViT-B-32-quickgelu'),
+        (
+            ['--labels', 'a,b', '--config', 'quickstart/finetune_efficientnet-lite0_minilm.py', '--pretrained', 'a.pt'],
+            '--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder',
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(args, message, videos):
@@ -168,6 +173,26 @@ def test_mistakes_end_in_one_line(args, message, videos):
     assert message in result.stderr
     assert result.stderr.startswith('error: ')
     assert 'Traceback' not in result.output + result.stderr
+
+
+def test_the_text_weights_of_a_config_can_be_a_local_file(weights, videos, tmp_path):
+    """As for a converted checkpoint, which holds no classifier, where no hub is."""
+    cfg = clip_zero_shot_config(NAME, 'openai', LABELS)
+    cfg.dump(tmp_path / 'clip.py')
+    trained = load_recognizer(clip_zero_shot_config(NAME, str(weights), LABELS), device='cpu')
+    trained.backbone.init_weights()
+    state = {name: value for name, value in trained.state_dict().items() if 'classifier' not in name}
+    state.pop('cls_head._extra_state')
+    torch.save(dict(state_dict=state), tmp_path / 'converted.pth')
+    out, want = tmp_path / 'out.json', tmp_path / 'want.json'
+    arguments = ('--config', tmp_path / 'clip.py', '--checkpoint', tmp_path / 'converted.pth')
+    assert run(videos, *arguments).exit_code == 2
+    result = run(videos, *arguments, '--pretrained', weights, '--json', out)
+    assert result.exit_code == 0, result.output
+    assert f'Wrote {out}' in result.output
+    run(videos, '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', want)
+    for got, expected in zip(json.loads(out.read_text()), json.loads(want.read_text()), strict=True):
+        assert got['scores'] == pytest.approx(expected['scores'], abs=1e-5)
 
 
 def test_a_hostile_checkpoint_runs_no_code(videos, tmp_path):
@@ -184,6 +209,11 @@ def test_missing_videos(tmp_path):
     (tmp_path / '._a.mp4').touch()
     (tmp_path / 'b.mp4').mkdir()
     assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
+    for folder in ('c', 'd/e'):
+        (tmp_path / folder).mkdir(parents=True)
+        write_video(tmp_path / folder / 'a.mp4')
+    assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
+    assert 'Its subfolders hold 2: give one of them.' in run(tmp_path, '--labels', 'a,b').stderr
 
 
 def test_checkpoint_of_another_model(checkpoint, videos):

@@ -85,6 +85,14 @@ def test_quickstart_installs_once_with_constraints_and_passes_arguments(checkout
     assert len(checkout.installs()) == 1
 
 
+@pytest.mark.parametrize('option', ['-h', '--help'])
+def test_help_installs_nothing(checkout, option):
+    done = checkout.run('quickstart.sh', option)
+    assert done.returncode == 0
+    assert 'usage: bash tools/quickstart.sh' in done.stdout
+    assert not checkout.installs()
+
+
 def test_installs_again_when_a_requirement_changes(checkout):
     checkout.run('quickstart.sh')
     with open(checkout.root / 'requirements' / 'runtime.txt', 'a') as file:

@@ -162,6 +162,24 @@ def test_other_errors_keep_their_traceback():
         launch.run_tool(lambda: 1 / 0)
 
 
+def test_an_interruption_is_one_word(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert launch.run_tool(interrupted) == 130
+    assert capsys.readouterr().err == 'interrupted\n'
+
+
+@pytest.mark.parametrize(('tool', 'rest'), [(train, []), (test, ['a.pth'])])
+def test_a_config_without_its_base(tmp_path, capsys, in_process, tool, rest):
+    (tmp_path / 'part.py').write_text("model = dict(cls_head=dict(type='TextEmbeddingHead'))\n")
+    assert in_process(tool, tmp_path / 'part.py', *rest) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 'part.py is no whole config: it has no ' in line
+    assert '_dataloader' in line
+    assert 'Begin it with `_base_ = [...]`' in line
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

@@ -129,7 +129,11 @@ def find_videos(path: str | Path) -> list[Path]:
         raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
     videos = sorted(p for p in path.iterdir() if _is_video(p))
     if not videos:
-        raise UserError(f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).')
+        deeper = sum(1 for p in path.rglob('*') if _is_video(p))
+        raise UserError(
+            f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).'
+            + (f' Its subfolders hold {deeper}: give one of them.' if deeper else '')
+        )
     return videos
 
 

@@ -23,7 +23,12 @@ def predict(
     config: Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')] = None,
     checkpoint: Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')] = None,
     model: Annotated[str | None, typer.Option(help='An open_clip model instead, such as ViT-B-32.')] = None,
-    pretrained: Annotated[str, typer.Option(help='open_clip tag or local file of --model.')] = 'openai',
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="open_clip tag or local file: weights of --model (openai by default), or of a config's text encoder."
+        ),
+    ] = None,
     template: Annotated[
         str | None, typer.Option(help="Prompt such as 'a video of a person {}.', or the name of a template set.")
     ] = None,
@@ -63,12 +68,16 @@ def predict(
     if good:
         console.print(_table(good, topk))
     _write(json_file, csv_file, good, failed)
+    for file in filter(None, (json_file, csv_file)):
+        console.print(f'Wrote {file}', soft_wrap=True, highlight=False)
     if failed:
         listing = '; '.join(f'{f.video} ({f.reason})' for f in failed)
         raise UserError(f'{len(failed)} of {len(files)} videos could not be decoded: {listing}')
 
 
-def _choose_config(config: str | None, checkpoint: Path | None, model: str | None, pretrained: str, names: Any) -> Any:
+def _choose_config(
+    config: str | None, checkpoint: Path | None, model: str | None, pretrained: str | None, names: Any
+) -> Any:
     """The config of the model that was asked for."""
     from textxfer_mm.apis.model_configs import (
         DEFAULT_CONFIG,
@@ -78,15 +87,26 @@ def _choose_config(config: str | None, checkpoint: Path | None, model: str | Non
     )
     from textxfer_mm.text.class_names import load_class_names
 
-    if config is not None:
-        return load_config(config)
-    if checkpoint is not None:
-        return config_of_checkpoint(checkpoint)
+    if config is not None or checkpoint is not None:
+        cfg = load_config(config) if config is not None else config_of_checkpoint(checkpoint)
+        if pretrained is not None:
+            _set_text_weights(cfg, pretrained)
+        return cfg
+    if pretrained is not None and model is None:
+        raise UserError('--pretrained are the weights of a CLIP model: say which, such as --model ViT-B-32-quickgelu.')
     if names is None:
         raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
     if model is not None:
-        return clip_zero_shot_config(model, pretrained, load_class_names(names))
+        return clip_zero_shot_config(model, pretrained or 'openai', load_class_names(names))
     return load_config(DEFAULT_CONFIG)
+
+
+def _set_text_weights(cfg: Any, pretrained: str) -> None:
+    """Let a config's class names be embedded with other weights, such as those a converted checkpoint came with."""
+    encoder = (cfg.model.cls_head.get('classifier') or {}).get('encoder') or {}
+    if encoder.get('type') != 'CLIPTextEncoder':
+        raise UserError('--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder.')
+    encoder.pretrained = pretrained
 
 
 def _set_template(cfg: Any, template: str) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,25 @@ def merge_options(cfg: Config, options: dict[str, Any] | None, source: str) -> N
         raise UserError(f'--cfg-options do not fit {source}: {str(error).strip(chr(34))}') from error
 
 
+def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
+    """Check that a config is a whole one.
+
+    Args:
+        cfg: The config.
+        names: The parts it needs, such as ``'model'``.
+        source: Its file.
+
+    Raises:
+        UserError: Some are missing.
+    """
+    missing = [name for name in names if cfg.get(name) is None]
+    if missing:
+        raise UserError(
+            f'{source} is no whole config: it has no {", ".join(missing)}. Begin it with `_base_ = [...]`, naming the '
+            'config that it changes.'
+        )
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``.
 
@@ -111,12 +130,15 @@ def run_tool(main: Callable[[], None]) -> int:
     """Run a script's main function; a user's mistake ends in one line on stderr.
 
     Returns:
-        The exit status: 0, or 2 after a :class:`UserError`.
+        The exit status: 0, 2 after a :class:`UserError`, or 130 after Ctrl-C.
     """
     try:
         main()
     except UserError as error:
         return _end(error)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr, flush=True)
+        return 130
     except (KeyError, TypeError) as error:
         explained = explain_config_error(error)
         if explained is None:

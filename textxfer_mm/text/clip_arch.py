@@ -181,7 +181,7 @@ def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
             if isinstance(cached, str):
                 return Path(cached)
     address = hub_endpoint() if repository else address
-    hint = f"give a local file instead (pretrained='/path/to/{name}.pt'), or download it where there is a network"
+    hint = 'give a local file instead (its path as `pretrained`, or --pretrained), or download it where a network is'
     if not is_reachable(address):
         raise NotAtHandError(
             f'The weights {tag!r} of {name} are not on this machine and {address} cannot be reached; {hint}.'

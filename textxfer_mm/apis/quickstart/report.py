@@ -101,7 +101,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         '|---|---|---|',
         *(f'| {pair} | {" | ".join(_percent(values.get(view)) for view in VIEWS)} |' for pair, values in pairs.items()),
         '',
-        f'Prediction of one video, `{report["prediction"]["video"]}`, among all classes: '
+        f'Prediction of one video, `{report["prediction"]["video"]}`, of the unseen class '
+        f'"{report["prediction"]["truth"]}", among all classes: '
         + ', '.join(f'{name} {score:.2f}' for name, score in report['prediction']['top'])
         + '.',
         '',

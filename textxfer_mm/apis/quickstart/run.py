@@ -115,7 +115,7 @@ def run_quickstart(
                 step.note = _summary(results[view])
         with steps('predict') as step:
             prediction = _predict(cfg, checkpoint)
-            step.note = f'{prediction["video"]}: {prediction["top"][0][0]}'
+            step.note = f'a video of "{prediction["truth"]}", unseen in training: "{prediction["top"][0][0]}"'
         with steps('plot') as step:
             _plot(work_dir, history, classifier, results['views_4x3'])
             step.note = ', '.join(PLOTS)
@@ -185,8 +185,11 @@ def _predict(cfg: Config, checkpoint: Path) -> dict[str, Any]:
     single = Config(dict(cfg.to_dict(), test_pipeline=cfg.val_pipeline))
     model = load_recognizer(single, checkpoint, class_names=ALL_ACTIONS, device='cpu')
     prediction = next(predict_videos(model, [video]))
+    truth = next(name for name in UNSEEN_ACTIONS if video.name.startswith(name.replace(' ', '_')))
     return dict(
-        video=f'{video.parent.name}/{video.name}', top=[[name, round(score, 4)] for name, score in prediction.top(5)]
+        video=f'{video.parent.name}/{video.name}',
+        truth=truth,
+        top=[[name, round(score, 4)] for name, score in prediction.top(5)],
     )
 
 

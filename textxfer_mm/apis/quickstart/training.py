@@ -69,6 +69,7 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
     logged = ([float(v) for v in scalars[f'train/{key}'].data[0]] for key in ('loss', 'top1_acc', 'time'))
     validated = [float(v) for v in scalars['val/acc/top1'].data[0]]
     steps = np.arange(1, len(validated) + 1) * runner.train_loop.val_interval * len(runner.train_dataloader)
+    steps = np.minimum(steps, runner.max_iters)  # it validates at the end, whatever the interval
     checkpoint = Path((Path(cfg.work_dir) / 'last_checkpoint').read_text().strip())
     return model, checkpoint, History(*logged, steps.tolist(), validated)
 
