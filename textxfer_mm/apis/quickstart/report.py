@@ -26,6 +26,12 @@ PACKAGES = (
     'numpy',
 )
 PAIRS = tuple((f'{gait} to the left', f'{gait} to the right') for gait in ('walking', 'running', 'jumping'))
+#: The plots, with what they show.
+PLOTS = {
+    'curves.png': 'Loss and accuracy of each step (pale), their running mean over 20 steps, and the validation.',
+    'class_correlation.png': f'Cosines between the embedded class names; the last {len(UNSEEN_ACTIONS)} are unseen.',
+    'confusion.png': 'The seen classes, with 4 x 3 views.',
+}
 VIEWS = {'single_view': '1 view', 'views_4x3': '4 x 3 views'}
 
 
@@ -106,8 +112,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         + ', '.join(f'{name} {score:.2f}' for name, score in report['prediction']['top'])
         + '.',
         '',
-        *(f'![{name}]({name})' for name in report['plots']),
-        '',
+        *(line for name in report['plots'] for line in (f'![{name}]({name})', '', PLOTS[name], '')),
         '| step | seconds |',
         '|---|---|',
         *(f'| {step} | {seconds:.1f} |' for step, seconds in report['seconds'].items()),

@@ -15,7 +15,7 @@ from textxfer_mm.apis.inference import load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import load_config
 from textxfer_mm.apis.quickstart.evaluation import Progress, Scores, join, score_videos
 from textxfer_mm.apis.quickstart.memory import keep_freed_memory
-from textxfer_mm.apis.quickstart.report import VIEWS, environment, measured, write_report
+from textxfer_mm.apis.quickstart.report import PLOTS, VIEWS, environment, measured, write_report
 from textxfer_mm.apis.quickstart.steps import Steps
 from textxfer_mm.apis.quickstart.training import History, logging_to, train
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, render_toy_actions
@@ -27,7 +27,6 @@ from textxfer_mm.visualization import plot_class_correlation, plot_confusion_mat
 
 CONFIG = 'quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py'
 ALL_ACTIONS = (*SEEN_ACTIONS, *UNSEEN_ACTIONS)
-PLOTS = ('curves.png', 'class_correlation.png', 'confusion.png')
 
 #: The steps in their order, with what they do.
 STEPS = {
@@ -120,7 +119,9 @@ def run_quickstart(
             _plot(work_dir, history, classifier, results['views_4x3'])
             step.note = ', '.join(PLOTS)
         report = measured(before, results)
-        report.update(seed=settings.seed, config=CONFIG, checkpoint=str(checkpoint), prediction=prediction, plots=PLOTS)
+        report.update(
+            seed=settings.seed, config=CONFIG, checkpoint=str(checkpoint), prediction=prediction, plots=list(PLOTS)
+        )
         report.update(environment())
         report['training'] = dict(steps=len(history.seconds), seconds_per_step=float(np.mean(history.seconds)))
         report['seconds'] = {**steps.seconds, 'total': sum(steps.seconds.values())}
