@@ -178,7 +178,7 @@ SUPP_2 = Table(
     'Supplementary Table 2: frozen or trained classifier',
     'The model of Table 1; the trained classifier starts at the same text rows and learns at the full rate. On the '
     'unseen classes both are given the text rows of their names. The paper reports the seen classes only; that '
-    'training keeps or improves zero-shot recognition is what its Tables 8 and 9 say.',
+    'training keeps or improves zero-shot recognition is what its Table 9 says.',
     (
         Row('untrained', 'before training'),
         Row('text', 'frozen', '81.52'),
