@@ -293,6 +293,7 @@ class TestCheckpoint:
         state = head.state_dict()
         monkeypatch.setattr(LearnablePrompts, 'encode', lambda *args: pytest.fail('the tower was run'))
         load(other, state)
+        torch.testing.assert_close(other.context, state['context'], rtol=0, atol=0)
 
     @pytest.mark.parametrize('options', [{}, dict(init_words='a video of a')])
     def test_other_class_names_take_the_learned_prompt(self, load, monkeypatch, options):

@@ -126,12 +126,13 @@ def test_nothing_of_it_is_in_the_checkpoint():
 def test_testing_encodes_no_template_of_training(monkeypatch):
     head = make_head()
     head.init_weights()
-    state = head.state_dict()
+    state, x = head.state_dict(), torch.randn(N, D)
+    want = head.eval()(x)
     monkeypatch.setattr(CLIPTextEncoder, 'encode', lambda *args: pytest.fail('the text encoder was asked'))
     monkeypatch.setattr('textxfer_mm.text.classifiers.cached_bundle', lambda key, build: build())
     other = make_head()
     other.load_state_dict(state)
-    other.eval()(torch.randn(N, D))
+    torch.testing.assert_close(other.eval()(x), want)
 
 
 def test_the_encoder_may_stay_behind(tmp_path):

@@ -137,7 +137,7 @@ def run_tool(main: Callable[[], None]) -> int:
     except UserError as error:
         return _end(error)
     except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr, flush=True)
+        sys.stderr.write('interrupted\n')
         return 130
     except (KeyError, TypeError) as error:
         explained = explain_config_error(error)
@@ -156,7 +156,8 @@ def _end(error: UserError) -> int:
     else:
         rank, is_news = next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0'), True
     if is_news:
-        print(f'{"" if rank == "0" else f"rank {rank}: "}error: {message}', file=sys.stderr, flush=True)
+        sys.stderr.write(f'{"" if rank == "0" else f"rank {rank}: "}error: {message}\n')
+        sys.stderr.flush()
     close_process_group(wait=False)
     return 2
 
