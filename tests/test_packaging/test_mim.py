@@ -103,3 +103,12 @@ def test_trains_and_tests_by_the_name_of_a_config(mim):
 
 def test_search_lists_the_models(mim):
     assert 'tiny_text-embedding' in mim('search', 'textxfer_mm')
+
+
+def test_plain_install_where_mmcv_is_there(mim):
+    """The metadata of mmcv stand for a compiled one; its module is that of mmcv-lite."""
+    metadata = mim.installed.parent / 'mmcv-2.1.0.dist-info'
+    metadata.mkdir()
+    (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: mmcv\nVersion: 2.1.0\n')
+    output = mim('install', '--no-build-isolation', '--no-index', str(mim.folder / 'checkout'))
+    assert 'Successfully installed textxfer' in output
