@@ -1,22 +1,16 @@
 """The authors' form that the training step is measured against: the same values, and computed three times indeed."""
 
 import argparse
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
+from scripts import load_script
 from tiny import TINY_VIT
-
-FILE = Path(__file__).parents[2] / 'benchmarks' / 'authors_step.py'
 
 
 @pytest.fixture(scope='module')
 def bench():
-    spec = importlib.util.spec_from_file_location('authors_step', FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('benchmarks/authors_step.py')
 
 
 @pytest.fixture

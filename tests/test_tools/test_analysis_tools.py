@@ -1,29 +1,20 @@
 """The analysis tools from the command line."""
 
 import csv
-import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from scripts import load_script
 
 from textxfer_mm.engine import launch
 from textxfer_mm.text.drawn_classifiers import RandomClassifier
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'analysis_tools'
 NAMES = [f'action {i}' for i in range(30)]
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f'analysis_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -33,7 +24,7 @@ def run(monkeypatch, capsys):
     def run(name, *argv):
         monkeypatch.setattr(sys, 'argv', [f'{name}.py', *map(str, argv)])
         monkeypatch.setenv('COLUMNS', '160')
-        status = launch.run_tool(load(name).main)
+        status = launch.run_tool(load_script(f'tools/analysis_tools/{name}.py').main)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 

@@ -1,6 +1,5 @@
 """``tools/extract_features.py``: the two commands of an LDA run, in one process and in two, and its mistakes."""
 
-import importlib.util
 import os
 import socket
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from lda_runs import lda_config
+from scripts import load_script
 
 from textxfer_mm.engine import launch
 from textxfer_mm.text.feature_file import LabelledFeatures
@@ -17,14 +17,7 @@ from textxfer_mm.text.feature_file import LabelledFeatures
 TOOLS = Path(__file__).parents[2] / 'tools'
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-extract, train = load('extract_features'), load('train')
+extract, train = load_script('tools/extract_features.py'), load_script('tools/train.py')
 
 
 @pytest.fixture

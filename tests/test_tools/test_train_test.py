@@ -1,6 +1,5 @@
 """``tools/train.py`` and ``tools/test.py``: MMAction2's arguments, one-line errors."""
 
-import importlib.util
 import os
 import pickle
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from scripts import load_script
 from tiny_runs import run_config, save_checkpoint, write_dataset
 from torch.distributed import TCPStore
 
@@ -19,14 +19,7 @@ from textxfer_mm.errors import UserError
 TOOLS = Path(__file__).parents[2] / 'tools'
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-train, test = load('train'), load('test')
+train, test = load_script('tools/train.py'), load_script('tools/test.py')
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from textxfer_mm.apis.inference import choose_device
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.checks import innermost_datasets
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.projections import LinearProjection, MLPProjection
 from textxfer_mm.models.heads.features import pool_features
@@ -115,9 +116,7 @@ class _Videos(Dataset):
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
     """The pipeline of one view a video; tolerant steps drop what they cannot decode instead of replacing it."""
     loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
-    dataset = loader.dataset if loader else dict(pipeline=cfg.get('test_pipeline'))
-    while dataset.get('dataset') or dataset.get('datasets'):
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
+    dataset = next(innermost_datasets(loader.dataset)) if loader else dict(pipeline=cfg.get('test_pipeline'))
     if not dataset.get('pipeline'):
         raise UserError('The config needs a val_dataloader or the variable `test_pipeline` to encode videos with.')
     steps = [dict(step) for step in dataset['pipeline']]

@@ -33,7 +33,7 @@ def check_datasets(cfg: Config, phases: Sequence[str]) -> None:
     classes = num_classes(cfg, required='train' in phases)
     for phase in phases:
         loader = cfg.get(f'{phase}_dataloader')
-        for dataset in _leaves(loader.get('dataset') if loader else None):
+        for dataset in innermost_datasets(loader.get('dataset') if loader else None):
             _check_paths(dataset, phase)
             _check_lines(dataset, phase, classes)
 
@@ -58,7 +58,7 @@ def num_classes(cfg: Config, *, required: bool = True) -> int | None:
     return None if names is None else len(names)
 
 
-def _leaves(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """Yield the innermost dataset configs: wrappers hold them under ``dataset`` or ``datasets``."""
     if not isinstance(dataset, dict):
         return
@@ -66,7 +66,7 @@ def _leaves(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     if inner == [None]:
         yield dataset
     for part in inner:
-        yield from _leaves(part)
+        yield from innermost_datasets(part)
 
 
 def _join(root: str | None, path: str) -> str:

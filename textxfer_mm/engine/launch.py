@@ -138,6 +138,7 @@ def run_tool(main: Callable[[], None]) -> int:
         return _end(error)
     except KeyboardInterrupt:
         sys.stderr.write('interrupted\n')
+        close_process_group(wait=False)
         return 130
     except (KeyError, TypeError) as error:
         explained = explain_config_error(error)
