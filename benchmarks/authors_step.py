@@ -33,7 +33,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import textxfer_mm  # noqa: F401  (registers the models)
-from textxfer_mm.apis.analysis.complexity import count_complexity
+from textxfer_mm.analysis.complexity import count_complexity
 from textxfer_mm.files import write_text
 from textxfer_mm.registry import MODELS
 

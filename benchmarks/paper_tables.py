@@ -22,8 +22,8 @@ from paper_tables_parts.rows import SETTINGS
 from paper_tables_parts.settings import Scale
 from paper_tables_parts.training import row_cosines, run
 
-from textxfer_mm.apis.quickstart.memory import keep_freed_memory
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.quickstart.memory import keep_freed_memory
 
 WITH_COSINES = ('text', 'random', 'orthogonal', 'template', 'templates-mean')
 DOCS = Path(__file__).parents[1] / 'docs'

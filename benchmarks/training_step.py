@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 import textxfer_mm  # noqa: F401  (registers the models)
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.bundle import ClassifierBundle
 
 from mmaction.structures import ActionDataSample  # isort: skip
 

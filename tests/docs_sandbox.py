@@ -37,10 +37,10 @@ from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
 from tiny_runs import write_dataset, write_video
 from typer.testing import CliRunner
 
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.cli.main import app
 from textxfer_mm.registry import MODELS, TRANSFORMS
 from textxfer_mm.text import clip_arch
-from textxfer_mm.text.feature_file import LabelledFeatures
 
 ROOT = Path(__file__).parents[1]
 CLIP_CONFIG = 'text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'

@@ -8,8 +8,8 @@ from torch import nn
 
 import textxfer_mm  # noqa: F401
 from textxfer_mm.errors import UserError
+from textxfer_mm.losses.contrastive import symmetric_matching_loss
 from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
-from textxfer_mm.losses.matching import symmetric_matching_loss
 
 from mmaction.registry import MODELS  # isort: skip
 from mmaction.structures import ActionDataSample  # isort: skip

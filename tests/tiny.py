@@ -42,7 +42,7 @@ class FixedSource:
         """Seeded rows of norm one."""
         import torch
 
-        from textxfer_mm.text.bundle import ClassifierBundle
+        from textxfer_mm.classifiers.bundle import ClassifierBundle
 
         self.builds += 1
         rows = torch.randn(len(self.class_names), self.embed_dims, generator=torch.Generator().manual_seed(self.seed))

@@ -12,9 +12,9 @@ from mmengine.dist import init_dist, is_main_process  # isort: skip
 from mmengine.logging import MMLogger, print_log  # isort: skip
 from mmengine.utils.dl_utils import set_multi_processing  # isort: skip
 
-from textxfer_mm.apis.features import SPLITS, extract_features
+from textxfer_mm.apis.feature_extraction import SPLITS, extract_features
 from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, run_tool
 from textxfer_mm.files import require_writable_file, require_writable_folder
 

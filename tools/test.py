@@ -9,7 +9,7 @@ from mmengine.config import Config  # isort: skip
 
 from textxfer_mm.apis.inference import set_class_names
 from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.launch import (
     add_launch_arguments,
     build_runner,

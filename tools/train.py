@@ -11,7 +11,7 @@ from mmengine.logging import print_log  # isort: skip
 from mmengine.runner import find_latest_checkpoint  # isort: skip
 
 from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.launch import add_launch_arguments, build_runner, config_of_args, require_parts, run_tool
 from textxfer_mm.errors import UserError
 

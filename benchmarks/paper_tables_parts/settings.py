@@ -12,8 +12,8 @@ from mmengine.config import Config
 
 from paper_tables_parts.data import Clips
 from textxfer_mm.apis.model_configs import load_config
-from textxfer_mm.apis.quickstart import CONFIG
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, files
+from textxfer_mm.quickstart import CONFIG
 
 #: Raised when the same config would give another result.
 RECIPE = 1

@@ -21,11 +21,11 @@ from mmengine.runner import Runner
 from torch import nn
 
 from paper_tables_parts.settings import LDA_FEATURES, Setting, located
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.files import write_text
-from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.feature_file import LabelledFeatures
 
 
 class _StepTimes(Hook):

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from tiny_configs import CONFIGS, ROOT, leaf, tiny_run
 
 from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
-from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.models.heads.classifier_state import if_known
 
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]

@@ -13,7 +13,7 @@ from tiny_runs import run_config, write_dataset
 
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.datasets.label_fraction import LabelFractionDataset
-from textxfer_mm.engine.checks import check_datasets
+from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.hooks.corrupt_video import count_videos
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import DATASETS

@@ -15,10 +15,10 @@ from mmengine.runner.checkpoint import load_state_dict
 from tiny import TINY_VIT
 from tiny_language import write_bert
 
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.errors import UserError
-from textxfer_mm.models import build_classifier_source, projections
+from textxfer_mm.models import build_classifier_source, head_projections
 from textxfer_mm.models.heads import classifier_state
-from textxfer_mm.text.feature_file import LabelledFeatures
 
 NAMES = ['running', 'walking', 'jumping']
 K, D, N = 3, 32, 6
@@ -62,7 +62,7 @@ def classifier(request, tmp_path):
 def log_lines(monkeypatch):
     """What the head logs of its classifier and projection."""
     lines = []
-    for module in (classifier_state, projections):
+    for module in (classifier_state, head_projections):
         monkeypatch.setattr(module, 'print_log', lambda line, level=20, **_: lines.append((level, line)))
     return lines
 

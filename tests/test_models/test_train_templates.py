@@ -10,9 +10,9 @@ from mmaction.structures import ActionDataSample
 from mmengine.logging import MessageHub
 from tiny import TINY_VIT, FixedSource
 
+from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.heads import TextEmbeddingHead
-from textxfer_mm.text.classifiers import TextClassifier
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 from textxfer_mm.text.templates import TEMPLATES
 
@@ -129,7 +129,7 @@ def test_testing_encodes_no_template_of_training(monkeypatch):
     state, x = head.state_dict(), torch.randn(N, D)
     want = head.eval()(x)
     monkeypatch.setattr(CLIPTextEncoder, 'encode', lambda *args: pytest.fail('the text encoder was asked'))
-    monkeypatch.setattr('textxfer_mm.text.classifiers.cached_bundle', lambda key, build: build())
+    monkeypatch.setattr('textxfer_mm.classifiers.sources.cached_bundle', lambda key, build: build())
     other = make_head()
     other.load_state_dict(state)
     torch.testing.assert_close(other.eval()(x), want)

@@ -18,10 +18,10 @@ from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from tiny import TINY_VIT, FixedSource
 from tiny_language import write_bert
 
+from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.models.heads import TextEmbeddingHead, VideoTextMatchingHead, classifier_state, online_text
-from textxfer_mm.text.classifiers import TextClassifier
-from textxfer_mm.text.encoders import CLIPTextEncoder
+from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 
 D = 32
 NAMES = ('waving', 'clapping hands', 'jumping', 'running to the left')

@@ -5,7 +5,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from tiny import TINY_RESNET, TINY_VIT
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.encoders import CLIPTextEncoder, TextEncoder
+from textxfer_mm.text.clip_encoder import CLIPTextEncoder
+from textxfer_mm.text.encoding import TextEncoder
 
 TEXTS = ['a video of a person riding a bike.', 'ApplyEyeMakeup', 'a', 'a photo of a person juggling balls, outdoors.']
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.encoders import LanguageModelEncoder, TextEncoder
+from textxfer_mm.text.encoding import TextEncoder
+from textxfer_mm.text.language_encoder import LanguageModelEncoder
 
 transformers = pytest.importorskip('transformers')
 pytest.importorskip('sentence_transformers')

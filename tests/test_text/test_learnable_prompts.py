@@ -5,9 +5,10 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from tiny import TINY_VIT, FixedSource
 
+from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.classifiers import TextClassifier
-from textxfer_mm.text.encoders import CLIPTextEncoder, LanguageModelEncoder
+from textxfer_mm.text.clip_encoder import CLIPTextEncoder
+from textxfer_mm.text.language_encoder import LanguageModelEncoder
 from textxfer_mm.text.learnable_prompts import LearnablePrompts, PromptSource
 
 NAMES = ['riding a bike', 'jumping', 'ApplyEyeMakeup']

@@ -8,7 +8,8 @@ from tiny import TINY_VIT
 from tiny_language import write_sentence_model
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.encoders import CLIPTextEncoder, LanguageModelEncoder
+from textxfer_mm.text.clip_encoder import CLIPTextEncoder
+from textxfer_mm.text.language_encoder import LanguageModelEncoder
 
 TEXTS = ['a video of a person riding a bike.', 'ApplyEyeMakeup', 'a', 'a photo of a person juggling balls, outdoors.']
 WORDS = ['a video of a person riding a bike', 'jumping', 'a person', 'a bike jumping']

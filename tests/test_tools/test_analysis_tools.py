@@ -11,8 +11,8 @@ from mmengine.config import Config
 from PIL import Image
 from scripts import load_script
 
+from textxfer_mm.classifiers.drawn import RandomClassifier
 from textxfer_mm.engine import launch
-from textxfer_mm.text.drawn_classifiers import RandomClassifier
 
 NAMES = [f'action {i}' for i in range(30)]
 

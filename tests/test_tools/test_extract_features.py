@@ -11,8 +11,8 @@ import torch
 from lda_runs import lda_config
 from scripts import load_script
 
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.engine import launch
-from textxfer_mm.text.feature_file import LabelledFeatures
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 

@@ -8,7 +8,7 @@ _MODULES = {
     'VideoPrediction': 'inference',
     'clip_zero_shot_config': 'model_configs',
     'config_of_checkpoint': 'model_configs',
-    'extract_features': 'features',
+    'extract_features': 'feature_extraction',
     'find_videos': 'inference',
     'load_config': 'model_configs',
     'load_recognizer': 'inference',

@@ -29,7 +29,7 @@ def quickstart(
         from textxfer_mm import register_all_modules
 
         register_all_modules()
-        from textxfer_mm.apis.quickstart import STEPS, QuickstartSettings, run_quickstart
+        from textxfer_mm.quickstart import STEPS, QuickstartSettings, run_quickstart
 
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:

@@ -1,10 +1,10 @@
 """Registered shells: importing this package registers backbones, necks, heads, projections and classifier sources."""
 
 from textxfer_mm.models.backbones import CLIPBackbone
-from textxfer_mm.models.classifiers import build_classifier_source, build_text_encoder
+from textxfer_mm.models.building import build_classifier_source, build_text_encoder
+from textxfer_mm.models.head_projections import ConSEProjection
 from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, VideoTextMatchingHead
 from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
-from textxfer_mm.models.projections import ConSEProjection
 
 __all__ = [
     'CLIPBackbone',

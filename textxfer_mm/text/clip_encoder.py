@@ -12,9 +12,9 @@ from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleToken
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.cache import file_digest
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import text_tower_state
+from textxfer_mm.text.digests import file_digest
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
 from textxfer_mm.text.text_tower import CLIPTextTower, encode_in_batches

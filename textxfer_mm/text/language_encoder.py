@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from textxfer_mm.errors import NotAtHandError, UserError, nearest
-from textxfer_mm.text.cache import file_digest
+from textxfer_mm.text.digests import file_digest
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
 from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches

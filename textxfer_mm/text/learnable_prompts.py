@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.text.bundle import ClassifierBundle
-from textxfer_mm.text.classifiers import TextClassifier
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.text_tower import TextTower
 

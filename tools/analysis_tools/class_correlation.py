@@ -14,7 +14,7 @@ import textxfer_mm  # noqa: F401  (repairs and registration, before anything of 
 
 from rich.console import Console  # isort: skip
 
-from textxfer_mm.apis.analysis.class_embeddings import (
+from textxfer_mm.analysis.class_embeddings import (
     choose_classes,
     load_class_embeddings,
     rows_of,

@@ -12,7 +12,7 @@ from pathlib import Path  # isort: skip
 from rich.console import Console  # isort: skip
 from rich.table import Table  # isort: skip
 
-from textxfer_mm.apis.analysis.complexity import Complexity, Cost, count_complexity
+from textxfer_mm.analysis.complexity import Complexity, Cost, count_complexity
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.launch import add_config_options, merge_options, run_tool
 from textxfer_mm.files import require_writable_file, write_text

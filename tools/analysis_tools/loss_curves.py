@@ -12,7 +12,7 @@ import textxfer_mm  # noqa: F401  (repairs and registration, before anything of 
 from rich.console import Console  # isort: skip
 from rich.table import Table  # isort: skip
 
-from textxfer_mm.apis.analysis.training_logs import TrainingCurve, read_training_curve
+from textxfer_mm.analysis.training_logs import TrainingCurve, read_training_curve
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError
 from textxfer_mm.visualization import plot_loss_curves, require_png

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
-from textxfer_mm.apis.convert import SOURCES, convert_checkpoint, report, reverse_checkpoint
+from textxfer_mm.convert import SOURCES, convert_checkpoint, report, reverse_checkpoint
 from textxfer_mm.engine.launch import run_tool
 
 

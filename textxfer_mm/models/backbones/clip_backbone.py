@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.backbones.checkpointing import enable_checkpointing
-from textxfer_mm.models.backbones.embedded import EMBEDDED, load_embedded
 from textxfer_mm.models.backbones.imagenet import TIMM, load_timm
+from textxfer_mm.models.backbones.packaged import EMBEDDED, load_embedded
 from textxfer_mm.models.backbones.positions import keep_grid, resize_positions
 from textxfer_mm.models.backbones.temporal import insert_temporal, warn_of_untrained
 from textxfer_mm.models.backbones.towers import (
@@ -25,7 +26,6 @@ from textxfer_mm.models.backbones.towers import (
     is_convolutional,
     with_text_cfg,
 )
-from textxfer_mm.models.lazy import LazyWeights
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower
 from textxfer_mm.text.clip_files import vision_tower_state

@@ -9,9 +9,9 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.errors import NotAtHandError, UserError
-from textxfer_mm.models.lazy import LazyWeights
-from textxfer_mm.text.bundle import ClassifierBundle
+from textxfer_mm.layers.lazy import LazyWeights
 
 
 def pack_metadata(metadata: Mapping[str, Any]) -> Tensor:

@@ -7,12 +7,12 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.models.heads.classifier_state import if_known, unpack_metadata
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.bundle import ClassifierBundle
 from textxfer_mm.text.learnable_prompts import LearnablePrompts, PromptSource
 
 DEFAULT_NUM_CONTEXT = 4

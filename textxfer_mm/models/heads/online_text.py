@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.sources import ensemble
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.heads.classifier_state import pack_metadata, unpack_metadata
-from textxfer_mm.text.bundle import ClassifierBundle
-from textxfer_mm.text.classifiers import ensemble
 from textxfer_mm.text.templates import fill
 from textxfer_mm.text.text_tower import TextTower, encode_in_batches
 

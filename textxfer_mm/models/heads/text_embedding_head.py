@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.cosine import cosine_logits
-from textxfer_mm.models.classifiers import build_classifier_source
+from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.models.head_projections import build_projection
 from textxfer_mm.models.heads.classifier_state import ClassifierState, if_known
-from textxfer_mm.models.heads.features import FEATURE_CHOICES, Features, pool_features
+from textxfer_mm.models.heads.pooling import FEATURE_CHOICES, Features, pool_features
 from textxfer_mm.models.heads.train_templates import TrainTemplates
-from textxfer_mm.models.projections import build_projection
 from textxfer_mm.registry import MODELS
 
 from mmaction.models.heads import BaseHead  # isort: skip  (after the registry: it repairs mmaction first)
@@ -43,7 +43,7 @@ class TextEmbeddingHead(ClassifierState, BaseHead):
         template_seed: seed of these draws, which are the same on all ranks.
         projection: ``None``, ``'linear'``, ``'mlp'`` or a config dict; needed when ``in_channels`` differs from D.
         feature: which feature to take where the backbone returns several, see
-            :func:`~textxfer_mm.models.heads.features.pool_features`.
+            :func:`~textxfer_mm.models.heads.pooling.pool_features`.
         num_segments: frames a clip has in 2-D recognisers; ``None`` averages all frames of a video into one clip.
         dropout_ratio: dropout on the pooled features.
         init_scale: the scale at the start of training; ``None`` takes 100, what CLIP's own training ends at, and 10 for

@@ -9,9 +9,9 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.classifiers import TextClassifier
-from textxfer_mm.text.encoders import TextEncoder
+from textxfer_mm.text.encoding import TextEncoder
 from textxfer_mm.text.templates import resolve_templates
 
 

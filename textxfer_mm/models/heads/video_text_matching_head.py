@@ -7,9 +7,9 @@ from torch import Tensor
 
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.cosine import cosine_logits
-from textxfer_mm.losses.matching import FORMS, symmetric_matching_loss
-from textxfer_mm.models.heads.features import Features
+from textxfer_mm.losses.contrastive import FORMS, symmetric_matching_loss
 from textxfer_mm.models.heads.online_text import OnlineText
+from textxfer_mm.models.heads.pooling import Features
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.registry import MODELS
 
@@ -39,7 +39,7 @@ class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
         text: ``'online'`` trains the text tower; ``'offline'`` matches with the frozen rows of the classifier.
         gather: match across all processes; ``False`` within each of them.
         matching_loss: ``'kl'`` to soft targets (released code) or ``'ce'``, see
-            :func:`~textxfer_mm.losses.matching.symmetric_matching_loss`.
+            :func:`~textxfer_mm.losses.contrastive.symmetric_matching_loss`.
         num_classes: this and the further arguments are those of ``TextEmbeddingHead``.
         embed_dims: see there.
         projection: see there.

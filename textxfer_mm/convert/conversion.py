@@ -1,0 +1,172 @@
+"""From the checkpoints of others to those of our recognizers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.convert.arch import RecognizedArch, embed_dim, named_arch, recognize_arch
+from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, TABLE, Parts, require_fit, split
+from textxfer_mm.convert.source_files import SourceFile, read_source_file
+from textxfer_mm.errors import UserError
+from textxfer_mm.files import replacing, require_writable_file
+from textxfer_mm.text.clip_files import is_of_text_tower
+from textxfer_mm.version import __version__
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was recognised, and what was written.
+
+    Attributes:
+        src: The source's file.
+        dst: Our checkpoint.
+        source: Key of ``SOURCES``.
+        arch: The CLIP architecture.
+        temporal: ``temporal`` of the backbone, or None.
+        neck: The config of the neck.
+        num_frames: T of the training, where the file says so; else None.
+        dropped: Entries that have no place in a recognizer, by the reason.
+    """
+
+    src: Path
+    dst: Path
+    source: str
+    arch: RecognizedArch
+    temporal: dict[str, Any] | None
+    neck: dict[str, Any]
+    num_frames: int | None
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def backbone(self) -> dict[str, Any]:
+        """The config of the backbone."""
+        size = {} if self.arch.image_size is None else dict(image_size=self.arch.image_size)
+        temporal = {} if self.temporal is None else dict(temporal=self.temporal)
+        return dict(type='CLIPBackbone', arch=self.arch.arch, **size, **temporal)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the source holds a text tower, which the classifier can be made with."""
+        return any(is_of_text_tower(name) for names in self.dropped.values() for name in names)
+
+
+def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: str | None = None) -> Conversion:
+    """Convert a checkpoint of others into one of our recognizers.
+
+    The vision tower becomes ``backbone.visual.*``, TokenT1D ``backbone.temporal.*``, the temporal transformer
+    ``neck.layers.*`` and the scale ``cls_head.logit_scale``, all in float32. The classifier is the config's to build.
+
+    Args:
+        src: The source's file; no code in it runs.
+        dst: Our checkpoint; it is written in one piece, over an older one.
+        source: ``'text4vis'``, ``'openai'``, ``'open_clip'`` or ``'actionclip'``.
+        arch: The architecture, where it cannot be recognised or is to be checked: an open_clip model name or a JSON
+            file with a model config.
+
+    Raises:
+        UserError: The file is no such checkpoint, its weights are not those of the architecture (what is missing,
+            unexpected or of another shape is listed), or ``dst`` is ``src`` or cannot be written.
+    """
+    target = require_writable_file(dst, 'DST')
+    refuse_same_file(src, target)
+    file = read_source_file(src, source)
+    parts = split(file)
+    quick_gelu = None if source == 'open_clip' else True
+    if arch is None:
+        text_width = file.weights['ln_final.weight'].numel() if 'ln_final.weight' in file.weights else None
+        known = recognize_arch(parts.visual, quick_gelu=quick_gelu, text_width=text_width, path=file.path)
+    else:
+        known = named_arch(arch, parts.visual, quick_gelu=quick_gelu)
+    require_fit(parts, known, file.path)
+    temporal = _temporal(parts)
+    done = Conversion(file.path, target, source, known, temporal, _neck(parts, known), _num_frames(file), parts.dropped)
+    meta = dict(textxfer_mm=__version__, source=source, prefix=file.prefix, dtypes=_other_dtypes(file.weights))
+    meta |= dict(control_point=parts.control_point, arch=known.arch)
+    write_checkpoint(target, dict(state_dict=_our_state(parts), meta=meta))
+    return done
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint in one piece.
+
+    Raises:
+        UserError: The disk does not take it.
+    """
+    try:
+        with replacing(path) as part:
+            torch.save(content, part)
+    except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
+        raise UserError(f'{path} could not be written; is the disk full? ({str(error).splitlines()[0]})') from error
+
+
+def refuse_same_file(src: str | Path, dst: Path) -> None:
+    """Refuse to write a conversion over its own source."""
+    if dst.exists() and Path(src).expanduser().exists() and dst.samefile(Path(src).expanduser()):
+        raise UserError(f'SRC and DST are one file, {dst}; give another DST.')
+
+
+def _temporal(parts: Parts) -> dict[str, Any] | None:
+    if not parts.blocks:
+        return None
+    count = 1 + max(
+        int(found) for name in parts.visual for found in re.findall(r'^transformer\.resblocks\.(\d+)', name)
+    )
+    layers = {} if len(parts.blocks) == count else dict(layers=sorted(parts.blocks))
+    return dict(type='TokenT1D', **layers)
+
+
+def _neck(parts: Parts, known: RecognizedArch) -> dict[str, Any]:
+    """The config of the neck; only what differs from the defaults of ``TemporalTransformer``."""
+    if not parts.fusion:
+        return dict(type='TemporalAveragePool')
+    width = embed_dim(known.arch)
+    layers = len({name.split('.')[2] for name in parts.fusion if name.startswith('transformer.resblocks.')})
+    neck: dict[str, Any] = dict(type='TemporalTransformer', in_channels=width)
+    if layers != 6:
+        neck['num_layers'] = layers
+    if known.text_heads not in (None, max(width // 64, 1)):
+        neck['num_heads'] = known.text_heads
+    if len(parts.fusion[TABLE]) != 77:
+        neck['max_frames'] = len(parts.fusion[TABLE])
+    return neck
+
+
+def _num_frames(file: SourceFile) -> int | None:
+    """T of the training: the rows of the position table that the optimizer ever saw a gradient of, where it was saved.
+
+    The table itself has the same rows whatever T was.
+    """
+    table = file.weights.get(FUSION + TABLE)
+    states = file.optimizer.get('state') if isinstance(file.optimizer, Mapping) else None
+    if table is None or not isinstance(states, Mapping):
+        return None
+    moments = [state.get('exp_avg_sq') for state in states.values() if isinstance(state, Mapping)]
+    of_table = [moment for moment in moments if isinstance(moment, Tensor) and moment.shape == table.shape]
+    if len(of_table) != 1:  # another parameter of this shape, such as the positions of a text tower
+        return None
+    return int(of_table[0].any(dim=1).sum()) or None
+
+
+def _our_state(parts: Parts) -> dict[str, Tensor]:
+    state = {OUR_VISUAL + name: value for name, value in parts.visual.items()}
+    state |= {f'backbone.temporal.block{number}.weight': value for number, value in sorted(parts.blocks.items())}
+    state |= {OUR_FUSION + name: value for name, value in parts.fusion.items()}
+    state[OUR_SCALE] = parts.scale.reshape(())
+    return {
+        name: (value.float() if value.is_floating_point() else value).clone().contiguous()
+        for name, value in state.items()
+    }
+
+
+def _other_dtypes(weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """The names of floating-point entries that were not float32, with their dtype."""
+    return {
+        name: str(value.dtype).removeprefix('torch.')
+        for name, value in weights.items()
+        if value.is_floating_point() and value.dtype != torch.float32 and not is_of_text_tower(name)
+    }

@@ -1,0 +1,97 @@
+"""From checkpoints of our recognizers to the layout of Text4Vis' released code."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
+from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, VISUAL, listed
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
+from textxfer_mm.errors import UserError
+from textxfer_mm.files import require_writable_file
+from textxfer_mm.models.heads.classifier_state import unpack_metadata
+
+_BLOCK = re.compile(r'^backbone\.temporal\.block(\d+)\.weight$')
+_CLASSIFIER = ('cls_head.classifier', 'cls_head._extra_state')
+#: Where a TokenT1D that no file of the authors named goes.
+_CONTROL_POINT = 'control_point.conv.weight'
+
+
+def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4vis') -> list[str]:
+    """Write a checkpoint of ours as the authors' code reads it: ``model_state_dict`` with their names.
+
+    A file that was converted from theirs comes back entry by entry, bit by bit, with the prefix and dtypes it had.
+
+    Args:
+        src: A checkpoint of a recognizer with ``CLIPBackbone``: converted, or trained here.
+        dst: The file to write, in one piece, over an older one.
+        source: Whose layout: only ``'text4vis'``, since the others hold a text tower, which a recognizer lacks.
+
+    Returns:
+        What was left out and why, one line each.
+
+    Raises:
+        UserError: Entries have no place in that layout, or are missing.
+    """
+    if source != 'text4vis':
+        raise UserError(
+            f'--reverse writes the layout of text4vis only: a checkpoint of {source} also holds the text tower, which '
+            'a recognizer does not have.'
+        )
+    target = require_writable_file(dst, 'DST')
+    refuse_same_file(src, target)
+    loaded = load_checkpoint_file(src)
+    state, meta = state_of(loaded, src), loaded.get('meta')
+    meta = meta if isinstance(meta, Mapping) and meta.get('source') == 'text4vis' else {}
+    renamed, unknown = _renamed(state, meta.get('control_point') or _CONTROL_POINT)
+    if unknown:
+        raise UserError(f"{src}: {len(unknown)} entries have no place in the authors' layout: {listed(unknown)}.")
+    missing = [name for name, found in (('backbone.visual.*', VISUAL), (OUR_SCALE, SCALE)) if not _has(renamed, found)]
+    if missing:
+        raise UserError(f'{src} is no checkpoint of a recognizer with CLIPBackbone: it lacks {" and ".join(missing)}.')
+    dtypes, prefix = meta.get('dtypes', {}), meta.get('prefix', '')
+    weights = {prefix + name: _in_dtype(value, dtypes.get(name)) for name, value in renamed.items()}
+    write_checkpoint(target, dict(model_state_dict=weights))
+    return _left_out(state)
+
+
+def _renamed(state: Mapping[str, Any], control_point: str) -> tuple[dict[str, Tensor], list[str]]:
+    """The entries under the authors' names, and the names that have none."""
+    renamed, unknown = {}, []
+    for name, value in state.items():
+        name = name.removeprefix('module.')
+        block = _BLOCK.match(name)
+        if block:
+            renamed[f'{VISUAL}transformer.resblocks.{block.group(1)}.{control_point}'] = value
+        elif name.startswith(OUR_VISUAL):
+            renamed[VISUAL + name.removeprefix(OUR_VISUAL)] = value
+        elif name.startswith(OUR_FUSION):
+            renamed[FUSION + name.removeprefix(OUR_FUSION)] = value
+        elif name == OUR_SCALE:
+            renamed[SCALE] = value
+        elif name not in _CLASSIFIER:
+            unknown.append(name)
+    return renamed, unknown
+
+
+def _has(names: Mapping[str, Tensor], start: str) -> bool:
+    return any(name.startswith(start) for name in names)
+
+
+def _in_dtype(value: Tensor, dtype: str | None) -> Tensor:
+    return value if dtype is None else value.to(getattr(torch, dtype))
+
+
+def _left_out(state: Mapping[str, Any]) -> list[str]:
+    """Say what became of the classifier, which the authors' files never hold."""
+    if 'cls_head.classifier' not in state:
+        return []
+    line = "cls_head.classifier: the authors' code makes it anew from the class names"
+    packed = state.get('cls_head._extra_state')
+    if packed is not None and unpack_metadata(packed).get('trained'):
+        line += '. Its rows were TRAINED here, and are lost: the features may not fit others'
+    return [line + '.']

@@ -1,0 +1,176 @@
+"""What to say about a conversion, and which shipped configs it fits."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from textxfer_mm.convert.arch import embed_dim
+from textxfer_mm.convert.conversion import Conversion
+from textxfer_mm.files import config_dir
+
+
+def fitting_configs(done: Conversion) -> list[Path]:
+    """The shipped Text4Vis configs whose backbone, neck and text classifier are those of a converted checkpoint.
+
+    Those of the number of frames, where that is known, of Kinetics-400 and of the paper's prompt come first.
+    """
+    return [path for path, changes in _nearest_configs(done).items() if not changes]
+
+
+def report(done: Conversion) -> list[str]:
+    """Lines that say what was recognised, what was left out, and how to test the checkpoint."""
+    arch = done.arch
+    lines = [
+        f'{done.src} -> {done.dst}',
+        f'architecture: {_name(done)}' + (f', input {arch.image_size} pixels' if arch.image_size else ''),
+        f'temporal module: {_temporal(done)}',
+    ]
+    if done.source in ('text4vis', 'actionclip'):  # the others were trained on images
+        lines.append(f'frames: {_frames(done)}')
+    if done.source == 'open_clip':
+        lines.append(
+            f'activation: {"quick GELU" if arch.quick_gelu else "GELU"} is assumed, weights do not tell; if they were '
+            'trained with the other one, give --arch.'
+        )
+    lines += [f'left out, {reason}: {names[0]}, ... ({len(names)})' for reason, names in done.dropped.items()]
+    return lines + list(_how_to_test(done))
+
+
+def _nearest_configs(done: Conversion) -> dict[Path, list[str]]:
+    """The configs with the architecture and a text classifier, and the options that give them the temporal module.
+
+    Those without options come first, and of these the ones that are nearest to the run.
+    """
+    configs = _configs_of(config_dir() / 'text4vis')
+    changes = {path: _changes(cfg['model'], done) for path, cfg in configs.items() if _same_arch(cfg['model'], done)}
+    order = sorted(changes, key=lambda path: (len(changes[path]), *_distance(path, configs[path], done)))
+    return {path: changes[path] for path in order}
+
+
+@cache
+def _configs_of(folder: Path) -> dict[Path, Config]:
+    """The configs of a folder; parsing some dozens takes a second or two."""
+    return {path: Config.fromfile(path) for path in sorted(folder.glob('*.py'))}
+
+
+def _name(done: Conversion) -> str:
+    if not isinstance(done.arch.arch, str):
+        return f'none that open_clip has a name for: {done.arch.arch}'
+    others = f' (the same shapes: {", ".join(done.arch.others)})' if done.arch.others else ''
+    return done.arch.arch + others
+
+
+def _temporal(done: Conversion) -> str:
+    modules = [('TokenT1D', done.temporal)] if done.temporal else []
+    if done.neck['type'] == 'TemporalTransformer':
+        modules.append(('T-Trans', done.neck))
+    shown = [f'{name} ({_options(cfg, shown_type=False) or "all blocks"})' for name, cfg in modules]
+    return ' and '.join(shown) or 'TAP (no weights)'
+
+
+def _options(cfg: Mapping[str, Any], *, shown_type: bool = True) -> str:
+    return ', '.join(f'{key}={value!r}' for key, value in cfg.items() if key != 'type' or shown_type)
+
+
+def _changes(model: Mapping[str, Any], done: Conversion) -> list[str]:
+    """The options of the command line that give a model the temporal modules of a checkpoint."""
+    backbone, changes = model['backbone'], []
+    if not _same_temporal(backbone.get('temporal'), done.temporal):
+        changes += _replaced(backbone, 'temporal', done.temporal, path='model.backbone.temporal')
+    if _essence(model.get('neck') or {}) != _essence(done.neck):
+        changes += _replaced(model, 'neck', done.neck, path='model.neck')
+    return changes
+
+
+def _replaced(parent: Mapping[str, Any], key: str, new: Mapping[str, Any] | None, *, path: str) -> list[str]:
+    if new is None:
+        return [f'{path}=None']
+    delete = {'_delete_': True} if key in parent else {}  # else MMEngine takes it for an entry like others
+    return [f'{path}.{name}={value!r}'.replace("'", '').replace(' ', '') for name, value in {**delete, **new}.items()]
+
+
+def _frames(done: Conversion) -> str:
+    if done.num_frames is not None:
+        return f"{done.num_frames} (the rows of the position table that the file's optimizer updated)"
+    return 'cannot be told from the weights, which are the same for any T; take those the file was trained with.'
+
+
+def _how_to_test(done: Conversion) -> Iterator[str]:
+    """The config, and the command."""
+    nearest = _nearest_configs(done)
+    if not nearest:
+        yield from _how_to_configure(done)
+        return
+    config, options = next(iter(nearest.items()))
+    if options:
+        yield 'No shipped config has this model; the options of the command make it of one with the same architecture.'
+    else:
+        yield f'configs: {", ".join(_short(path) for path in fitting_configs(done))}'
+    if done.has_text:
+        yield 'The classifier is made with the text tower of the source, so the command names it.'
+        options = [*options, f'model.cls_head.classifier.encoder.pretrained={done.src}']
+    shown = f' --cfg-options {" ".join(map(shlex.quote, options))}' if options else ''
+    yield f'test: python tools/test.py {_short(config)} {shlex.quote(str(done.dst))}{shown}'
+
+
+def _how_to_configure(done: Conversion) -> Iterator[str]:
+    """The parts of a config of an architecture that no shipped config has."""
+    yield 'No shipped config has this architecture. In the model of a config with one of configs/text4vis/ as its base:'
+    yield f'    backbone=dict(_delete_=True, {_options(done.backbone)}),'
+    yield f'    neck=dict(_delete_=True, {_options(done.neck)}),'
+    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier=dict(...)),'
+    yield 'with a classifier of the same width, by the text tower that this one was trained with.'
+    if done.arch.text_heads is None and done.neck['type'] == 'TemporalTransformer':
+        yield "num_heads of the neck is the text tower's width // 64, which this file does not tell."
+
+
+def _short(path: Path) -> str:
+    """The path as in a checkout, where the current folder is one."""
+    local = Path('configs') / path.relative_to(config_dir())
+    return str(local if local.is_file() else path)
+
+
+def _same_arch(model: Mapping[str, Any], done: Conversion) -> bool:
+    """Whether a model has the architecture, and its frozen text classifier."""
+    backbone, head = model['backbone'], model['cls_head']
+    classifier = head.get('classifier') or {}
+    encoder = classifier.get('encoder') or {}
+    if (head.get('type'), classifier.get('type')) != ('TextEmbeddingHead', 'TextClassifier'):
+        return False
+    if head.get('projection') is not None or head.get('frozen', True) is not True:
+        return False
+    same = (backbone.get('arch'), backbone.get('image_size')) == (done.arch.arch, done.arch.image_size)
+    return same and encoder.get('arch') == done.arch.arch
+
+
+def _distance(path: Path, cfg: Mapping[str, Any], done: Conversion) -> tuple[Any, ...]:
+    """How far a config is from the run that a checkpoint of Text4Vis most likely came from."""
+    classifier = cfg['model']['cls_head']['classifier']
+    frames = max(step.get('clip_len', 0) for step in cfg['test_pipeline'])
+    return (
+        done.num_frames not in (None, frames),
+        classifier.get('class_names') != 'kinetics400',
+        classifier.get('templates') != 'text4vis',
+        frames,
+        len(path.name),  # the plain recipe has the shortest name
+    )
+
+
+def _same_temporal(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether the modules lie in the same places; how they are initialised is not seen in a checkpoint."""
+    if not one or not other:
+        return not one and not other
+    return (one.get('type'), one.get('layers')) == (other.get('type'), other.get('layers'))
+
+
+def _essence(neck: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two necks take the same weights and compute the same."""
+    if neck.get('type') != 'TemporalTransformer':
+        return (neck.get('type') or 'TemporalAveragePool',)  # without a neck, the head averages
+    width = neck['in_channels']
+    heads = neck.get('num_heads') or max(width // 64, 1)
+    return (neck['type'], width, neck.get('num_layers', 6), heads, neck.get('max_frames', 77))

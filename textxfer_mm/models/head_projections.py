@@ -1,0 +1,130 @@
+"""Registered projections of the heads, and the one function that builds them."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.layers.lazy import LazyWeights
+from textxfer_mm.layers.projections import ConSE, LinearProjection, MLPProjection
+from textxfer_mm.models.backbones.packaged import embedded_imagenet_classifier
+from textxfer_mm.models.building import build_classifier_source, build_part
+from textxfer_mm.registry import MODELS
+
+MODELS.register_module(module=LinearProjection)
+MODELS.register_module(module=MLPProjection)
+
+_SHORT_NAMES = {'linear': 'LinearProjection', 'mlp': 'MLPProjection'}
+
+
+@MODELS.register_module()
+class ConSEProjection(LazyWeights, ConSE):
+    """:class:`~textxfer_mm.layers.projections.ConSE` whose classifier and concepts are fetched from outside.
+
+    Args:
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+        concepts: classifier source of the concept names' embeddings, (num_concepts, D).
+        image_classifier: ``'embedded'`` (ImageNet layer of the embedded EfficientNet-lite0, in_channels 1280) or a
+            safetensors file with ``weight`` (num_concepts, in_channels) and ``bias`` (num_concepts,).
+        num_concepts: how many concepts the classifier knows.
+        temperature: divides the classifier's logits.
+        top_k: how many concepts are combined; ``None`` combines all.
+        residual: adds a trainable linear map that starts at zero.
+    """
+
+    _fetched_prefixes = ('fc.', 'concepts')
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        concepts: dict[str, Any],
+        image_classifier: str = 'embedded',
+        num_concepts: int = 1000,
+        temperature: float = 1.0,
+        top_k: int | None = 10,
+        residual: bool = False,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            num_concepts=num_concepts,
+            temperature=temperature,
+            top_k=top_k,
+            residual=residual,
+        )
+        self.source = build_classifier_source(concepts)
+        self.image_classifier = image_classifier
+
+    def fetch_weights(self) -> None:
+        """Read the image classifier and embed the concepts' names.
+
+        Raises:
+            UserError: their shapes do not fit this projection.
+        """
+        weight, bias = self._read_image_classifier()
+        concepts = self.source.build().weight
+        want = tuple(self.fc.weight.shape)
+        if tuple(weight.shape) != want or tuple(concepts.shape) != tuple(self.concepts.shape):
+            raise UserError(
+                f'ConSEProjection expects an image classifier of shape {want} and concepts of shape '
+                f'{tuple(self.concepts.shape)}, got {tuple(weight.shape)} from {self.image_classifier!r} and '
+                f'{tuple(concepts.shape)} from {self.source.encoder_id}. Check in_channels, num_concepts and encoder.'
+            )
+        self.load(weight, bias, concepts)
+
+    def _read_image_classifier(self) -> tuple[Tensor, Tensor]:
+        if self.image_classifier == 'embedded':
+            return embedded_imagenet_classifier()
+        path = Path(self.image_classifier)
+        if not path.is_file():
+            raise UserError(f'ConSEProjection: image_classifier {path} is neither "embedded" nor an existing file.')
+        try:
+            tensors = load_file(path)
+            return tensors['weight'], tensors['bias']
+        except (SafetensorError, KeyError) as error:
+            raise UserError(f'{path} is no safetensors file with the tensors `weight` and `bias` ({error}).') from error
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in_channels) to (..., D)."""
+        self.ensure_weights()
+        return super().forward(x)
+
+
+def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_channels: int) -> nn.Module:
+    """Build the map from the features' width to the classifier's; what was chosen is logged.
+
+    Args:
+        cfg: ``None`` (the widths must be equal), ``'linear'``, ``'mlp'`` or a config dict.
+        in_channels: width of the features.
+        out_channels: width D of the class embeddings.
+
+    Raises:
+        UserError: the widths differ without a projection, or a name or an argument is unknown.
+    """
+    if cfg is None:
+        if in_channels != out_channels:
+            raise UserError(
+                f'The features are {in_channels} wide and the class embeddings {out_channels}: give the head a '
+                "`projection` ('linear', 'mlp' or dict(type='ConSEProjection', ...)), or an encoder pair of one width."
+            )
+        return nn.Identity()
+    args = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
+    args['type'] = _SHORT_NAMES.get(args.get('type'), args.get('type'))
+    for key, width in (('in_channels', in_channels), ('out_channels', out_channels)):
+        if args.setdefault(key, width) != width:
+            raise UserError(f'The projection has {key}={args[key]}, but the head needs {width}: leave it out.')
+    projection = build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))
+    weights = sum(parameter.numel() for parameter in projection.parameters() if parameter.requires_grad)
+    print_log(
+        f'Projection: {type(projection).__name__} from features {in_channels} wide to class embeddings {out_channels} '
+        f'wide, {f"{weights} weights to train" if weights else "nothing to train"}.',
+        logger='current',
+    )
+    return projection
