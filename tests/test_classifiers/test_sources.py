@@ -143,13 +143,13 @@ def test_cache_folder(monkeypatch, tmp_path):
 def test_file_digest_is_remembered_until_the_file_changes(tmp_path):
     path = tmp_path / 'big.pt'
     long_ago = time.time_ns() - 10**11
-    digests = []
+    found = []
     for content, changed in ((b'one', long_ago), (b'two', long_ago), (b'two', long_ago + 1), (b'three', long_ago + 1)):
         path.write_bytes(content)
         os.utime(path, ns=(changed, changed))
-        digests.append(digests.file_digest(path))
+        found.append(digests.file_digest(path))
     # The second content has the size and time of the first: it is not read.
-    assert digests == [hashlib.sha256(content).hexdigest() for content in (b'one', b'one', b'two', b'three')]
+    assert found == [hashlib.sha256(content).hexdigest() for content in (b'one', b'one', b'two', b'three')]
 
 
 def test_digest_of_a_file_just_written_is_not_remembered(tmp_path):
