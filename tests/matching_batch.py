@@ -25,6 +25,8 @@ CASES = {
     for form in ('kl', 'ce')
     for local in (True, False)
 }
+#: How many of the eight rows the first rank holds where the ranks hold different numbers.
+UNEQUAL = (5, 8)
 
 
 class TwoTowers(nn.Module):
@@ -65,13 +67,20 @@ def worker(rank, port, path):
         loss = step(model, list(half), **options)
         losses = gather_labels(loss[None])  # (M,)
         seen[name] = dict(losses=losses, grads={n: p.grad.clone() for n, p in model.module.named_parameters()})
+    for rows in UNEQUAL:
+        share = range(rows) if rank == 0 else range(rows, len(LABELS))
+        for name, options in CASES.items():
+            loss = step(model, list(share), **options)
+            grads = {n: p.grad.clone() for n, p in model.module.named_parameters()}
+            seen[f'{rows} rows, {name}'] = dict(losses=gather_labels(loss[None]), grads=grads)
+    seen['unequal'] = gather_labels(LABELS[:5] if rank == 0 else LABELS[5:])
     seen['order'] = dict(labels=gather_labels(LABELS[half]), flags=gather_labels(LABELS[half] == 3))
     seen['features'] = gather_with_grad(torch.full((2, 3), float(rank)).t())
     seen['world'] = torch.tensor(world_size())
     messages = []
     for gather in (gather_labels, gather_with_grad):
         try:
-            gather(torch.zeros(3 + rank, 2))
+            gather(torch.zeros(3, 2 + rank))
         except UserError as error:
             messages.append(str(error))
     errors = [None, None]

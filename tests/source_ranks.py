@@ -22,8 +22,8 @@ def worker(rank, port, folder, configs):
     for kind, cfg in configs.items():
         head = MODELS.build(dict(type='TextEmbeddingHead', in_channels=cfg.get('embed_dims', 32), classifier=cfg))
         head.init_weights()
-        matrices = [torch.zeros_like(head.classifier) for _ in range(2)]
-        torch.distributed.all_gather(matrices, head.classifier)
+        matrices = [torch.zeros_like(head.class_rows.weight) for _ in range(2)]
+        torch.distributed.all_gather(matrices, head.class_rows.weight)
         if rank == 0:
             torch.save(matrices, folder / f'{kind}.pt')
     torch.distributed.barrier()

@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing as mp
-from matching_batch import CASES, LABELS, TwoTowers, step, worker
+from matching_batch import CASES, LABELS, UNEQUAL, TwoTowers, step, worker
 
 from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
 
@@ -53,12 +53,26 @@ def test_order_of_the_ranks_and_types(two):
     assert torch.equal(two['features'], torch.tensor([0.0, 0, 0, 1, 1, 1])[:, None].expand(6, 2))
 
 
-def test_unequal_ranks_are_an_error_on_all_of_them(two):
+@pytest.mark.parametrize('rows', UNEQUAL)
+@pytest.mark.parametrize('case', CASES)
+def test_ranks_with_different_numbers_of_rows_equal_one_process(two, case, rows):
+    model = TwoTowers()
+    loss = step(model, list(range(8)), form=CASES[case]['form'])
+    seen = two[f'{rows} rows, {case}']
+    torch.testing.assert_close(seen['losses'].mean(), loss, atol=1e-6, rtol=0)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(seen['grads'][name], parameter.grad, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_padding_is_cut_off(two):
+    assert torch.equal(two['unequal'], LABELS)
+
+
+def test_other_shapes_are_an_error_on_all_ranks(two):
     assert two['errors'][0] == two['errors'][1]
     assert len(two['errors'][0]) == 2
     for message in two['errors'][0]:
-        assert 'the ranks have [(3, 2), (4, 2)]' in message
-        assert 'drop_last=True' in message
+        assert 'may differ in its number of rows only; the ranks have the shapes [(3, 2), (3, 3)]' in message
 
 
 def test_one_process_is_left_alone():

@@ -169,8 +169,8 @@ def test_temporal_modules_that_no_checkpoint_has_are_named_in_testing(monkeypatc
     ('arch', 'cfg', 'message'),
     [
         (TINY_VIT, dict(type='T1D'), r'T1D needs a convolutional tower .* is none\. A ViT takes TokenT1D'),
-        (TINY_RESNET, dict(type='T2D'), "temporal: unknown type 'T2D'. Did you mean: T1D"),
-        (TINY_RESNET, dict(type='T1D', stage=[3]), "unknown argument 'stage'. Did you mean: stages"),
+        (TINY_RESNET, dict(type='T2D'), "Unknown temporal module 'T2D'. Did you mean: T1D"),
+        (TINY_RESNET, dict(type='T1D', stage=[3]), "takes no argument 'stage'. Did you mean: stages"),
         (TINY_RESNET, dict(type='T1D', stages=[5]), 'has stages 1 to 4, not 5'),
         (TINY_RESNET, dict(type='T1D', stages=[4, 4]), r'stages=\[4, 4\] names a stage twice'),
         (TINY_RESNET, dict(type='T1D', stages=[]), r'stages=\[\] inserts nothing'),

@@ -1,6 +1,7 @@
 """Every classifier source through the same head, by config alone; equal on all ranks; the widths."""
 
 import copy
+import logging
 import re
 import socket
 
@@ -18,7 +19,6 @@ from tiny_language import write_bert
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.errors import UserError
 from textxfer_mm.models import build_classifier_source, head_projections
-from textxfer_mm.models.heads import classifier_state
 
 NAMES = ['running', 'walking', 'jumping']
 K, D, N = 3, 32, 6
@@ -58,13 +58,28 @@ def classifier(request, tmp_path):
     return source_config(request.param, tmp_path)
 
 
+class Lines(logging.Handler):
+    """What is logged, as (level, line)."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append((record.levelno, record.getMessage()))
+
+
 @pytest.fixture
 def log_lines(monkeypatch):
-    """What the head logs of its classifier and projection."""
-    lines = []
-    for module in (classifier_state, head_projections):
-        monkeypatch.setattr(module, 'print_log', lambda line, level=20, **_: lines.append((level, line)))
-    return lines
+    """What the class rows and the head's projection log."""
+    handler, logger = Lines(), logging.getLogger('textxfer_mm')
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    monkeypatch.setattr(head_projections, 'print_log', lambda line, level=20, **_: handler.lines.append((level, line)))
+    logger.addHandler(handler)
+    yield handler.lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
 
 
 @pytest.mark.parametrize('frozen', [True, False])
@@ -81,13 +96,13 @@ def test_by_config_alone(classifier, frozen, log_lines):
     torch.testing.assert_close(loss, want, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(got, feats.grad, rtol=1e-4, atol=1e-5)
     if frozen:
-        assert [name for name, _ in head.named_parameters()] == ['logit_scale']
+        assert [name for name, _ in head.named_parameters()] == ['cosine.logit_scale']
     else:
-        torch.testing.assert_close(head.classifier.grad, rows.grad, rtol=1e-4, atol=1e-5)
-    assert head.class_names == tuple(NAMES)
+        torch.testing.assert_close(head.class_rows.weight.grad, rows.grad, rtol=1e-4, atol=1e-5)
+    assert head.class_rows.class_names == tuple(NAMES)
     (line,) = [line for _, line in log_lines]
     assert line.startswith('Classifier: 3 classes (running, walking, jumping)')
-    assert ('template' in line) == bool(head.templates)
+    assert ('template' in line) == bool(head.class_rows.templates)
 
 
 @pytest.mark.parametrize('frozen', [True, False])
@@ -96,17 +111,20 @@ def test_a_checkpoint_needs_no_source(classifier, frozen, tmp_path):
     head.init_weights()
     if not frozen:
         with torch.no_grad():
-            head.classifier.add_(0.1 * torch.randn(K, D))
+            head.class_rows.weight.add_(0.1 * torch.randn(K, D))
     torch.save(head.state_dict(), tmp_path / 'x.pth')
     for file in tmp_path.glob('*.safetensors'):
         file.unlink()
     other = make_head(classifier, frozen=frozen, num_classes=None if frozen else K)  # a parameter needs its shape
-    other.source.build = None
+    other.class_rows.source.build = None
     load_state_dict(other, torch.load(tmp_path / 'x.pth', weights_only=True), strict=True)
     feats = torch.randn(N, D)
     torch.testing.assert_close(other.eval()(feats), head.eval()(feats), rtol=0, atol=0)
-    assert (other.class_names, other.encoder_id) == (head.class_names, head.encoder_id)
-    assert other.bundle().metadata() == head.bundle().metadata()
+    assert (other.class_rows.class_names, other.class_rows.encoder_id) == (
+        head.class_rows.class_names,
+        head.class_rows.encoder_id,
+    )
+    assert other.class_rows.bundle().metadata() == head.class_rows.bundle().metadata()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +171,7 @@ def test_a_classifier_that_is_replaced(held, asked, level, line, tmp_path, log_l
     assert log_lines[-1][0] == levels[level]
     assert re.search(line, log_lines[-1][1])
     heads[1](torch.randn(N, D))
-    torch.testing.assert_close(heads[1].classifier, heads[1].source.build().weight)
+    torch.testing.assert_close(heads[1].class_rows.weight, heads[1].class_rows.source.build().weight)
 
 
 def test_lda_of_a_file_that_is_to_come(tmp_path):
@@ -164,7 +182,7 @@ def test_lda_of_a_file_that_is_to_come(tmp_path):
         head.init_weights()
     source_config('LDAClassifier', tmp_path)
     head.init_weights()
-    torch.testing.assert_close(head.classifier, build_classifier_source(classifier).build().weight)
+    torch.testing.assert_close(head.class_rows.weight, build_classifier_source(classifier).build().weight)
 
 
 @pytest.mark.parametrize('kind', KINDS)

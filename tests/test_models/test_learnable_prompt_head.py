@@ -1,6 +1,7 @@
 """``LearnablePromptHead``: what is trained, and the matrix that always belongs to the context."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from tiny import TINY_VIT, FixedSource
 from tiny_language import write_bert
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, classifier_state, learnable_prompt_head
+from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, learnable_prompt_head
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 from textxfer_mm.text.learnable_prompts import LearnablePrompts
 from textxfer_mm.text.text_tower import CLIPTextTower
@@ -54,10 +55,10 @@ def train_step(head, lr=0.5):
 
 def matrix_of(head, context=None, names=NAMES):
     """The classifier of a context, made anew without the head."""
-    other = make_head(names, class_specific=head.source.class_specific)
-    prompts = other.source.prompts(tuple(names))
+    other = make_head(names, class_specific=head.class_rows.source.class_specific)
+    prompts = other.class_rows.source.prompts(tuple(names))
     with torch.no_grad():
-        return F.normalize(prompts.encode(head.context if context is None else context), dim=-1)
+        return F.normalize(prompts.encode(head.class_rows.context if context is None else context), dim=-1)
 
 
 @pytest.fixture
@@ -76,21 +77,27 @@ class TestTraining:
         feats = torch.randn(N, D, requires_grad=True)
         loss = head.loss(feats, samples())['loss_cls']
         loss.backward()
-        got = [feats.grad.clone(), head.context.grad.clone(), head.logit_scale.grad.clone()]
-        feats.grad = head.context.grad = head.logit_scale.grad = None
-        rows = head.source.prompts(tuple(NAMES)).encode(head.context)
+        got = [feats.grad.clone(), head.class_rows.context.grad.clone(), head.cosine.logit_scale.grad.clone()]
+        feats.grad = head.class_rows.context.grad = head.cosine.logit_scale.grad = None
+        rows = head.class_rows.source.prompts(tuple(NAMES)).encode(head.class_rows.context)
         cosine = (feats @ rows.t()) / (feats.norm(dim=1)[:, None] * rows.norm(dim=1)[None])
-        naive = F.cross_entropy(head.logit_scale.exp() * cosine, torch.arange(N))
+        naive = F.cross_entropy(head.cosine.logit_scale.exp() * cosine, torch.arange(N))
         naive.backward()
         torch.testing.assert_close(loss, naive)
-        for a, b in zip(got, [feats.grad, head.context.grad, head.logit_scale.grad], strict=True):
+        for a, b in zip(got, [feats.grad, head.class_rows.context.grad, head.cosine.logit_scale.grad], strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
     def test_only_the_context_is_trained_and_saved(self):
         head = make_ready()
-        assert {name for name, _ in head.named_parameters()} == {'context', 'logit_scale'}
-        assert set(head.state_dict()) == {'context', 'logit_scale', 'classifier', '_extra_state'}
-        tower = head.source.prompts(tuple(NAMES)).tower
+        assert {name for name, _ in head.named_parameters()} == {'class_rows.context', 'cosine.logit_scale'}
+        assert set(head.state_dict()) == {
+            'class_rows.context',
+            'class_rows.weight',
+            'class_rows.filled',
+            'class_rows._extra_state',
+            'cosine.logit_scale',
+        }
+        tower = head.class_rows.source.prompts(tuple(NAMES)).tower
         before = copy.deepcopy(tower.state_dict())
         head.train()
         optim = build_optim_wrapper(head, dict(optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.5)))
@@ -103,7 +110,7 @@ class TestTraining:
     def test_training_learns(self):
         head = make_ready(init_scale=10.0, learn_scale=False)
         feats = F.normalize(torch.randn(K, D), dim=-1)
-        optim = torch.optim.Adam([head.context], lr=0.02)
+        optim = torch.optim.Adam([head.class_rows.context], lr=0.02)
         losses = []
         for _ in range(40):
             optim.zero_grad()
@@ -140,23 +147,23 @@ class TestTraining:
         feats = torch.randn(N, D)
         for head in (whole, chunked):
             head.loss(feats, samples())['loss_cls'].backward()
-        torch.testing.assert_close(whole.context.grad, chunked.context.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(whole.class_rows.context.grad, chunked.class_rows.context.grad, rtol=1e-4, atol=1e-4)
 
     def test_amp_keeps_the_context_in_float32(self):
         head = make_ready(init_scale=5.0)
         feats = torch.randn(N, D)
         plain = head.loss(feats, samples())['loss_cls']
         plain.backward()
-        want, head.context.grad = head.context.grad, None
+        want, head.class_rows.context.grad = head.class_rows.context.grad, None
         with torch.autocast('cpu', dtype=torch.bfloat16):
             loss = head.loss(feats, samples())['loss_cls']
         loss.backward()
-        assert loss.dtype == head.context.grad.dtype == torch.float32
+        assert loss.dtype == head.class_rows.context.grad.dtype == torch.float32
         torch.testing.assert_close(loss, plain, atol=2e-2, rtol=2e-2)
-        assert F.cosine_similarity(head.context.grad.flatten(), want.flatten(), dim=0) > 0.99
+        assert F.cosine_similarity(head.class_rows.context.grad.flatten(), want.flatten(), dim=0) > 0.99
 
     def test_random_start(self):
-        context = make_head(num_context=64, class_specific=True).context
+        context = make_head(num_context=64, class_specific=True).class_rows.context
         assert context.shape == (K, 64, W)
         assert context.std().item() == pytest.approx(0.02, rel=0.05)
         assert context.mean().abs() < 1e-3
@@ -164,19 +171,19 @@ class TestTraining:
     @pytest.mark.parametrize('class_specific', [False, True])
     def test_words_to_start_from(self, class_specific):
         head = make_ready(init_words='a video of', class_specific=class_specific)
-        assert head.context.shape == ((K, 3, W) if class_specific else (3, W))
+        assert head.class_rows.context.shape == ((K, 3, W) if class_specific else (3, W))
         want = TextEmbeddingHead(D, text(templates='a video of {}.'))
         want.init_weights()
-        torch.testing.assert_close(head.classifier, want.classifier, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(head.class_rows.weight, want.class_rows.weight, rtol=1e-4, atol=1e-5)
         train_step(head)
-        assert head.context.grad.any()
+        assert head.class_rows.context.grad.any()
 
 
 class TestMatrix:
     @pytest.mark.parametrize('class_specific', [False, True])
     def test_it_follows_the_context(self, class_specific):
         head = make_ready(class_specific=class_specific)
-        first = head.classifier.clone()
+        first = head.class_rows.weight.clone()
         torch.testing.assert_close(first, matrix_of(head))
         train_step(head)
         feats = torch.randn(N, D)
@@ -185,8 +192,8 @@ class TestMatrix:
         assert (want - first).abs().max() > 1e-3
         torch.testing.assert_close(logits, 100 * F.normalize(feats, dim=-1) @ want.t(), rtol=1e-4, atol=1e-3)
         train_step(head)
-        torch.testing.assert_close(head.bundle().weight, matrix_of(head))
-        assert not torch.allclose(head.bundle().weight, want)
+        torch.testing.assert_close(head.class_rows.bundle().weight, matrix_of(head))
+        assert not torch.allclose(head.class_rows.bundle().weight, want)
 
     @pytest.mark.parametrize('state_of', [get_state_dict, torch.nn.Module.state_dict])
     def test_a_saved_matrix_is_that_of_the_saved_context(self, state_of):
@@ -194,7 +201,7 @@ class TestMatrix:
         for _ in range(2):
             train_step(head)  # the optimizer steps after the last pass
             state = copy.deepcopy(state_of(head))
-            torch.testing.assert_close(state['classifier'], matrix_of(head, state['context']))
+            torch.testing.assert_close(state['class_rows.weight'], matrix_of(head, state['class_rows.context']))
 
     def test_testing_and_training_agree(self):
         head = make_ready(test_scale=None)
@@ -210,17 +217,17 @@ class TestMatrix:
             train_step(head)
             ema.update_parameters(head)
         state = ema.module.state_dict()
-        assert not torch.allclose(state['context'], head.context)
-        torch.testing.assert_close(state['classifier'], matrix_of(head, state['context']))
+        assert not torch.allclose(state['class_rows.context'], head.class_rows.context)
+        torch.testing.assert_close(state['class_rows.weight'], matrix_of(head, state['class_rows.context']))
         with torch.no_grad():
-            head.context.copy_(state['context'])  # what EMAHook does before validation
-        torch.testing.assert_close(head.eval()(state['classifier']).argmax(1), torch.arange(K))
-        torch.testing.assert_close(head.classifier, state['classifier'])
-        want = head.bundle().weight
+            head.class_rows.context.copy_(state['class_rows.context'])  # what EMAHook does before validation
+        torch.testing.assert_close(head.eval()(state['class_rows.weight']).argmax(1), torch.arange(K))
+        torch.testing.assert_close(head.class_rows.weight, state['class_rows.weight'])
+        want = head.class_rows.bundle().weight
         no_tower()
         other = make_head()
         other.load_state_dict(state)
-        torch.testing.assert_close(other.bundle().weight, want)
+        torch.testing.assert_close(other.class_rows.bundle().weight, want)
 
     def test_moving_average_of_every_few_steps(self):
         head = make_ready()
@@ -228,36 +235,36 @@ class TestMatrix:
         for _ in range(4):  # between its updates, an average only takes over the buffers of the model
             train_step(head)
             ema.update_parameters(head)
-            head.bundle()
+            head.class_rows.bundle()
             state = ema.module.state_dict()
-            torch.testing.assert_close(state['classifier'], matrix_of(head, state['context']))
-        assert not torch.allclose(state['classifier'], head.classifier)
+            torch.testing.assert_close(state['class_rows.weight'], matrix_of(head, state['class_rows.context']))
+        assert not torch.allclose(state['class_rows.weight'], head.class_rows.weight)
 
     def test_a_given_classifier_stays_until_training_goes_on(self):
         head = make_ready().eval()
         given = FixedSource(NAMES, D).build()
-        head.set_classifier(given)
+        head.class_rows.replace(given)
         torch.testing.assert_close(head(given.weight).argmax(1), torch.arange(K))
-        assert head.bundle().encoder_id == 'fixed/0'
+        assert head.class_rows.bundle().encoder_id == 'fixed/0'
         train_step(head)
-        torch.testing.assert_close(head.bundle().weight, matrix_of(head))
-        assert head.bundle().encoder_id.endswith('/learned-prompt')
+        torch.testing.assert_close(head.class_rows.bundle().weight, matrix_of(head))
+        assert head.class_rows.bundle().encoder_id.endswith('/learned-prompt')
 
     def test_bundle_says_what_it_is(self, tmp_path):
-        bundle = make_ready(class_position='middle').bundle()
+        bundle = make_ready(class_position='middle').class_rows.bundle()
         assert bundle.templates == ('[V1] [V2] {} [V3] [V4].',)
         assert bundle.encoder_id == CLIPTextEncoder(TINY_VIT).encoder_id + '/learned-prompt'
         bundle.save(tmp_path / 'learned.safetensors')
         head = TextEmbeddingHead(D, dict(type='FileClassifier', path=str(tmp_path / 'learned.safetensors')))
-        torch.testing.assert_close(head.bundle().weight, bundle.weight)
-        assert head.bundle().metadata() == bundle.metadata()
+        torch.testing.assert_close(head.class_rows.bundle().weight, bundle.weight)
+        assert head.class_rows.bundle().metadata() == bundle.metadata()
 
     def test_a_first_pass_in_inference_mode_leaves_what_training_can_use(self):
         for head in (make_head(), make_head(init_words='a video of a')):
             with torch.inference_mode():
                 head.eval()(torch.randn(N, D))
             train_step(head)
-            assert head.context.grad.any()
+            assert head.class_rows.context.grad.any()
 
 
 class TestCheckpoint:
@@ -269,14 +276,14 @@ class TestCheckpoint:
     @pytest.mark.parametrize('options', [{}, dict(class_specific=True), dict(init_words='a video of a')])
     def test_needs_no_text_encoder(self, load, no_tower, options):
         head = self.trained(**options)
-        state, want = head.state_dict(), head.bundle()
+        state, want = head.state_dict(), head.class_rows.bundle()
         no_tower()
         other = make_head(**options)
         load(other, state)
         feats = torch.randn(N, D)
         torch.testing.assert_close(other.eval()(feats), head.eval()(feats), rtol=0, atol=0)
-        assert other.bundle().fingerprint == want.fingerprint
-        torch.testing.assert_close(other.state_dict()['classifier'], state['classifier'], rtol=0, atol=0)
+        assert other.class_rows.bundle().fingerprint == want.fingerprint
+        torch.testing.assert_close(other.state_dict()['class_rows.weight'], state['class_rows.weight'], rtol=0, atol=0)
 
     def test_goes_on_as_if_it_had_not_stopped(self, load):
         head = self.trained()
@@ -293,25 +300,24 @@ class TestCheckpoint:
         state = head.state_dict()
         monkeypatch.setattr(LearnablePrompts, 'encode', lambda *args: pytest.fail('the tower was run'))
         load(other, state)
-        torch.testing.assert_close(other.context, state['context'], rtol=0, atol=0)
+        torch.testing.assert_close(other.class_rows.context, state['class_rows.context'], rtol=0, atol=0)
 
     @pytest.mark.parametrize('options', [{}, dict(init_words='a video of a')])
-    def test_other_class_names_take_the_learned_prompt(self, load, monkeypatch, options):
-        lines = []
-        monkeypatch.setattr(classifier_state, 'print_log', lambda line, **kwargs: lines.append(line))
+    def test_other_class_names_take_the_learned_prompt(self, load, caplog, options):
+        caplog.set_level(logging.INFO, 'textxfer_mm')
         head = self.trained()
         names = ['swimming', 'playing the guitar']
         other = make_head(names, **options)
         load(other, head.state_dict())
-        assert 'is replaced by' in lines[-1]
+        assert 'is replaced by' in caplog.messages[-1]
         other.eval()(torch.randn(N, D))
-        torch.testing.assert_close(other.classifier, matrix_of(head, names=names))
-        assert other.class_names == tuple(names)
-        torch.testing.assert_close(other.context, head.context)
+        torch.testing.assert_close(other.class_rows.weight, matrix_of(head, names=names))
+        assert other.class_rows.class_names == tuple(names)
+        torch.testing.assert_close(other.class_rows.context, head.class_rows.context)
         trained_on = make_head(names, init_words='a video of a')
         trained_on.init_weights()
         load(trained_on, head.state_dict())
-        torch.testing.assert_close(trained_on.bundle().weight, matrix_of(head, names=names))
+        torch.testing.assert_close(trained_on.class_rows.bundle().weight, matrix_of(head, names=names))
 
     def test_class_specific_context_fits_its_classes_only(self, load):
         state = self.trained(class_specific=True).state_dict()
@@ -337,29 +343,29 @@ class TestCheckpoint:
         labels.unlink()
         encoder = dict(encoder, model='model')  # a folder goes by its name
         other = LearnablePromptHead(8, text(str(labels), encoder=encoder), **options)
-        assert other.context.numel() == 0
+        assert other.class_rows.context.numel() == 0
         load(other, state)
         feats = torch.randn(N, 8)
         torch.testing.assert_close(other.eval()(feats), head.eval()(feats))
-        assert other.class_names == ('riding bike', 'jumping')
+        assert other.class_rows.class_names == ('riding bike', 'jumping')
 
     def test_checkpoint_of_a_fixed_template(self):
         fixed = TextEmbeddingHead(D, text())
         fixed.init_weights()
         head = make_ready()
-        context = head.context.detach().clone()
+        context = head.class_rows.context.detach().clone()
         load_state_dict(head, fixed.state_dict())  # warns of what is missing
-        torch.testing.assert_close(head.context.detach(), context)
-        torch.testing.assert_close(head.bundle().weight, matrix_of(head))
+        torch.testing.assert_close(head.class_rows.context.detach(), context)
+        torch.testing.assert_close(head.class_rows.bundle().weight, matrix_of(head))
 
 
 class TestErrors:
     def test_options(self):
-        with pytest.raises(UserError, match='at least 1, got 0 and None'):
+        with pytest.raises(UserError, match='num_context is a whole number of at least 1, got 0'):
             make_head(num_context=0)
-        with pytest.raises(UserError, match='at least 1, got 4 and 0'):
+        with pytest.raises(UserError, match='text_batch_size is None or a whole number of at least 1, got 0'):
             make_head(text_batch_size=0)
-        with pytest.raises(UserError, match="whole numbers of at least 1, got '4' and None"):
+        with pytest.raises(UserError, match="num_context is a whole number of at least 1, got '4'"):
             make_head(num_context='4')
         with pytest.raises(UserError, match=r"are text, got init_words=\['a', 'video'\] and suffix='\.'"):
             make_head(init_words=['a', 'video'])

@@ -1,5 +1,6 @@
 """``TextEmbeddingHead``: parity with naive references, and the classifier that belongs to the checkpoint."""
 
+import logging
 import math
 
 import pytest
@@ -13,7 +14,7 @@ from tiny import TINY_VIT, FixedSource
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.layers.projections import ConSE
-from textxfer_mm.models.heads import TextEmbeddingHead, classifier_state
+from textxfer_mm.models.heads import TextEmbeddingHead
 
 N, V, T, D, K = 3, 4, 5, 32, 6
 
@@ -60,24 +61,24 @@ class TestParity:
         feats = torch.randn(N, 8, T, 2, 2, requires_grad=True)
         loss = head.loss(feats, samples())['loss_cls']
         loss.backward()
-        grad, grad_scale = feats.grad.clone(), head.logit_scale.grad.clone()
-        feats.grad = head.logit_scale.grad = None
+        grad, grad_scale = feats.grad.clone(), head.cosine.logit_scale.grad.clone()
+        feats.grad = head.cosine.logit_scale.grad = None
 
-        weight = head.source.build().weight
+        weight = head.class_rows.source.build().weight
         pooled = torch.stack([feats[n].reshape(8, -1).mean(1) for n in range(N)])
-        logits = naive_cosine(pooled @ head.projection.weight.t(), weight, head.logit_scale.exp())
+        logits = naive_cosine(pooled @ head.projection.weight.t(), weight, head.cosine.logit_scale.exp())
         naive = -torch.stack([torch.log(torch.softmax(logits[n], 0)[n]) for n in range(N)]).mean()
         naive.backward()
         torch.testing.assert_close(loss, naive, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(grad, feats.grad, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(grad_scale, head.logit_scale.grad, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(grad_scale, head.cosine.logit_scale.grad, atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize('average_clips', ['feature', 'prob', 'score', None])
     def test_views(self, average_clips):
         head = make_head(average_clips=average_clips).eval()
         feats = torch.randn(N * V, D, 1, 1) * torch.rand(N * V, 1, 1, 1) * 10  # views of different norms
         got = scores(head.predict(feats, samples()))
-        w = head.source.build().weight
+        w = head.class_rows.source.build().weight
         x = feats.view(N, V, D)
         if average_clips == 'feature':
             want = naive_cosine(torch.stack([sum(x[n]) / V for n in range(N)]), w, 100.0).softmax(-1)
@@ -91,13 +92,13 @@ class TestParity:
         feats = torch.randn(N * V * T, D, 2, 2)
         got = scores(head.predict(feats, samples(), num_segs=V * T, fcn_test=False))
         x = feats.mean((2, 3)).view(N, V, T, D).mean(2)
-        w = head.source.build().weight
+        w = head.class_rows.source.build().weight
         want = torch.stack([naive_cosine(x[n], w, 100.0).softmax(-1).mean(0) for n in range(N)])
         torch.testing.assert_close(got, want, atol=1e-4, rtol=1e-4)
 
     def test_training_learns_the_scale_and_testing_uses_100(self):
         head = make_head(init_scale=7.0)
-        feats, w = torch.randn(N, D), head.source.build().weight
+        feats, w = torch.randn(N, D), head.class_rows.source.build().weight
         torch.testing.assert_close(head(feats), naive_cosine(feats, w, 7.0), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(head.eval()(feats), naive_cosine(feats, w, 100.0), atol=1e-4, rtol=1e-5)
         learned = make_head(init_scale=7.0, test_scale=None).eval()
@@ -106,14 +107,14 @@ class TestParity:
     def test_label_smoothing(self):
         head = make_head(label_smooth_eps=0.3)
         feats = torch.randn(N, D)
-        logits = naive_cosine(feats, head.source.build().weight, 100.0)
+        logits = naive_cosine(feats, head.class_rows.source.build().weight, 100.0)
         want = F.cross_entropy(logits, torch.arange(N), label_smoothing=0.3)
         torch.testing.assert_close(head.loss(feats, samples())['loss_cls'], want, atol=1e-4, rtol=1e-5)
 
     def test_soft_labels(self):
         head = make_head()
         feats, target = torch.randn(N, D), torch.rand(N, K).softmax(-1)
-        logits = naive_cosine(feats, head.source.build().weight, 100.0)
+        logits = naive_cosine(feats, head.class_rows.source.build().weight, 100.0)
         want = F.cross_entropy(logits, target)
         losses = head.loss(feats, [ActionDataSample().set_gt_label(t) for t in target])
         torch.testing.assert_close(losses['loss_cls'], want, atol=1e-4, rtol=1e-5)
@@ -123,12 +124,12 @@ class TestParity:
         head = make_head(multi_class=True, init_scale=10.0, init_bias=-2.0)
         feats, target = torch.randn(N, D), (torch.rand(N, K) > 0.5).float()
         data_samples = [ActionDataSample().set_gt_label(t) for t in target]
-        logits = naive_cosine(feats, head.source.build().weight, 10.0) - 2.0
+        logits = naive_cosine(feats, head.class_rows.source.build().weight, 10.0) - 2.0
         want = -(target * torch.log(logits.sigmoid()) + (1 - target) * torch.log(1 - logits.sigmoid())).mean()
         loss = head.loss(feats, data_samples)['loss_cls']
         torch.testing.assert_close(loss, want, atol=1e-5, rtol=1e-5)
         loss.backward()
-        assert head.logit_bias.grad.abs() > 0
+        assert head.cosine.logit_bias.grad.abs() > 0
         got = scores(head.eval().predict(feats, data_samples))
         torch.testing.assert_close(got, logits.sigmoid().detach(), atol=1e-5, rtol=1e-5)
 
@@ -147,7 +148,7 @@ class TestParity:
 
     def test_top_k_accuracy_matches_base_head(self):
         head = make_head(topk=(1, 2))
-        w = head.source.build().weight
+        w = head.class_rows.source.build().weight
         losses = head.loss(w[[0, 1, 5]], samples(labels=[0, 1, 2]))
         assert losses['top1_acc'].item() == pytest.approx(2 / 3)
 
@@ -215,11 +216,10 @@ class NoFile(NoEncoder):
 
 
 @pytest.fixture
-def log_lines(monkeypatch):
-    """What the classifier's part of the head logs."""
-    lines = []
-    monkeypatch.setattr(classifier_state, 'print_log', lambda line, **kwargs: lines.append(line))
-    return lines
+def log_lines(caplog):
+    """What the class rows log."""
+    caplog.set_level(logging.INFO, 'textxfer_mm')
+    return caplog
 
 
 class TestCheckpoint:
@@ -237,10 +237,10 @@ class TestCheckpoint:
         feats = torch.randn(N * V, 8)
         want = scores(head.eval().predict(feats, samples()))
         torch.testing.assert_close(scores(other.eval().predict(feats, samples())), want)
-        assert other.class_names == head.class_names
+        assert other.class_rows.class_names == head.class_rows.class_names
         assert other.num_classes == K
-        assert other.encoder_id == 'fixed/0'
-        assert other.bundle().templates == ('{}',)
+        assert other.class_rows.encoder_id == 'fixed/0'
+        assert other.class_rows.bundle().templates == ('{}',)
 
     def test_class_name_file_may_stay_behind(self, load, tmp_path):
         names = tmp_path / 'labels.txt'
@@ -252,7 +252,7 @@ class TestCheckpoint:
         names.unlink()
         other = make_head(classifier=cfg)
         load(other, head.state_dict())
-        assert other.class_names == ('waving', 'clapping')
+        assert other.class_rows.class_names == ('waving', 'clapping')
         assert other.num_classes == 2
         torch.testing.assert_close(other.eval()(torch.ones(1, D)), head.eval()(torch.ones(1, D)))
         with pytest.raises(UserError, match=r'labels\.txt'):
@@ -266,10 +266,13 @@ class TestCheckpoint:
     def test_width_of_an_absent_encoder(self, load, tmp_path):
         absent = dict(type='LanguageModelEncoder', model=str(tmp_path / 'gone'))
         cfg = dict(type='TextClassifier', class_names=['a', 'b'], encoder=absent)
-        with pytest.raises(UserError, match=r'give TextEmbeddingHead\(embed_dims=\.\.\.\)'):
+        with pytest.raises(UserError, match=r'cannot be known here, .* give embed_dims=\.\.\.'):
             make_head(in_channels=8, projection='linear', classifier=cfg)
         head = make_head(in_channels=8, projection='linear', classifier=FixedSource(('a', 'b'), D))
-        head.source.templates, head.source.encoder_id = ('a video of a person {}.',), 'language_model/gone/auto'
+        head.class_rows.source.templates, head.class_rows.source.encoder_id = (
+            ('a video of a person {}.',),
+            'language_model/gone/auto',
+        )
         head.init_weights()
         cfg['encoder'] = dict(absent, model='gone')
         other = make_head(in_channels=8, projection='linear', embed_dims=D, classifier=cfg)
@@ -281,7 +284,7 @@ class TestCheckpoint:
         source = FixedSource(class_names=('u', 'v', 'w'), embed_dims=D)
         other = make_head(in_channels=8, projection='linear', classifier=source)
         load_state_dict(other, self.trained(frozen=False).state_dict())
-        assert 'Its rows were trained' in log_lines[-1]
+        assert 'Its rows were trained' in log_lines.messages[-1]
 
     def test_the_buffer_is_a_copy_that_training_can_use(self):
         source = FixedSource(embed_dims=D)
@@ -290,8 +293,8 @@ class TestCheckpoint:
         head = make_head(classifier=source).double()
         with torch.inference_mode():
             head(torch.randn(N, D).double())
-        assert not head.classifier.is_inference()
-        head.classifier.zero_()
+        assert not head.class_rows.weight.is_inference()
+        head.class_rows.weight.zero_()
         assert bundle.weight.any()
 
     def test_nothing_is_encoded_twice(self, load):
@@ -300,8 +303,8 @@ class TestCheckpoint:
         load(other, head.state_dict())
         other.init_weights()
         other(torch.randn(N, 8))
-        assert other.source.builds == 0
-        assert head.source.builds == 1
+        assert other.class_rows.source.builds == 0
+        assert head.class_rows.source.builds == 1
 
     def test_other_class_names_replace_the_classifier(self, load, log_lines):
         head = self.trained()
@@ -310,13 +313,13 @@ class TestCheckpoint:
         load(other, head.state_dict())
         assert (
             "6 classes; class names: a, b, c, ... 6 in all) is replaced by the config's (class names: u, v, w)"
-            in (log_lines[-1])
+            in log_lines.messages[-1]
         )
         feats = torch.randn(N, 8)
         logits = other.eval()(feats)
         embeddings = feats @ head.projection.weight.t()
         torch.testing.assert_close(logits, naive_cosine(embeddings, source.build().weight, 100.0), atol=1e-4, rtol=1e-4)
-        assert other.class_names == ('u', 'v', 'w')
+        assert other.class_rows.class_names == ('u', 'v', 'w')
 
     @pytest.mark.parametrize(
         ('seed', 'templates', 'line'),
@@ -331,18 +334,18 @@ class TestCheckpoint:
         source.templates = templates
         other = make_head(in_channels=8, projection='linear', classifier=source)
         load(other, head.state_dict())
-        assert line in log_lines[-1]
+        assert line in log_lines.messages[-1]
         other(torch.randn(N, 8))
-        torch.testing.assert_close(other.classifier, source.build().weight)
+        torch.testing.assert_close(other.class_rows.weight, source.build().weight)
 
     def test_other_width_is_an_error(self, load):
         other = make_head(in_channels=8, projection='linear', classifier=FixedSource(embed_dims=16))
-        with pytest.raises(UserError, match='classifier has width 32, this head 16'):
+        with pytest.raises(UserError, match="checkpoint's class rows have width 32, this model's 16"):
             load(other, self.trained().state_dict())
 
     def test_classifier_without_names_is_an_error(self):
         state = self.trained().state_dict()
-        state.pop('_extra_state')
+        state.pop('class_rows._extra_state')
         with pytest.raises(UserError, match='without class names'):
             load_state_dict(make_head(in_channels=8, projection='linear'), state)
 
@@ -350,18 +353,18 @@ class TestCheckpoint:
         other = make_head(in_channels=8, projection='linear')
         load_state_dict(other, {'fc_cls.weight': torch.randn(K, 8)})
         other(torch.randn(N, 8))
-        assert other.source.builds == 1
+        assert other.class_rows.source.builds == 1
 
     def test_trained_classifier(self, load):
         head = self.trained(frozen=False)
-        torch.testing.assert_close(head.classifier.detach(), head.source.build().weight)
+        torch.testing.assert_close(head.class_rows.weight.detach(), head.class_rows.source.build().weight)
         head.loss(torch.randn(N, 8), samples())['loss_cls'].backward()
-        assert head.classifier.grad.abs().sum() > 0
+        assert head.class_rows.weight.grad.abs().sum() > 0
         with torch.no_grad():
-            head.classifier.add_(1)
+            head.class_rows.weight.add_(1)
         other = make_head(in_channels=8, projection='linear', frozen=False, classifier=NoEncoder(embed_dims=D))
         load(other, head.state_dict())
-        torch.testing.assert_close(other.classifier, head.classifier)
+        torch.testing.assert_close(other.class_rows.weight, head.class_rows.weight)
 
     def test_frozen_classifier_has_no_gradient(self):
         head = self.trained()
@@ -377,8 +380,8 @@ class TestCheckpoint:
             ema.update_parameters(head)
         other = make_head(in_channels=8, projection='linear', classifier=NoFile())
         other.load_state_dict(ema.module.state_dict())
-        assert other.class_names == head.class_names
-        torch.testing.assert_close(other.classifier, head.classifier)
+        assert other.class_rows.class_names == head.class_rows.class_names
+        torch.testing.assert_close(other.class_rows.weight, head.class_rows.weight)
 
 
 class TestErrors:
@@ -411,9 +414,16 @@ class TestErrors:
         with pytest.raises(UserError, match='5 feature rows cannot be shared by 2 videos'):
             make_head().loss(torch.randn(5, D), samples(2))
 
-    @pytest.mark.parametrize('options', [dict(init_scale=0), dict(num_segments=0)])
-    def test_numbers_out_of_range(self, options):
-        with pytest.raises(UserError, match='takes a positive init_scale and num_segments'):
+    @pytest.mark.parametrize(
+        ('options', 'message'),
+        [
+            (dict(init_scale=0), 'init_scale is a positive number, got 0'),
+            (dict(num_segments=0), 'num_segments is the number of frames a clip, got 0'),
+            (dict(embed_dims=16), 'embed_dims=16, but the classifier is 32 wide: leave it out'),
+        ],
+    )
+    def test_numbers_out_of_range(self, options, message):
+        with pytest.raises(UserError, match=message):
             make_head(**options)
 
     @pytest.mark.parametrize(

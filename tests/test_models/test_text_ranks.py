@@ -32,7 +32,7 @@ def test_two_processes_equal_one(two_processes, name, head, steps):
     torch.testing.assert_close(two['losses'], losses, atol=1e-6, rtol=1e-6)
     grads = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
     assert set(grads) == set(two['grads'])
-    assert ('cls_head.context' in grads) == (name == 'prompt')
+    assert ('cls_head.class_rows.context' in grads) == (name == 'prompt')
     assert len(grads) > 20
     for key, grad in grads.items():
         scale = max(grad.abs().max().item(), 1.0)

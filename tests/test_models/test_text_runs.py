@@ -44,7 +44,7 @@ def test_resumed_exactly(ann_file, tmp_path, head):
         torch.testing.assert_close(resumed['state_dict'][key], value, rtol=0, atol=0, msg=key)
         changed += not torch.equal(first[key], value)
     assert changed > 20
-    assert not any('rows' in key for key in straight['state_dict'])
+    assert not any('train_rows' in key for key in straight['state_dict'])
 
 
 @pytest.mark.parametrize('ema', [False, True])
@@ -53,8 +53,8 @@ def test_a_learned_prompt_is_tested_without_its_tower(ann_file, tmp_path, monkey
     state = torch.load(path, weights_only=True)['state_dict']
     head = LearnablePromptHead(32, CLASSIFIER, class_specific=True)
     with torch.no_grad():
-        rows = head.source.prompts(tuple(NAMES)).encode(state['cls_head.context'])
-    torch.testing.assert_close(state['cls_head.classifier'], F.normalize(rows, dim=-1), rtol=1e-4, atol=1e-5)
+        rows = head.class_rows.source.prompts(tuple(NAMES)).encode(state['cls_head.class_rows.context'])
+    torch.testing.assert_close(state['cls_head.class_rows.weight'], F.normalize(rows, dim=-1), rtol=1e-4, atol=1e-5)
 
     monkeypatch.setattr(CLIPTextEncoder, 'tower', lambda self: pytest.fail('the text tower was asked for'))
     cfg = run_config(ann_file, tmp_path / 'test')

@@ -55,14 +55,14 @@ def test_training_draws_one_for_all_classes_and_testing_uses_the_classifiers_own
     assert set(drawn) == {0, 1, 2}
     want = 100 * F.normalize(feats, dim=-1) @ source().build().weight.t()
     torch.testing.assert_close(head.eval()(feats), want, rtol=1e-4, atol=1e-3)
-    assert head.templates == ('a video of a person {}.',)
+    assert head.class_rows.templates == ('a video of a person {}.',)
 
 
 def test_a_first_pass_in_inference_mode_leaves_what_training_can_use():
     head, feats = make_head(), torch.randn(N, D, requires_grad=True)
     with torch.inference_mode():
         head(feats)
-    assert not head.train_templates.rows.is_inference()  # moving averages write into it
+    assert not head.class_rows.train_rows.is_inference()  # moving averages write into it
     head(feats).sum().backward()
     assert feats.grad.any()
 
@@ -72,7 +72,7 @@ def test_loss_against_naive():
     feats = torch.randn(N, D, requires_grad=True)
     samples = [ActionDataSample().set_gt_label(i % 3) for i in range(N)]
     logits = head(feats)
-    head.train_templates._count = 0  # the same draw again
+    head.class_rows._count = 0  # the same draw again
     loss = head.loss(feats, samples)['loss_cls']
     rows = source([TRAIN[which(logits, feats, 10.0)]]).build().weight
     cosine = (feats @ rows.t()) / feats.norm(dim=1, keepdim=True)
@@ -84,7 +84,7 @@ def test_loss_against_naive():
 
 def test_draws_are_uniform_and_of_the_seed(hub):
     def draws(seed, iterations):
-        templates = make_head(template_seed=seed).train_templates
+        templates = make_head(template_seed=seed).class_rows
         drawn = []
         for i in iterations:
             hub.update_info('iter', i)
@@ -106,9 +106,9 @@ def test_draws_are_uniform_and_of_the_seed(hub):
 
 def test_without_a_runner_it_counts():
     MessageHub.get_current_instance().update_info('iter', 7)  # left behind by a runner that has ended
-    drawn = [make_head().train_templates.draw() for _ in range(2)]
+    drawn = [make_head().class_rows.draw() for _ in range(2)]
     assert drawn[0] == drawn[1]
-    templates = make_head().train_templates
+    templates = make_head().class_rows
     assert len({templates.draw() for _ in range(30)}) == 3
     MessageHub.get_current_instance().pop_info('iter')
 
@@ -120,7 +120,7 @@ def test_nothing_of_it_is_in_the_checkpoint():
     plain.load_state_dict(head.state_dict())
     head.load_state_dict(plain.state_dict())
     assert set(head.state_dict()) == set(plain.state_dict())
-    assert head.train_templates.rows.shape == (3, 3, D)
+    assert head.class_rows.train_rows.shape == (3, 3, D)
 
 
 def test_testing_encodes_no_template_of_training(monkeypatch):
@@ -139,7 +139,10 @@ def test_the_encoder_may_stay_behind(tmp_path):
     gone = dict(type='LanguageModelEncoder', model=str(tmp_path / 'gone'))
     cfg = dict(type='TextClassifier', class_names=NAMES, encoder=gone)
     head = make_head(classifier=FixedSource(NAMES, D), train_templates=None)
-    head.source.templates, head.source.encoder_id = ('a video of a person {}.',), f'language_model/{gone["model"]}/auto'
+    head.class_rows.source.templates, head.class_rows.source.encoder_id = (
+        ('a video of a person {}.',),
+        f'language_model/{gone["model"]}/auto',
+    )
     head.init_weights()
     other = make_head(classifier=cfg, embed_dims=D)
     other.load_state_dict(head.state_dict())
@@ -152,19 +155,19 @@ def test_encoded_once_with_the_encoder_loaded_once(monkeypatch):
     real = CLIPTextEncoder.tower
     monkeypatch.setattr(CLIPTextEncoder, 'tower', lambda self: loads.append(1) or real(self))
     head = make_head(train_templates='clip_kinetics')
-    head.ensure_weights()
+    head.class_rows.fill()
     loads.clear()
     head.train()
     with torch.inference_mode():
         head(torch.randn(N, D))
     assert len(loads) == 1
-    assert head.source.encoder._tower is None
+    assert head.class_rows.source.encoder._tower is None
     feats = torch.randn(N, D, requires_grad=True)
     head(feats).sum().backward()  # rows that were made in inference mode serve training
     assert feats.grad.any()
     assert len(loads) == 1
-    assert head.train_templates.templates == TEMPLATES['clip_kinetics']
-    make_head(train_templates='clip_kinetics').train_templates.fill()
+    assert head.class_rows.train_templates == TEMPLATES['clip_kinetics']
+    make_head(train_templates='clip_kinetics').class_rows.init_weights()
     assert len(loads) == 1  # from the cache
 
 

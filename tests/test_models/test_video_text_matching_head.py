@@ -1,6 +1,7 @@
 """``VideoTextMatchingHead``: parity with naive references, and the classifier that follows the trained text tower."""
 
 import copy
+import logging
 import math
 import socket
 
@@ -18,9 +19,10 @@ from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from tiny import TINY_VIT, FixedSource
 from tiny_language import write_bert
 
+from textxfer_mm.classifiers import tower_rows as tower_rows_module
 from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import NotAtHandError, UserError
-from textxfer_mm.models.heads import TextEmbeddingHead, VideoTextMatchingHead, classifier_state, online_text
+from textxfer_mm.models.heads import TextEmbeddingHead, VideoTextMatchingHead
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 
 D = 32
@@ -86,8 +88,8 @@ def tower_rows(head, names=NAMES, templates=('a video of a person {}.',)):
     rows = []
     with torch.no_grad():
         for name in names:
-            prompts = [head.text_tower.tokenize([template.replace('{}', name)]) for template in templates]
-            rows.append(sum(F.normalize(head.text_tower(ids)[0], dim=0) for ids in prompts))
+            prompts = [head.class_rows.tower.tokenize([template.replace('{}', name)]) for template in templates]
+            rows.append(sum(F.normalize(head.class_rows.tower(ids)[0], dim=0) for ids in prompts))
     return F.normalize(torch.stack(rows), dim=1)
 
 
@@ -109,12 +111,12 @@ class TestParity:
     def test_offline(self, form):
         head = make_head('offline', FixedSource(NAMES, D), matching_loss=form, init_scale=5.0)
         feats = torch.randn(2 * len(LABELS), D, 3, 1, 1, requires_grad=True)  # two rows a video
-        leaves = feats, head.logit_scale
+        leaves = feats, head.cosine.logit_scale
         loss = head.loss(feats, samples())['loss_cls']
         grads = torch.autograd.grad(loss, leaves)
         videos = torch.stack([feats[2 * i : 2 * i + 2].mean((0, 2, 3, 4)) for i in range(len(LABELS))])
-        texts = head.source.build().weight[LABELS]
-        naive = naive_loss(videos, texts, LABELS, head.logit_scale.exp(), form)
+        texts = head.class_rows.source.build().weight[LABELS]
+        naive = naive_loss(videos, texts, LABELS, head.cosine.logit_scale.exp(), form)
         torch.testing.assert_close(loss, naive, atol=1e-5, rtol=1e-5)
         for got, want in zip(grads, torch.autograd.grad(naive, leaves), strict=True):
             torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
@@ -129,13 +131,16 @@ class TestParity:
         grads = torch.autograd.grad(loss, leaves)
         texts = []
         for label in LABELS:  # every video's text of its own, nothing shared
-            vectors = [head.text_tower(head.text_tower.tokenize([t.replace('{}', NAMES[label])])) for t in templates]
+            vectors = [
+                head.class_rows.tower(head.class_rows.tower.tokenize([t.replace('{}', NAMES[label])]))
+                for t in templates
+            ]
             texts.append(torch.stack([F.normalize(vector[0], dim=0) for vector in vectors]).mean(0))
-        naive = naive_loss(feats, torch.stack(texts), LABELS, head.logit_scale.exp(), 'kl')
+        naive = naive_loss(feats, torch.stack(texts), LABELS, head.cosine.logit_scale.exp(), 'kl')
         torch.testing.assert_close(loss, naive, atol=1e-5, rtol=1e-5)
         for name, got, want in zip(names, grads, torch.autograd.grad(naive, leaves), strict=True):
             torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4, msg=name)
-        assert any('text_tower' in name for name in names)
+        assert any('class_rows.tower' in name for name in names)
 
     @pytest.mark.parametrize('text', ['online', 'offline'])
     def test_predicts_as_the_text_embedding_head(self, text):
@@ -157,7 +162,7 @@ class TestParity:
 
     def test_accuracies_of_the_log(self):
         head = make_head('offline', FixedSource(NAMES, D), topk=(1, 2))
-        rows = head.source.build().weight
+        rows = head.class_rows.source.build().weight
         losses = head.loss(rows[[1, 3, 0]], samples([1, 3, 2]))
         assert set(losses) == {'loss_cls', 'top1_acc', 'top2_acc'}
         assert losses['top1_acc'].item() == pytest.approx(2 / 3)
@@ -186,31 +191,31 @@ class TestTrainedTower:
         """A checkpoint is saved while the model is in training mode."""
         head = language_head.train()
         head.init_weights()
-        torch.testing.assert_close(head.classifier, head.source.build().weight)
-        assert head.text_tower.training
-        ids = head.text_tower.tokenize(['a person waving'])
-        assert not torch.equal(head.text_tower(ids), head.text_tower(ids))  # training itself has it
+        torch.testing.assert_close(head.class_rows.weight, head.class_rows.source.build().weight)
+        assert head.class_rows.tower.training
+        ids = head.class_rows.tower.tokenize(['a person waving'])
+        assert not torch.equal(head.class_rows.tower(ids), head.class_rows.tower(ids))  # training itself has it
 
     def test_testing_uses_the_tower_as_it_is(self):
         head, feats = trained_head(), torch.randn(4, D)
         rows = tower_rows(head)
-        assert (rows - head.source.build().weight).abs().max() > 1e-2
+        assert (rows - head.class_rows.source.build().weight).abs().max() > 1e-2
         want = (100 * F.normalize(feats, dim=1) @ rows.t()).softmax(1)
         torch.testing.assert_close(scores(head, feats), want, atol=1e-4, rtol=1e-4)  # predicting in training mode
         torch.testing.assert_close(scores(head.eval(), feats), want, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(head.classifier, rows, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(head.bundle().weight, rows, atol=1e-5, rtol=1e-5)
-        assert head.text_tower.training is False
-        assert head.train().text_tower.training is True
+        torch.testing.assert_close(head.class_rows.weight, rows, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(head.class_rows.bundle().weight, rows, atol=1e-5, rtol=1e-5)
+        assert head.class_rows.tower.training is False
+        assert head.train().class_rows.tower.training is True
 
     def test_forward_in_training_reaches_the_tower(self):
         head, feats = trained_head(), torch.randn(4, D)
         out = head(feats)
-        want = head.logit_scale.exp() * F.normalize(feats, dim=1) @ tower_rows(head).t()
+        want = head.cosine.logit_scale.exp() * F.normalize(feats, dim=1) @ tower_rows(head).t()
         torch.testing.assert_close(out, want, atol=1e-4, rtol=1e-4)
         head.zero_grad()
         out[:, 0].sum().backward()
-        assert head.text_tower.model.text_projection.grad.abs().sum() > 0
+        assert head.class_rows.tower.model.text_projection.grad.abs().sum() > 0
 
     def test_tower_has_a_rate_of_its_own(self):
         init_default_scope('mmaction')
@@ -220,7 +225,7 @@ class TestTrainedTower:
         )
         keys = {
             'backbone': dict(lr_mult=0.1),
-            'cls_head.text_tower': dict(lr_mult=0.1),
+            'cls_head.class_rows.tower': dict(lr_mult=0.1),
             'logit_scale': dict(lr_mult=0.5),
         }
         wrapper = build_optim_wrapper(
@@ -228,15 +233,15 @@ class TestTrainedTower:
             dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1.0), paramwise_cfg=dict(custom_keys=keys)),
         )
         rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
-        assert {rates[id(p)] for p in model.cls_head.text_tower.parameters()} == {0.1}
-        assert rates[id(model.cls_head.logit_scale)] == 0.5
+        assert {rates[id(p)] for p in model.cls_head.class_rows.tower.parameters()} == {0.1}
+        assert rates[id(model.cls_head.cosine.logit_scale)] == 0.5
 
     def test_a_classifier_that_is_given_holds_until_training_goes_on(self):
         head = trained_head()
-        head.set_classifier(FixedSource(('u', 'v'), D).build())
+        head.class_rows.replace(FixedSource(('u', 'v'), D).build())
         rows = FixedSource(('u', 'v'), D).build().weight
-        torch.testing.assert_close(head.eval().bundle().weight, rows)
-        torch.testing.assert_close(head.state_dict()['classifier'], rows)
+        torch.testing.assert_close(head.eval().class_rows.bundle().weight, rows)
+        torch.testing.assert_close(head.state_dict()['class_rows.weight'], rows)
         assert scores(head, torch.randn(2, D)).shape == (2, 2)
 
     def test_moving_average_saves_the_rows_of_its_own_tower(self):
@@ -245,31 +250,28 @@ class TestTrainedTower:
         head.init_weights()
         for _ in range(3):
             with torch.no_grad():
-                for parameter in head.text_tower.parameters():
+                for parameter in head.class_rows.tower.parameters():
                     parameter.add_(0.1 * torch.randn_like(parameter))
-            head.follow_tower()
             ema.update_parameters(head)
         state = ema.module.state_dict()
-        torch.testing.assert_close(state['classifier'], tower_rows(ema.module), atol=1e-5, rtol=1e-5)
-        assert (state['classifier'] - head.state_dict()['classifier']).abs().max() > 1e-2
+        torch.testing.assert_close(state['class_rows.weight'], tower_rows(ema.module), atol=1e-5, rtol=1e-5)
+        assert (state['class_rows.weight'] - head.state_dict()['class_rows.weight']).abs().max() > 1e-2
 
     def test_weights_swapped_before_evaluation(self):
         head = trained_head()
         head.state_dict()  # a checkpoint was saved: the rows are up to date
-        for parameter in head.text_tower.parameters():
+        for parameter in head.class_rows.tower.parameters():
             parameter.data.mul_(1.5)  # what EMAHook does
         head.eval()
         head.predict(torch.randn(1, D), samples([0]))
-        torch.testing.assert_close(head.classifier, tower_rows(head), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(head.class_rows.weight, tower_rows(head), atol=1e-5, rtol=1e-5)
 
 
 @pytest.fixture
-def log_lines(monkeypatch):
-    """What the head logs about its classifier and tower."""
-    lines = []
-    for module in (classifier_state, online_text):
-        monkeypatch.setattr(module, 'print_log', lambda line, *args, **kwargs: lines.append(line))
-    return lines
+def log_lines(caplog):
+    """What the class rows log."""
+    caplog.set_level(logging.INFO, 'textxfer_mm')
+    return caplog
 
 
 @pytest.fixture(params=['torch', 'mmengine'])
@@ -290,8 +292,8 @@ def load(request):
 @pytest.fixture
 def encodings(monkeypatch):
     """How often a tower encoded all classes."""
-    calls, encode = [], online_text.encode_in_batches
-    monkeypatch.setattr(online_text, 'encode_in_batches', lambda *a, **k: (calls.append(1), encode(*a, **k))[1])
+    calls, encode = [], tower_rows_module.encode_in_batches
+    monkeypatch.setattr(tower_rows_module, 'encode_in_batches', lambda *a, **k: (calls.append(1), encode(*a, **k))[1])
     return calls
 
 
@@ -311,10 +313,10 @@ class TestCheckpoint:
         head, feats = trained_head(), torch.randn(4, D)
         other = load(make_head(text, source(at_hand=False)), head)
         torch.testing.assert_close(scores(other.eval(), feats), scores(head.eval(), feats))
-        assert other.text_tower is None
-        assert other.class_names == NAMES
-        assert any("checkpoint's text tower (29 tensors) is left out" in line for line in log_lines)
-        torch.testing.assert_close(other.state_dict()['classifier'], head.state_dict()['classifier'])
+        assert getattr(other.class_rows, 'tower', None) is None
+        assert other.class_rows.class_names == NAMES
+        assert any("checkpoint's text tower (29 tensors) is left out" in line for line in log_lines.messages)
+        torch.testing.assert_close(other.state_dict()['class_rows.weight'], head.state_dict()['class_rows.weight'])
 
     def test_offline(self, load):
         head = make_head('offline', init_scale=3.0)
@@ -322,7 +324,7 @@ class TestCheckpoint:
         other = load(make_head('offline', source(at_hand=False)), head)
         feats = torch.randn(4, D)
         torch.testing.assert_close(scores(other.eval(), feats), scores(head.eval(), feats))
-        assert other.logit_scale.exp().item() == pytest.approx(3.0)
+        assert other.cosine.logit_scale.exp().item() == pytest.approx(3.0)
 
     @pytest.mark.parametrize('used', [False, True])
     def test_other_names_are_encoded_by_the_trained_tower(self, load, log_lines, used):
@@ -333,13 +335,13 @@ class TestCheckpoint:
         load(other, head)
         out = other.eval()(torch.randn(4, D))
         assert out.shape == (4, 3)
-        torch.testing.assert_close(other.classifier, tower_rows(head, names), atol=1e-5, rtol=1e-5)
-        assert any("is replaced by the config's (class names: sitting" in line for line in log_lines)
-        assert not any('Its rows were trained' in line for line in log_lines)
+        torch.testing.assert_close(other.class_rows.weight, tower_rows(head, names), atol=1e-5, rtol=1e-5)
+        assert any("is replaced by the config's (class names: sitting" in line for line in log_lines.messages)
+        assert not any('Its rows were trained' in line for line in log_lines.messages)
 
     def test_other_names_offline_are_warned_about(self, load, log_lines):
         load(make_head('offline', source(('sitting', 'lying'))), trained_head())
-        assert any('Its rows were trained; the features may not fit others.' in line for line in log_lines)
+        assert any('Its rows were trained; the features may not fit others.' in line for line in log_lines.messages)
 
     def test_other_names_without_the_tower_are_an_error(self, load):
         other = load(make_head(classifier=source(('sitting', 'lying'), at_hand=False)), trained_head())
@@ -358,7 +360,7 @@ class TestCheckpoint:
         other = make_head(classifier=source(names))
         other.init_weights()
         load(other, head)
-        rows = other.class_rows(torch.arange(3))
+        rows = other.class_rows.training_rows(torch.arange(3))
         torch.testing.assert_close(F.normalize(rows, dim=1), tower_rows(head, names), atol=1e-5, rtol=1e-5)
 
 
@@ -399,7 +401,7 @@ class TestErrors:
             make_head('offline').loss(torch.randn(2, D), samples([0, label]))
 
     def test_scale_is_positive(self):
-        with pytest.raises(UserError, match='positive init_scale'):
+        with pytest.raises(UserError, match='init_scale is a positive number'):
             make_head(init_scale=-math.pi)
 
 
@@ -421,9 +423,9 @@ def test_two_processes_equal_one(two, text):
     assert two[text]['loss'].item() == pytest.approx(loss.item(), abs=1e-6)
     grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert grads.keys() == two[text]['grads'].keys()
-    assert 'cls_head.logit_scale' in grads
+    assert 'cls_head.cosine.logit_scale' in grads
     assert any(name.startswith('backbone.visual.') for name in grads)
-    assert any(name.startswith('cls_head.text_tower.') for name in grads) == (text == 'online')
+    assert any(name.startswith('cls_head.class_rows.tower.') for name in grads) == (text == 'online')
     for name, grad in grads.items():
         scale = max(grad.abs().max().item(), 1.0)
         assert (two[text]['grads'][name] - grad).abs().max().item() <= 1e-6 * scale, name

@@ -10,15 +10,14 @@ import numpy as np
 from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.stored_rows import WEIGHT, stored_rows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, require_checkpoint, state_of
+from textxfer_mm.engine.classes import classifier_of, head_of, source_of
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.models.building import build_classifier_source
-from textxfer_mm.models.heads.classifier_state import unpack_metadata
 
 #: What the last linear layer is called in the heads of mmaction2, mmpretrain, torchvision and timm.
 _LINEAR = re.compile(r'(^|\.)(fc_cls|fc|fc2|head|classifier)\.weight$')
-_TEXT_HEAD = re.compile(r'(^|\.)classifier$')
 
 
 @dataclass(frozen=True)
@@ -138,13 +137,13 @@ def _name_of(word: str, embeddings: ClassEmbeddings) -> str:
 
 def _of_config(path: str | Path) -> ClassEmbeddings:
     """Build the classifier of a config's head."""
-    head = load_config(path).get('model', {}).get('cls_head') or {}
-    if 'classifier' not in head:
+    cfg = load_config(path)
+    if not classifier_of(cfg):
         raise UserError(
-            f'The head of {path} ({head.get("type", "none")}) has no classifier source: its rows are learned. Give a '
-            'checkpoint instead.'
+            f'The head of {path} ({head_of(cfg).get("type", "none")}) has no classifier source: its rows are learned. '
+            'Give a checkpoint instead.'
         )
-    return _of_bundle(build_classifier_source(head['classifier']).build(), path)
+    return _of_bundle(source_of(cfg).build(), path)
 
 
 def _of_bundle(bundle: ClassifierBundle, path: str | Path) -> ClassEmbeddings:
@@ -153,17 +152,16 @@ def _of_bundle(bundle: ClassifierBundle, path: str | Path) -> ClassEmbeddings:
 
 
 def _of_checkpoint(state: Mapping[str, Any], path: str | Path, key: str | None) -> ClassEmbeddings:
-    """The text classifier, else the last linear layer."""
+    """The class rows, else the last linear layer."""
     matrices = {name: w.flatten(1) for name, w in state.items() if isinstance(w, Tensor) and _is_matrix(w)}
+    rows = {f'{prefix}{WEIGHT}': held for prefix, held in stored_rows(state).items()}
     if key is None:
-        key = _only([name for name in matrices if _TEXT_HEAD.search(name)], path)
+        key = _only(list(rows), path)
         key = key or _only(_of_heads([name for name in matrices if _LINEAR.search(name)]), path)
     if key not in matrices:
         wanted = f'no matrix {key!r}' if key else 'no classifier known by its name'
         raise UserError(f'{path} holds {wanted}; give its weight with --key.{nearest(key or "fc_cls", matrices)}')
-    packed = state.get(f'{key.removesuffix("classifier")}_extra_state')
-    names = unpack_metadata(packed)['class_names'] if _TEXT_HEAD.search(key) and packed is not None else ()
-    return ClassEmbeddings(matrices[key], tuple(names), str(path))
+    return ClassEmbeddings(matrices[key], rows[key].class_names if key in rows else (), str(path))
 
 
 def _is_matrix(weight: Tensor) -> bool:

@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from textxfer_mm.analysis.views import Views, views_of_config
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
-from textxfer_mm.models.heads import TextEmbeddingHead
-from textxfer_mm.models.heads.classifier_state import ClassifierState
+from textxfer_mm.models.heads import CosineHead, TextEmbeddingHead
 from textxfer_mm.registry import MODELS
 
 PARTS = ('backbone', 'neck', 'cls_head')
@@ -132,12 +133,21 @@ def build_on_meta(cfg: Config) -> nn.Module:
     for module in model.modules():
         if isinstance(module, LazyWeights):
             module._weights_filled = True  # nothing is to be fetched
-        if isinstance(module, ClassifierState) and not len(module.classifier):
-            raise UserError(
-                f'The class names of {type(module).__name__} are not at hand here, so that its classes cannot be '
-                'counted: --cfg-options model.cls_head.num_classes=K.'
-            )
+        if isinstance(module, ClassRows):
+            _fill(module)
     return model.to('meta').eval()
+
+
+def _fill(rows: ClassRows) -> None:
+    """Give class rows some values, so that nothing is encoded."""
+    names = rows.class_names or tuple(map(str, range(rows.num_classes)))
+    if not names:
+        raise UserError(
+            f'The class names of {type(rows.source).__name__} are not at hand here, so that its classes cannot be '
+            'counted: --cfg-options model.cls_head.num_classes=K.'
+        )
+    values = torch.ones(len(names), rows.embed_dims)
+    rows.replace(ClassifierBundle.from_rows(values, class_names=names, encoder_id='none'))
 
 
 def _as_inputs(shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
@@ -164,8 +174,8 @@ def _without_text_tower(model: dict[str, Any]) -> dict[str, Any]:
     """Put a plain ``TextEmbeddingHead`` in the place of one that learns prompts or trains the text tower."""
     head = model.get('cls_head') or {}
     kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
-    if isinstance(kind, type) and issubclass(kind, TextEmbeddingHead):
-        known = signature(TextEmbeddingHead).parameters
+    if isinstance(kind, type) and issubclass(kind, CosineHead):
+        known = {**signature(CosineHead).parameters, **signature(TextEmbeddingHead).parameters}
         for key in [key for key in head if key not in known and key != '_scope_']:
             del head[key]
         head['type'] = 'TextEmbeddingHead'
@@ -249,4 +259,4 @@ def _numel(tensors: Iterable[Tensor]) -> int:
 
 def _classifiers(part: nn.Module) -> list[Tensor]:
     """The class embeddings (K, D) of text heads: parameters where they are trained, buffers where they are frozen."""
-    return [module.classifier for module in part.modules() if isinstance(module, ClassifierState)]
+    return [module.weight for module in part.modules() if isinstance(module, ClassRows)]

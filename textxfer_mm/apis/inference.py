@@ -14,9 +14,9 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.classes import class_names_of, set_class_names
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.class_names import load_class_names
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
 
@@ -47,24 +47,6 @@ class VideoFailure:
 
     video: str
     reason: str
-
-
-def set_class_names(cfg: Config, class_names: str | Path | Sequence[str]) -> None:
-    """Let the head of a config classify other names, with the text encoder and templates it has.
-
-    Raises:
-        UserError: the head has no text classifier that other names could be given to.
-    """
-    names = list(load_class_names(class_names))
-    head = cfg.model.get('cls_head') or {}
-    classifier = head.get('classifier') or {}
-    if classifier.get('type') != 'TextClassifier':
-        raise UserError(
-            f'Other class names need a head with a TextClassifier, this config has {head.get("type")} with '
-            f'{classifier.get("type")}. Leave them out, or give a config with a TextClassifier.'
-        )
-    classifier.class_names = names
-    head.pop('num_classes', None)
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -164,7 +146,7 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
             yield VideoFailure(str(video), reason[:200])
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
-        names = getattr(model.cls_head, 'class_names', None) or tuple(map(str, range(len(sample.pred_score))))
+        names = class_names_of(model) or tuple(map(str, range(len(sample.pred_score))))
         yield VideoPrediction(str(video), tuple(names), tuple(sample.pred_score.tolist()))
 
 

@@ -5,23 +5,24 @@ A source is any object with the members of :class:`ClassifierSource`; every head
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 from torch.nn import functional
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.cache import cached_bundle
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.encoding import TextEncoder, isolated
 from textxfer_mm.text.templates import fill, resolve_templates
 
 #: Part of every cache key; raised whenever the same inputs would give another matrix.
-_RECIPE_VERSION = 1
+_RECIPE_VERSION = 2
 
 
 @runtime_checkable
@@ -123,25 +124,51 @@ class TextClassifier(NamedClasses):
 
     def cache_key(self) -> str:
         """Hash of everything the matrix depends on: names, templates, and the encoder with its weights."""
-        parts = [_RECIPE_VERSION, self.class_names, self.templates, self.encoder.fingerprint()]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return self._key('classifier', self.templates)
 
     def build(self) -> ClassifierBundle:
         """Make the classifier, or take it from the cache; the weights of the encoder are freed afterwards."""
-        if self.use_cache:
-            return cached_bundle(self.cache_key(), self._encode_classes)
-        return self._encode_classes()
+        return self._cached(self.cache_key(), self._ensemble)
 
-    def _encode_classes(self) -> ClassifierBundle:
-        prompts = [prompt for row in fill(self.templates, self.class_names) for prompt in row]
+    def embeddings(self, templates: Sequence[str]) -> Tensor:
+        """Embed the class names in each of several templates alone.
+
+        Like the classifier, they are kept in the cache: as a bundle of the M*K prompts.
+
+        Args:
+            templates: M templates, whatever those of the classifier are.
+
+        Returns:
+            (M, K, D) float32 on the CPU, rows of unit norm.
+        """
+        templates = tuple(templates)
+        prompts = self._cached(self._key('prompts', templates), lambda: self._prompt_bundle(templates))
+        return prompts.weight.unflatten(0, (len(templates), -1))
+
+    def _key(self, kind: str, templates: Sequence[str]) -> str:
+        parts = [_RECIPE_VERSION, kind, self.class_names, templates, self.encoder.fingerprint()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _cached(self, key: str, build: Callable[[], ClassifierBundle]) -> ClassifierBundle:
+        return cached_bundle(key, build) if self.use_cache else build()
+
+    def _ensemble(self) -> ClassifierBundle:
+        rows = ensemble(self._encode(self.templates))
+        return ClassifierBundle.from_rows(
+            rows, class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id
+        )
+
+    def _prompt_bundle(self, templates: Sequence[str]) -> ClassifierBundle:
+        prompts = list(chain.from_iterable(fill(templates, self.class_names)))
+        return ClassifierBundle.from_rows(
+            self._encode(templates).flatten(0, 1), class_names=prompts, encoder_id=self.encoder_id
+        )
+
+    def _encode(self, templates: Sequence[str]) -> Tensor:
         try:
-            features = self.encoder.encode(prompts)  # (M*K, D)
+            return embed_prompts(self.encoder.encode, templates, self.class_names)
         finally:
             self.encoder.release()
-        features = features.view(len(self.templates), len(self.class_names), -1)  # (M, K, D)
-        return ClassifierBundle.from_rows(
-            ensemble(features), class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id
-        )
 
 
 class FileClassifier:
@@ -185,6 +212,23 @@ class FileClassifier:
         return self._bundle
 
 
+def embed_prompts(
+    encode: Callable[[Sequence[str]], Tensor], templates: Sequence[str], class_names: Sequence[str]
+) -> Tensor:
+    """Encode all M x K prompts with a text encoder, or with a tower that is being trained.
+
+    Args:
+        encode: Maps n prompts to (n, D).
+        templates: M templates.
+        class_names: K names.
+
+    Returns:
+        (M, K, D), not normalised.
+    """
+    prompts = list(chain.from_iterable(fill(templates, class_names)))
+    return encode(prompts).unflatten(0, (len(templates), -1))
+
+
 def ensemble(features: Tensor) -> Tensor:
     """Combine the embeddings of several prompts a class.
 
@@ -195,4 +239,20 @@ def ensemble(features: Tensor) -> Tensor:
         (K, D): the mean over M of the normalised embeddings; its rows are shorter than 1.
     """
     with isolated(features.device):
-        return functional.normalize(features.float(), dim=-1).mean(dim=0)
+        return mean_of_normalised(features)
+
+
+def mean_of_normalised(features: Tensor) -> Tensor:
+    """The mean (K, D) over M of normalised embeddings (M, K, D), with gradient."""
+    return functional.normalize(features.float(), dim=-1).mean(dim=0)
+
+
+def if_known(source: ClassifierSource, name: str) -> Any:
+    """A source's class names, templates, encoder id or width; None where they are not at hand.
+
+    A checkpoint may know them.
+    """
+    try:
+        return getattr(source, name)
+    except NotAtHandError:
+        return None

@@ -59,7 +59,8 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
     """Convert a checkpoint of others into one of our recognizers.
 
     The vision tower becomes ``backbone.visual.*``, TokenT1D ``backbone.temporal.*``, the temporal transformer
-    ``neck.layers.*`` and the scale ``cls_head.logit_scale``, all in float32. The classifier is the config's to build.
+    ``neck.layers.*`` and the scale ``cls_head.cosine.logit_scale``, all in float32. The classifier is the config's to
+    build.
 
     Args:
         src: The source's file; no code in it runs.

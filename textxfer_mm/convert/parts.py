@@ -17,7 +17,7 @@ from textxfer_mm.text.clip_files import is_of_text_tower
 #: Under which prefixes the parts of a model lie: the authors', and ours.
 VISUAL, OUR_VISUAL = 'visual.', 'backbone.visual.'
 FUSION, OUR_FUSION = 'fusion_model.', 'neck.layers.'
-SCALE, OUR_SCALE = 'logit_scale', 'cls_head.logit_scale'
+SCALE, OUR_SCALE = 'logit_scale', 'cls_head.cosine.logit_scale'
 TABLE = 'frame_position_embeddings.weight'
 #: The authors' TokenT1D in a block: one depthwise Conv1d, whatever it is called.
 _CONTROL_POINT = re.compile(r'^visual\.(transformer\.resblocks\.(\d+)\.)(control_point\.(?:.+\.)?weight)$')

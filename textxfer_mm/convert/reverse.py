@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from textxfer_mm.classifiers.stored_rows import FILLED, METADATA, WEIGHT, stored_rows
 from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
 from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, VISUAL, listed
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import require_writable_file
-from textxfer_mm.models.heads.classifier_state import unpack_metadata
 
 _BLOCK = re.compile(r'^backbone\.temporal\.block(\d+)\.weight$')
-_CLASSIFIER = ('cls_head.classifier', 'cls_head._extra_state')
+_CLASS_ROWS = 'cls_head.class_rows.'
+_LEFT_OUT = tuple(_CLASS_ROWS + name for name in (WEIGHT, FILLED, METADATA))
 #: Where a TokenT1D that no file of the authors named goes.
 _CONTROL_POINT = 'control_point.conv.weight'
 
@@ -73,7 +74,7 @@ def _renamed(state: Mapping[str, Any], control_point: str) -> tuple[dict[str, Te
             renamed[FUSION + name.removeprefix(OUR_FUSION)] = value
         elif name == OUR_SCALE:
             renamed[SCALE] = value
-        elif name not in _CLASSIFIER:
+        elif name not in _LEFT_OUT:
             unknown.append(name)
     return renamed, unknown
 
@@ -88,10 +89,10 @@ def _in_dtype(value: Tensor, dtype: str | None) -> Tensor:
 
 def _left_out(state: Mapping[str, Any]) -> list[str]:
     """Say what became of the classifier, which the authors' files never hold."""
-    if 'cls_head.classifier' not in state:
+    held = next(iter(stored_rows(state).values()), None)
+    if held is None:
         return []
-    line = "cls_head.classifier: the authors' code makes it anew from the class names"
-    packed = state.get('cls_head._extra_state')
-    if packed is not None and unpack_metadata(packed).get('trained'):
+    line = f"{_CLASS_ROWS}*: the authors' code makes the classifier anew from the class names"
+    if held.trained:
         line += '. Its rows were TRAINED here, and are lost: the features may not fit others'
     return [line + '.']

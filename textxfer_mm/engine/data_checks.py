@@ -7,9 +7,8 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
+from textxfer_mm.engine.classes import num_classes_of
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.models.building import build_classifier_source
-from textxfer_mm.models.heads.classifier_state import if_known
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
 from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
@@ -30,32 +29,12 @@ def check_datasets(cfg: Config, phases: Sequence[str]) -> None:
     Raises:
         UserError: At the first mistake found.
     """
-    classes = num_classes(cfg, required='train' in phases)
+    classes = num_classes_of(cfg, required='train' in phases)
     for phase in phases:
         loader = cfg.get(f'{phase}_dataloader')
         for dataset in innermost_datasets(loader.get('dataset') if loader else None):
             _check_paths(dataset, phase)
             _check_lines(dataset, phase, classes)
-
-
-def num_classes(cfg: Config, *, required: bool = True) -> int | None:
-    """Return the number of classes K of the config's head, or None where it does not say.
-
-    Args:
-        cfg: A whole config.
-        required: Whether class names must be at hand; in testing the checkpoint may know them.
-
-    Raises:
-        UserError: If the class names are required and their file is not at hand, or if they are wrong.
-    """
-    head = (cfg.get('model') or {}).get('cls_head') or {}
-    if head.get('num_classes') is not None:
-        return head['num_classes']
-    if head.get('classifier') is None:
-        return None
-    source = build_classifier_source(head['classifier'])
-    names = source.class_names if required else if_known(source, 'class_names')
-    return None if names is None else len(names)
 
 
 def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:

@@ -1,27 +1,73 @@
-"""Cosine logits: the classifier of the whole project, as one function."""
+"""Cosine logits: the classifier of the whole project, as a function and as a module that owns its scale."""
+
+import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from textxfer_mm.errors import UserError
 
 
-def cosine_logits(features: Tensor, classifier: Tensor, scale: Tensor | float, bias: Tensor | float = 0.0) -> Tensor:
-    """Scaled cosine similarities of features and class embeddings, always in float32.
+def cosine_logits(features: Tensor, rows: Tensor, scale: Tensor | float, bias: Tensor | float = 0.0) -> Tensor:
+    """Scaled cosine similarities of features and class rows, always in float32.
 
-    Both sides are L2-normalised whatever the classifier's source (Text4Vis released code; the paper's Eq. 3 leaves the
+    Both sides are L2-normalised whatever the rows' source (Text4Vis released code; the paper's Eq. 3 leaves the
     normalisation to CLIP). The product runs in float32 outside of autocast: with a scale of 100, bfloat16 would leave
     two decimals.
 
     Args:
         features: (N, D).
-        classifier: (K, D).
-        scale: the factor ``exp(logit_scale)``.
-        bias: added to each logit; only multi-label heads use one.
+        rows: Class rows (K, D).
+        scale: The factor ``exp(logit_scale)``.
+        bias: Added to each logit; only multi-label heads use one.
 
     Returns:
         Logits (N, K) in float32.
     """
     with torch.autocast(features.device.type, enabled=False):
         features = F.normalize(features.float(), dim=-1)  # (N, D)
-        classifier = F.normalize(classifier.float(), dim=-1)  # (K, D)
-        return scale * (features @ classifier.t()) + bias  # (N, K)
+        rows = F.normalize(rows.float(), dim=-1)  # (K, D)
+        return scale * (features @ rows.t()) + bias  # (N, K)
+
+
+class CosineLogits(nn.Module):
+    """:func:`cosine_logits` with a learned scale, another one in testing, and a learned bias where one is wanted.
+
+    Args:
+        init_scale: The scale at the start of training; its logarithm is the parameter ``logit_scale``.
+        learn_scale: Whether the scale is trained.
+        test_scale: The scale in testing; ``None`` takes the trained one.
+        init_bias: The initial value of the trained scalar ``logit_bias``; ``None`` has no bias.
+
+    Raises:
+        UserError: The initial scale is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        init_scale: float = 100.0,
+        learn_scale: bool = True,
+        test_scale: float | None = 100.0,
+        init_bias: float | None = None,
+    ) -> None:
+        super().__init__()
+        if init_scale <= 0:
+            raise UserError(f'init_scale is a positive number, got {init_scale}.')
+        self.test_scale = test_scale
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learn_scale)
+        self.logit_bias = None if init_bias is None else nn.Parameter(torch.tensor(float(init_bias)))
+
+    def scale(self, training: bool) -> Tensor | float:
+        """The factor of training, or that of testing."""
+        return self.logit_scale.exp() if training or self.test_scale is None else self.test_scale
+
+    def forward(self, features: Tensor, rows: Tensor, training: bool) -> Tensor:
+        """Classify features (N, D) by class rows (K, D).
+
+        Returns:
+            Logits (N, K) in float32.
+        """
+        bias = 0.0 if self.logit_bias is None else self.logit_bias
+        return cosine_logits(features, rows, self.scale(training), bias)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.cosine import cosine_logits
-from textxfer_mm.losses.gather import gather_labels, gather_with_grad
+from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
 
 FORMS = ('kl', 'ce')
 #: What the equality of two labels is multiplied by before the softmax that makes it a target (released code).
@@ -26,7 +26,7 @@ def matching_targets(labels_rows: Tensor, labels_cols: Tensor, sharpness: float 
     Args:
         labels_rows: (R,) labels.
         labels_cols: (C,) labels.
-        sharpness: the larger, the less is left to the negatives.
+        sharpness: The larger, the less is left to the negatives.
 
     Returns:
         (R, C) in float32; the rows sum to 1.
@@ -34,21 +34,22 @@ def matching_targets(labels_rows: Tensor, labels_cols: Tensor, sharpness: float 
     return (sharpness * same_class(labels_rows, labels_cols)).softmax(dim=1)
 
 
-def kl_matching_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """(1/R) sum_i KL(targets_i || softmax(logits_i)): what the released code calls NCELoss.
+def kl_matching_loss(logits: Tensor, targets: Tensor, reduction: str = 'mean') -> Tensor:
+    """Mean over the rows i of KL(targets_i || softmax(logits_i)): what the released code calls NCELoss.
 
     Args:
         logits: (R, C).
         targets: (R, C), rows that sum to 1.
+        reduction: ``'mean'`` over the rows, or their ``'sum'``.
 
     Returns:
         A scalar; 0 where the softmax of the logits is the target.
     """
     log_probabilities = logits.log_softmax(dim=1)
-    return (torch.xlogy(targets, targets) - targets * log_probabilities).sum(1).mean()
+    return _reduced((torch.xlogy(targets, targets) - targets * log_probabilities).sum(1), reduction)
 
 
-def ce_matching_loss(logits: Tensor, positives: Tensor) -> Tensor:
+def ce_matching_loss(logits: Tensor, positives: Tensor, reduction: str = 'mean') -> Tensor:
     """Cross-entropy with targets that are uniform over the positives of a row; with one each it is InfoNCE.
 
     It is :func:`kl_matching_loss` in the limit of infinitely sharp targets, up to their constant entropy.
@@ -56,25 +57,32 @@ def ce_matching_loss(logits: Tensor, positives: Tensor) -> Tensor:
     Args:
         logits: (R, C).
         positives: (R, C) of 0 and 1, at least one 1 a row.
+        reduction: ``'mean'`` over the rows, or their ``'sum'``.
 
     Returns:
         A scalar.
     """
     targets = positives / positives.sum(dim=1, keepdim=True)
-    return -(targets * logits.log_softmax(dim=1)).sum(1).mean()
+    return _reduced(-(targets * logits.log_softmax(dim=1)).sum(1), reduction)
 
 
-def matching_loss(logits: Tensor, labels_rows: Tensor, labels_cols: Tensor, form: str = 'kl') -> Tensor:
+def _reduced(rows: Tensor, reduction: str) -> Tensor:
+    return rows.sum() if reduction == 'sum' else rows.mean()
+
+
+def matching_loss(
+    logits: Tensor, labels_rows: Tensor, labels_cols: Tensor, form: str = 'kl', reduction: str = 'mean'
+) -> Tensor:
     """One direction of the loss, from logits (R, C) and the labels of rows (R,) and columns (C,).
 
     Raises:
-        UserError: an unknown form.
+        UserError: The form is unknown.
     """
     if form not in FORMS:
         raise UserError(f'Unknown form {form!r} of the matching loss.{nearest(str(form), FORMS)}')
     if form == 'kl':
-        return kl_matching_loss(logits, matching_targets(labels_rows, labels_cols))
-    return ce_matching_loss(logits, same_class(labels_rows, labels_cols))
+        return kl_matching_loss(logits, matching_targets(labels_rows, labels_cols), reduction)
+    return ce_matching_loss(logits, same_class(labels_rows, labels_cols), reduction)
 
 
 def symmetric_matching_loss(
@@ -87,27 +95,28 @@ def symmetric_matching_loss(
     form: str = 'kl',
     local: bool = True,
 ) -> Tensor:
-    """(L_video-to-text + L_text-to-video) / 2 of N pairs a rank.
+    """(L_video-to-text + L_text-to-video) / 2 of the B pairs of M ranks, of which this rank has N.
 
     Logits are cosines times the scale, in float32. The gradients are those of one process on the joint batch after
-    DistributedDataParallel's averaging, in both forms of the gather (:mod:`textxfer_mm.losses.gather`).
+    DistributedDataParallel's averaging, in both forms of the gather (:mod:`textxfer_mm.losses.gather`), also where the
+    ranks hold different numbers of pairs.
 
     Args:
         videos: (N, D), not normalised.
         texts: (N, D), the text of each video, not normalised.
-        scale: the factor ``exp(logit_scale)``.
+        scale: The factor ``exp(logit_scale)``.
         labels: (N,) class of each pair; pairs of one class are positives of each other.
-        gather: match against the pairs of all M ranks; ``False`` matches within the N of this rank.
+        gather: Whether to match against the pairs of all ranks; ``False`` matches within the N of this rank.
         form: ``'kl'`` or ``'ce'``, see :func:`kl_matching_loss` and :func:`ce_matching_loss`.
-        local: with ``gather``, the loss of this rank's rows only, (N, N*M) logits in each direction (Algorithm 1): 1/M
+        local: With ``gather``, the loss of this rank's rows only, (N, B) logits in each direction (Algorithm 1): 1/M
             of the memory, and the mean over the ranks is the loss of the joint batch. ``False`` computes that loss, of
-            (N*M, N*M) logits, on every rank. The gradients are equal.
+            (B, B) logits, on every rank. The gradients are equal.
 
     Returns:
         A scalar in float32.
 
     Raises:
-        UserError: the ranks hold different numbers of pairs; all pairs are of one class; an unknown form.
+        UserError: All pairs are of one class, or the form is unknown.
     """
     if not gather:
         all_videos, all_texts, all_labels = videos, texts, labels
@@ -117,17 +126,18 @@ def symmetric_matching_loss(
     require_several_classes(all_labels, gather)
     if not local:
         videos, texts, labels = all_videos, all_texts, all_labels
-    video_to_text = cosine_logits(videos, all_texts, scale)  # (N, N*M)
-    text_to_video = cosine_logits(texts, all_videos, scale)  # (N, N*M)
-    losses = [matching_loss(logits, labels, all_labels, form) for logits in (video_to_text, text_to_video)]
-    return (losses[0] + losses[1]) / 2
+    video_to_text = cosine_logits(videos, all_texts, scale)  # (N, B)
+    text_to_video = cosine_logits(texts, all_videos, scale)  # (N, B)
+    losses = [matching_loss(logits, labels, all_labels, form, 'sum') for logits in (video_to_text, text_to_video)]
+    share = len(all_labels) / world_size() if gather and local else len(labels)  # B / M, or all rows that are here
+    return (losses[0] + losses[1]) / (2 * share)
 
 
 def require_several_classes(labels: Tensor, gather: bool) -> None:
     """Refuse a batch in which nothing could be told apart.
 
     Raises:
-        UserError: all labels (B,) are equal.
+        UserError: All labels (B,) are equal.
     """
     if bool((labels == labels[0]).all()):
         more = '' if gather else ', gather=True where several processes train'

@@ -5,11 +5,17 @@ losses have with respect to a rank's rows. DistributedDataParallel then averages
 the M ranks. So a parameter ends up with the gradient of the mean of the ranks' losses, however these are entangled.
 That is the gradient of one process on the joint batch in both usual forms, without any factor:
 
-* **global**: each rank computes the loss of the whole batch (N*M x N*M logits); the mean of M equal losses is it;
-* **local**: each rank computes the loss of its own rows (N x N*M logits); the mean over the ranks is it, too.
+* **global**: each rank computes the loss of the whole batch (B x B logits); the mean of M equal losses is it;
+* **local**: each rank computes the sum of its own rows' losses (N x B logits), times M / B; the mean over the ranks is
+  it, too. Where all ranks hold N rows, this is the mean of the N losses.
 
 It holds as well for what each rank uses directly, such as a learned scale.
+
+The ranks may hold different numbers of rows, and none at all: the rows are padded for the exchange, and the padding is
+cut off again, so that no gradient flows into it.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -31,18 +37,18 @@ def gather_with_grad(x: Tensor) -> Tensor:
     the gradient of the joint batch (Text4Vis, supp. B.3).
 
     Args:
-        x: (N, ...), floating, of the same shape on all ranks.
+        x: (N, ...), floating; N may differ between the ranks, the other axes may not.
 
     Returns:
-        (N*M, ...) in the order of the ranks; ``x`` itself for one process.
+        (B, ...) in the order of the ranks, with B the sum of their N; ``x`` itself for one process.
 
     Raises:
-        UserError: the shapes differ; all ranks raise it.
+        UserError: The ranks' rows are of different shapes; all ranks raise it.
     """
     if world_size() == 1:
         return x
-    _require_equal_shapes(x)
-    return torch.cat(all_gather(x), dim=0)
+    counts = _counts(x)
+    return _concatenate(all_gather(_padded(x, max(counts))), counts)
 
 
 @torch.no_grad()
@@ -50,31 +56,43 @@ def gather_labels(labels: Tensor) -> Tensor:
     """Concatenate labels, or whatever has no gradient, of all ranks.
 
     Args:
-        labels: (N, ...), of any type, of the same shape on all ranks.
+        labels: (N, ...), of any type; N may differ between the ranks, the other axes may not.
 
     Returns:
-        (N*M, ...) in the order of the ranks; ``labels`` itself for one process.
+        (B, ...) in the order of the ranks, with B the sum of their N; ``labels`` itself for one process.
 
     Raises:
-        UserError: the shapes differ; all ranks raise it.
+        UserError: The ranks' rows are of different shapes; all ranks raise it.
     """
     if world_size() == 1:
         return labels
-    _require_equal_shapes(labels)
-    parts = [torch.empty_like(labels, memory_format=torch.contiguous_format) for _ in range(world_size())]
-    dist.all_gather(parts, labels.contiguous())
-    return torch.cat(parts, dim=0)
+    counts = _counts(labels)
+    own = _padded(labels, max(counts)).contiguous()
+    parts = [torch.empty_like(own) for _ in counts]
+    dist.all_gather(parts, own)
+    return _concatenate(parts, counts)
 
 
-def _require_equal_shapes(x: Tensor) -> None:
-    """Compare the shapes first: a collective of unequal ones hangs, or returns garbage."""
+def _concatenate(parts: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    """Cut the padding off and join the ranks' rows."""
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+def _padded(x: Tensor, rows: int) -> Tensor:
+    """Add rows of zeros up to a number of rows."""
+    return x if len(x) == rows else torch.cat([x, x.new_zeros(rows - len(x), *x.shape[1:])])
+
+
+def _counts(x: Tensor) -> list[int]:
+    """The number of rows of each rank; compares the other axes, as a collective of unequal ones hangs or lies."""
     shape = torch.full((8,), -1, dtype=torch.long, device=x.device)
     shape[: x.dim()] = torch.tensor(x.shape, device=x.device)
     shapes = [torch.empty_like(shape) for _ in range(world_size())]
     dist.all_gather(shapes, shape)
     given = [tuple(size for size in s.tolist() if size >= 0) for s in shapes]
-    if len(set(given)) > 1:
+    if len({one[1:] for one in given}) > 1 or not all(given):
         raise UserError(
-            f'Batches are gathered from ranks that hold the same number of rows; the ranks have {given}. Let the '
-            'sampler give each rank equally many (DefaultSampler does) and set drop_last=True in the dataloader.'
+            f'What is gathered from the ranks may differ in its number of rows only; the ranks have the shapes '
+            f'{given}. All of them must run the same model.'
         )
+    return [one[0] for one in given]

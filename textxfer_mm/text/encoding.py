@@ -3,12 +3,13 @@
 An encoder is any object with the members of :class:`TextEncoder`; every classifier source that needs one takes any.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from textxfer_mm.errors import UserError
 
@@ -58,3 +59,36 @@ def check_lengths(texts: Sequence[str], lengths: Sequence[int], limit: int, enco
     if long:
         shown = ', '.join(long[:5]) + (f', and {len(long) - 5} more' if len(long) > 5 else '')
         raise UserError(f'{encoder_id} reads at most {limit} tokens; longer prompts (tokens): {shown}. Shorten them.')
+
+
+def in_chunks(run: Callable[..., Tensor], *inputs: Tensor, chunk_size: int | None) -> Tensor:
+    """Apply a function to the rows of its inputs, some at a time.
+
+    Where gradients are wanted, the activations of a chunk are dropped and computed again in the backward pass: the
+    result and its gradients are those of ``run(*inputs)``, the memory is that of one chunk.
+
+    Args:
+        run: Maps tensors of n rows each to one tensor of n rows.
+        inputs: Tensors of N rows each.
+        chunk_size: Rows at a time; None takes all at once and keeps the activations.
+
+    Returns:
+        The rows of all chunks, N in all.
+    """
+    if chunk_size is None or len(inputs[0]) <= chunk_size:
+        return run(*inputs)
+    chunks = zip(*(x.split(chunk_size) for x in inputs), strict=True)
+    if not torch.is_grad_enabled():
+        return torch.cat([run(*chunk) for chunk in chunks])
+    return torch.cat([checkpoint(run, *chunk, use_reentrant=False) for chunk in chunks])
+
+
+def require_chunk_size(chunk_size: int | None) -> int | None:
+    """Return a chunk size for :func:`in_chunks`.
+
+    Raises:
+        UserError: It is neither None nor a whole number of at least 1.
+    """
+    if chunk_size is not None and (not isinstance(chunk_size, int) or chunk_size < 1):
+        raise UserError(f'text_batch_size is None or a whole number of at least 1, got {chunk_size!r}.')
+    return chunk_size

@@ -2,17 +2,17 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from inspect import signature
 from typing import Any
 
 from mmengine.logging import print_log
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError
 from textxfer_mm.layers.temporal_conv import T1D
 from textxfer_mm.layers.token_t1d import TokenT1D
 from textxfer_mm.models.backbones.towers import conv_stages
+from textxfer_mm.models.building import read_part
 
 
 class Inserted(nn.Module):
@@ -74,15 +74,7 @@ def insert_temporal(tower: nn.Module, cfg: dict[str, Any], arch: str) -> nn.Modu
     Raises:
         UserError: The type or an argument is unknown, or the tower does not take it.
     """
-    options = dict(cfg)
-    kind = options.pop('type', None)
-    if kind not in _KINDS:
-        raise UserError(f'temporal: unknown type {kind!r}.{nearest(str(kind), _KINDS)}')
-    insert = _KINDS[kind]
-    known = list(signature(insert).parameters)[2:]
-    for option in options:
-        if option not in known:
-            raise UserError(f'temporal {kind}: unknown argument {option!r}.{nearest(option, known)}')
+    insert, options = read_part(cfg, 'temporal module', _KINDS, find=_KINDS.get, given=2)
     return insert(tower, arch, **options)
 
 

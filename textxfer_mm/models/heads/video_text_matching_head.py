@@ -1,60 +1,55 @@
 """The head that trains by matching the videos of a batch with the texts of their classes."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.losses.contrastive import FORMS, symmetric_matching_loss
-from textxfer_mm.models.heads.online_text import OnlineText
+from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.models.heads.cosine_head import CosineHead, require_choice
 from textxfer_mm.models.heads.pooling import Features
-from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.registry import MODELS
 
 from mmaction.evaluation import top_k_accuracy  # isort: skip  (after the registry: it repairs mmaction first)
 from mmaction.utils import SampleList  # isort: skip
 
 TEXTS = ('online', 'offline')
+#: Options of the classification loss, which this head replaces.
+_NOT_SHARED = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias')
 
 
 @MODELS.register_module()
-class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
+class VideoTextMatchingHead(CosineHead):
     """Matching paradigm: videos against the texts of the batch, both ways (Text4Vis, Table 6, supp. B.3; ActionCLIP).
 
     Training compares the N*M videos of a step (N a process, M processes) with the texts of their classes, where
     ``TextEmbeddingHead`` compares each with all K classes. Videos of one class are positives of each other. Testing
-    classifies by the matrix (K, D) as :class:`~textxfer_mm.models.heads.text_embedding_head.TextEmbeddingHead` does.
+    classifies by the class rows (K, D), as ``TextEmbeddingHead`` does.
 
-    With ``text='online'`` the text tower is a part of the model (``text_tower``) and trained; only the classes of the
-    batch are encoded in a step. The matrix is encoded again before it is used or saved, so that a checkpoint tests
-    where the files of the text encoder are missing: the head is then built without a tower, and the checkpoint's is
-    left out (:class:`~textxfer_mm.models.heads.online_text.OnlineText`).
+    With ``text='online'`` the text tower is a part of the model and trained; only the classes of the batch are encoded
+    in a step, and a checkpoint tests without the tower (:class:`~textxfer_mm.classifiers.tower_rows.TowerRows`).
 
     Args:
-        in_channels: width of the pooled features.
-        classifier: a classifier source or its config; for ``'online'`` a ``TextClassifier``. With several templates the
+        in_channels: The width of the pooled features.
+        classifier: A classifier source or its config; for ``'online'`` a ``TextClassifier``. With several templates the
             text of a class is the mean of its normalised prompts, in training too.
         text: ``'online'`` trains the text tower; ``'offline'`` matches with the frozen rows of the classifier.
-        gather: match across all processes; ``False`` within each of them.
+        gather: Whether to match across all processes; ``False`` matches within each of them.
         matching_loss: ``'kl'`` to soft targets (released code) or ``'ce'``, see
             :func:`~textxfer_mm.losses.contrastive.symmetric_matching_loss`.
-        num_classes: this and the further arguments are those of ``TextEmbeddingHead``.
-        embed_dims: see there.
-        projection: see there.
-        feature: see there.
-        num_segments: see there.
-        dropout_ratio: see there.
-        init_scale: see there.
-        learn_scale: see there.
-        test_scale: see there.
-        topk: which top-k accuracies training logs with ``'offline'``.
-        average_clips: see there.
-        init_cfg: see there.
+        text_batch_size: Classes of a forward pass of the trained tower; activations are then computed twice instead of
+            kept. ``None`` encodes the classes of the batch at once.
+        shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`, without those of the
+            classification loss.
 
     Raises:
-        UserError: unknown options, a single class, an ``'online'`` classifier without a text tower.
+        UserError: An option is unknown, there is a single class, or an ``'online'`` classifier has no text tower.
     """
 
     def __init__(
@@ -65,51 +60,22 @@ class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
         text: str = 'online',
         gather: bool = True,
         matching_loss: str = 'kl',
-        num_classes: int | None = None,
-        embed_dims: int | None = None,
-        projection: str | dict[str, Any] | None = None,
-        feature: str = 'auto',
-        num_segments: int | None = None,
-        dropout_ratio: float = 0.0,
-        init_scale: float | None = None,
-        learn_scale: bool = True,
-        test_scale: float | None = 100.0,
-        topk: int | tuple[int, ...] = (1, 5),
-        average_clips: str | None = 'feature',
-        init_cfg: dict[str, Any] | None = None,
+        text_batch_size: int | None = None,
+        **shared: Any,
     ) -> None:
-        for value, choices, option in ((text, TEXTS, 'text'), (matching_loss, FORMS, 'matching_loss')):
-            if value not in choices:
-                raise UserError(f'Unknown {option}={value!r} of VideoTextMatchingHead.{nearest(str(value), choices)}')
-        super().__init__(
-            in_channels,
-            classifier,
-            num_classes=num_classes,
-            embed_dims=embed_dims,
-            projection=projection,
-            feature=feature,
-            num_segments=num_segments,
-            dropout_ratio=dropout_ratio,
-            init_scale=init_scale,
-            learn_scale=learn_scale,
-            test_scale=test_scale,
-            topk=topk,
-            average_clips=average_clips,
-            init_cfg=init_cfg,
-        )
+        require_choice(self, text=(text, TEXTS), matching_loss=(matching_loss, FORMS))
+        for option in _NOT_SHARED:
+            if option in shared:
+                raise UserError(f'VideoTextMatchingHead takes no {option}: its loss is the matching loss.')
+        source = build_classifier_source(classifier)
+        online = partial(TowerRows, source, chunk_size=text_batch_size)
+        super().__init__(in_channels, online if text == 'online' else partial(ClassRows, source), **shared)
         if self.num_classes == 1:
             raise UserError(
-                f'Matching tells classes apart, and there is only one, {self.class_names[0]!r}. Give two or more.'
+                'Matching tells classes apart, and there is only one, '
+                f'{next(iter(self.class_rows.class_names), None)!r}. Give two or more.'
             )
         self.text, self.gather, self.matching_loss = text, gather, matching_loss
-        self.register_tower(online=text == 'online')
-
-    def class_embeddings(self, training: bool) -> Tensor:
-        """(K, D): in training the text tower's, with gradient, where there is one; in testing the classifier."""
-        if training and self.online:
-            return self.class_rows(torch.arange(self.num_classes))
-        self.refresh()
-        return self.classifier
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
         """Matching loss of N videos and the texts of their classes; the rows of one video are averaged first.
@@ -120,16 +86,16 @@ class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
             among the texts of this process.
 
         Raises:
-            UserError: labels are not one class a video, or all videos are of one class.
+            UserError: Labels are not one class a video, or all videos are of one class.
         """
-        videos = self._split(self.embed(feats), len(data_samples)).mean(1)  # (N, D)
-        self.ensure_weights()
+        videos = self.embed_videos(feats, len(data_samples))  # (N, D)
+        self.class_rows.fill()
         labels = self._labels(data_samples)  # (N,) on the CPU
         classes, which = labels.unique(return_inverse=True)
-        texts = self.class_rows(classes)[which.to(videos.device)]  # (N, D)
-        labels, scale = labels.to(videos.device), self.logit_scale.exp()
+        texts = self.class_rows.training_rows(classes)[which.to(videos.device)]  # (N, D)
+        labels = labels.to(videos.device)
+        scale = self.cosine.scale(training=True)
         loss = symmetric_matching_loss(videos, texts, scale, labels, gather=self.gather, form=self.matching_loss)
-        self.follow_tower()
         return dict(loss_cls=loss, **self._accuracies(videos.detach(), texts.detach(), labels))
 
     def _labels(self, data_samples: SampleList) -> Tensor:
@@ -152,9 +118,9 @@ class VideoTextMatchingHead(OnlineText, TextEmbeddingHead):
 
     def _accuracies(self, videos: Tensor, texts: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What training logs beside the loss."""
-        if self.online:
+        if self.text == 'online':
             nearest_text = cosine_logits(videos, texts, 1.0).argmax(1)  # (N,)
             return dict(match_acc=(labels[nearest_text] == labels).float().mean())
-        scores = cosine_logits(videos, self.classifier, 1.0).cpu().numpy()
+        scores = cosine_logits(videos, self.class_rows.testing_rows(), 1.0).cpu().numpy()
         accuracies = top_k_accuracy(scores, labels.cpu().numpy(), self.topk)
         return {f'top{k}_acc': videos.new_tensor(a) for k, a in zip(self.topk, accuracies, strict=True)}

@@ -1,0 +1,290 @@
+"""Class rows as a module: one matrix with its names, made from a source, kept in checkpoints, trained and replaced."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.sources import ClassifierSource, if_known
+from textxfer_mm.classifiers.stored_rows import (
+    FILLED,
+    METADATA,
+    WEIGHT,
+    StoredRows,
+    few,
+    pack_metadata,
+    unpack_metadata,
+)
+from textxfer_mm.errors import UserError
+from textxfer_mm.layers.checksum import checksum
+
+logger = logging.getLogger(__name__)
+
+
+class ClassRows(nn.Module):
+    """One matrix of class rows (K, D), with class names, templates and the id of what made it.
+
+    Nothing is encoded at construction. The rows are made by the source at ``init_weights()`` or when they are first
+    needed, unless a checkpoint brought them: with it they load where neither the text encoder nor the file of class
+    names is at hand. A checkpoint's rows are taken when the source asks for the same names, templates and encoder, or
+    when it cannot say. Otherwise the source's replace them, with a line in the log: that is zero-shot recognition.
+
+    The rows are a buffer, or a parameter where they are trained. Rows that something else moves (a text tower, learned
+    prompts) are a buffer too; the subclasses say what moves them (:meth:`moved_by`), and they are made again when they
+    are out of date and wanted: for testing, for :meth:`bundle`, or when the state is saved.
+
+    Args:
+        source: Where the rows come from.
+        num_classes: K; None counts the class names. It is needed where these are not at hand.
+        embed_dims: D, for where the source does not know it.
+        frozen: Keeps the rows as they are; False trains them from their initial value (Text4Vis, supp. Table 2).
+
+    Raises:
+        UserError: K disagrees with the class names, or K or D cannot be known.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        source: ClassifierSource,
+        *,
+        num_classes: int | None = None,
+        embed_dims: int | None = None,
+        frozen: bool = True,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.frozen = frozen
+        self.embed_dims: int = if_known(source, 'embed_dims') or embed_dims
+        if self.embed_dims is None:
+            raise UserError(
+                "The width of the classifier's encoder cannot be known here, because it is not at hand: give "
+                'embed_dims=..., and a checkpoint will load without it.'
+            )
+        names = if_known(source, 'class_names')
+        if names is None and num_classes is None and not frozen:
+            names = source.class_names  # says what is missing: the optimizer needs the rows' number now
+        if names is not None and num_classes not in (None, len(names)):
+            raise UserError(
+                f'num_classes={num_classes}, but the classifier has {len(names)} class names ({few(names)}). '
+                'Drop num_classes or give the list that belongs to this dataset.'
+            )
+        self.num_classes = num_classes or 0
+        if names is not None:
+            self._describe(names, if_known(source, 'templates') or (), if_known(source, 'encoder_id') or '')
+        else:
+            self.class_names, self.templates, self.encoder_id = (), (), ''
+        rows = torch.zeros(self.num_classes, self.embed_dims)
+        if frozen:
+            self.register_buffer('weight', rows)
+        else:
+            self.weight = nn.Parameter(rows)
+        # A buffer, so that moving averages copy it together with the rows, which they do behind this module's back.
+        self.register_buffer('filled', torch.tensor(False))
+        self._is_filled = False
+        self._made: tuple[int, ...] = ()
+        self._adopted = False
+        self.register_load_state_dict_post_hook(_after_load)
+
+    def moved_by(self) -> Iterable[Tensor]:
+        """The tensors whose change puts the rows out of date."""
+        return ()
+
+    def make(self) -> ClassifierBundle:
+        """Make the rows, without gradient.
+
+        Raises:
+            UserError: What makes them is not at hand.
+        """
+        return self.source.build()
+
+    @property
+    def how_they_train(self) -> str:
+        """What becomes of the rows in training, for the log."""
+        return 'frozen' if self.frozen else 'trained'
+
+    @property
+    def are_trained(self) -> bool:
+        """Whether training moves the rows, so that the features may not fit other ones."""
+        return not self.frozen
+
+    def training_rows(self, classes: Tensor | None = None) -> Tensor:
+        """The rows that a training step compares with, with gradient to what is trained.
+
+        Args:
+            classes: The classes (n,) that are wanted, on any device; None wants all.
+
+        Returns:
+            (n, D) or (K, D), of any norm.
+        """
+        self.fill()
+        return self.weight if classes is None else self.weight[classes.to(self.weight.device)]
+
+    def testing_rows(self) -> Tensor:
+        """The rows (K, D) of testing, without gradient unless they are a parameter; up to date."""
+        self.refresh()
+        return self.weight
+
+    def init_weights(self) -> None:
+        """Make the rows unless they are there; MMEngine calls it."""
+        self.fill()
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether there are rows."""
+        self._is_filled = self._is_filled or bool(self.filled)
+        return self._is_filled
+
+    def fill(self) -> None:
+        """Make the rows unless they are there."""
+        if not self.is_filled:
+            self.replace(self.make())
+            self._announce()
+
+    def refresh(self) -> None:
+        """Make the rows if there are none or they are out of date."""
+        self.fill()
+        if self._state() != self._made:
+            self.replace(self.make())
+
+    def replace(self, bundle: ClassifierBundle) -> None:
+        """Take other rows; they stay until training moves what moves them.
+
+        Args:
+            bundle: K may be another, unless the rows are trained.
+
+        Raises:
+            UserError: Another width D, or another K for rows that are trained.
+        """
+        if bundle.embed_dims != self.embed_dims:
+            raise UserError(
+                f'The class rows of this model are {self.embed_dims} wide, those by {bundle.encoder_id} '
+                f'{bundle.embed_dims}. Use the text encoder the model was trained with.'
+            )
+        if not self.frozen and bundle.num_classes != self.num_classes:
+            raise UserError(
+                f'Class rows that are trained for {self.num_classes} classes cannot become rows of '
+                f'{bundle.num_classes}.'
+            )
+        # A first forward in inference mode must leave a buffer that training can use.
+        with torch.inference_mode(False), torch.no_grad():
+            if self.weight.shape == bundle.weight.shape:
+                self.weight.copy_(bundle.weight)
+            else:
+                self.weight = bundle.weight.to(self.weight, copy=True)
+            self.filled.fill_(True)
+        self._describe(bundle.class_names, bundle.templates, bundle.encoder_id)
+        self._made = self._state()
+
+    def bundle(self) -> ClassifierBundle:
+        """The rows as they are now, for saving or showing."""
+        rows = self.testing_rows().detach()
+        return ClassifierBundle.from_rows(
+            rows, class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id
+        )
+
+    def get_extra_state(self) -> Tensor:
+        """Names, templates, encoder id, and whether the rows were trained, saved beside the matrix."""
+        metadata = dict(
+            class_names=self.class_names,
+            templates=self.templates,
+            encoder_id=self.encoder_id,
+            trained=self.are_trained,
+        )
+        return pack_metadata(metadata).to(self.weight.device)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore what :meth:`get_extra_state` gave."""
+        held = unpack_metadata(state)
+        self._describe(held['class_names'], held['templates'], held['encoder_id'])
+
+    def _describe(self, class_names: Iterable[str], templates: Iterable[str], encoder_id: str) -> None:
+        self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
+        self.num_classes = len(self.class_names)
+
+    def _state(self) -> tuple[int, ...]:
+        """What tells whether the rows are those that were made: of themselves, and of what moves them."""
+        movers = tuple(self.moved_by())
+        return checksum([*movers, self.weight]) if movers else ()
+
+    def _announce(self, origin: str = '') -> None:
+        prompts = f' x {len(self.templates)} template(s)' if self.templates else ''
+        logger.info(
+            'Classifier%s: %d classes (%s)%s, D = %d, by %s, %s.',
+            *(origin, self.num_classes, few(self.class_names), prompts, self.embed_dims, self.encoder_id),
+            self.how_they_train,
+        )
+
+    def _save_to_state_dict(self, *args: Any) -> None:
+        if self.is_filled:  # the optimizer may have stepped since the last pass
+            self.refresh()
+        super()._save_to_state_dict(*args)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        held = StoredRows.read(state_dict, prefix)
+        self._leave_out_tower(state_dict, prefix)
+        self._adopted = held is not None and self._adopts(held)
+        if not self._adopted:  # keep ours: the base class then finds what is already here
+            own = {WEIGHT: self.weight.detach().clone(), FILLED: self.filled.clone(), METADATA: self.get_extra_state()}
+            state_dict.update({prefix + name: value for name, value in own.items()})
+        elif self.frozen:
+            self.weight = torch.empty_like(held.weight, device=self.weight.device)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _leave_out_tower(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Drop a checkpoint's text tower where there is none here."""
+        stored = [key for key in state_dict if key.startswith(f'{prefix}tower.')]
+        if stored and 'tower' not in dict(self.named_children()):
+            for key in stored:
+                del state_dict[key]
+            logger.info(
+                "The checkpoint's text tower (%d tensors) is left out: testing needs the class rows alone.", len(stored)
+            )
+
+    def _adopts(self, held: StoredRows) -> bool:
+        """Whether the checkpoint's rows are those that the source asks for."""
+        if held.weight.shape[1] != self.embed_dims:
+            raise UserError(
+                f"The checkpoint's class rows have width {held.weight.shape[1]}, this model's {self.embed_dims}: they "
+                'were made with different text encoders. Use the config the checkpoint was trained with.'
+            )
+        for name, what in (('class_names', 'class names'), ('encoder_id', 'encoder'), ('templates', 'templates')):
+            asked, has = if_known(self.source, name), getattr(held, name)
+            if asked is None:
+                logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
+            elif (tuple(asked) if isinstance(asked, list) else asked) != has:
+                self._log_replacement(held, what, has, asked)
+                return False
+        return True
+
+    def _log_replacement(self, held: StoredRows, what: str, has: Any, asked: Any) -> None:
+        doubt = self.doubts_about(held)
+        logger.log(
+            logging.WARNING if doubt else logging.INFO,
+            "The checkpoint's classifier (%d classes; %s: %s) is replaced by the config's (%s: %s).%s",
+            *(len(held.class_names), what, few(has), what, few(asked), doubt),
+        )
+
+    def doubts_about(self, held: StoredRows) -> str:
+        """Why features that were trained against the held rows may not fit those that replace them."""
+        if held.trained:
+            return ' Its rows were trained; the features may not fit others.'
+        if getattr(self.source, 'is_drawn', False):
+            return ' The rows of the new one are drawn, whatever the names are: the features know nothing of them.'
+        if if_known(self.source, 'encoder_id') not in (None, held.encoder_id):
+            return f' The features were trained against rows by {held.encoder_id}; they may not fit others.'
+        return ''
+
+
+def _after_load(rows: ClassRows, incompatible: Any) -> None:
+    """A checkpoint's rows belong to what moves them in it, which has been loaded by now too."""
+    if rows._adopted:
+        rows._made = rows._state()
+        if not rows._is_filled:
+            rows._is_filled = True
+            rows._announce(' of the checkpoint')
+    rows._adopted = False

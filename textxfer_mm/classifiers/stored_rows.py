@@ -1,0 +1,103 @@
+"""Class rows as a checkpoint holds them: the matrix, and names, templates and encoder id beside it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.errors import UserError
+
+WEIGHT, FILLED, METADATA = 'weight', 'filled', '_extra_state'
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The class rows in a state dict.
+
+    Attributes:
+        weight: (K, D).
+        class_names: K names.
+        templates: M templates, or ``()``.
+        encoder_id: What made the rows.
+        trained: Whether training moved them.
+    """
+
+    weight: Tensor
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
+    encoder_id: str
+    trained: bool
+
+    @classmethod
+    def read(cls, state: Mapping[str, Any], prefix: str) -> 'StoredRows | None':
+        """Read the rows of one module; None where there are none, or none were made before it was saved.
+
+        Args:
+            state: A state dict.
+            prefix: The beginning of the module's keys, with its dot.
+
+        Raises:
+            UserError: They have no class names, or another number of them, or rows without a direction.
+        """
+        weight = state.get(prefix + WEIGHT)
+        if weight is None:
+            return None
+        if prefix + METADATA not in state or prefix + FILLED not in state:
+            raise UserError('The checkpoint holds class rows without class names: it was not written by this package.')
+        if not bool(state[prefix + FILLED]):
+            return None
+        held = unpack_metadata(state[prefix + METADATA])
+        names = held['class_names']
+        if weight.ndim != 2 or len(weight) != len(names):
+            raise UserError(
+                f"The checkpoint's class rows are {tuple(weight.shape)}, but it names {len(names)} classes: it is "
+                'damaged. Use another one.'
+            )
+        norms = weight.float().norm(dim=1)
+        broken = [name for name, norm in zip(names, norms.tolist(), strict=True) if not 0 < norm < float('inf')]
+        if broken:
+            raise UserError(
+                f"The checkpoint's rows of {len(broken)} of {len(names)} classes ({few(broken)}) are zero or not "
+                'finite: they recognise nothing. Did its training diverge? Use an earlier checkpoint.'
+            )
+        return cls(weight, tuple(names), tuple(held['templates']), held['encoder_id'], bool(held.get('trained')))
+
+
+def stored_rows(state: Mapping[str, Any]) -> dict[str, StoredRows]:
+    """All class rows in a state dict, by the prefix of their module (with its dot).
+
+    Raises:
+        UserError: See :meth:`StoredRows.read`.
+    """
+    found = {prefix: StoredRows.read(state, prefix) for prefix in _prefixes(state)}
+    return {prefix: rows for prefix, rows in found.items() if rows is not None}
+
+
+def _prefixes(state: Mapping[str, Any]) -> Iterator[str]:
+    for key in state:
+        if key.endswith(FILLED):
+            prefix = key.removesuffix(FILLED)
+            if prefix + WEIGHT in state and prefix + METADATA in state:
+                yield prefix
+
+
+def pack_metadata(metadata: Mapping[str, Any]) -> Tensor:
+    """JSON as a uint8 tensor: what a state dict can hold under ``weights_only=True``."""
+    return torch.tensor(list(json.dumps(metadata, sort_keys=True).encode()), dtype=torch.uint8)
+
+
+def unpack_metadata(packed: Tensor) -> dict[str, Any]:
+    """The inverse of :func:`pack_metadata`."""
+    return json.loads(bytes(packed.cpu().tolist()).decode())
+
+
+def few(names: str | Sequence[str]) -> str:
+    """The first names for a message; a single text is left as it is."""
+    if isinstance(names, str):
+        return names
+    if not names:
+        return 'none'
+    return ', '.join(names[:3]) + (f', ... {len(names)} in all' if len(names) > 3 else '')

@@ -1,0 +1,140 @@
+"""Class rows that a text tower generates, which is trained with the model."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.sources import ClassifierSource, embed_prompts, ensemble, mean_of_normalised
+from textxfer_mm.classifiers.stored_rows import StoredRows
+from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.text.encoding import in_chunks, require_chunk_size
+from textxfer_mm.text.text_tower import TextTower, encode_in_batches
+
+logger = logging.getLogger(__name__)
+
+
+class TowerRows(ClassRows):
+    """Rows of a trained text tower: in training with gradient, in testing the matrix that belongs to its weights.
+
+    A checkpoint holds the tower and the rows it makes, so that it tests without running the tower, and where the files
+    of the text encoder are missing: the tower is then not built, and the checkpoint's is left out. Other class names
+    than the checkpoint's are encoded by the trained tower.
+
+    Args:
+        source: A ``TextClassifier``; its encoder gives the tower with its pretrained weights.
+        chunk_size: Classes of a forward pass of the tower in training; activations are then computed twice instead of
+            kept. None encodes all classes that are wanted at once.
+        options: Further arguments of :class:`ClassRows`.
+
+    Raises:
+        UserError: The source has no text tower, or its weights are not those of its architecture.
+    """
+
+    tower: TextTower | None
+
+    def __init__(self, source: ClassifierSource, *, chunk_size: int | None = None, **options: Any) -> None:
+        super().__init__(source, **options)
+        self.chunk_size = require_chunk_size(chunk_size)
+        self._tower_missing = ''
+        self._tokens: tuple[tuple[str, ...], Tensor] | None = None
+        self.tower = self._load_tower()
+
+    def moved_by(self) -> Iterable[Tensor]:
+        """The weights of the tower."""
+        return () if self.tower is None else (*self.tower.parameters(), *self.tower.buffers())
+
+    def make(self) -> ClassifierBundle:
+        """Encode the class names with the tower as it is now.
+
+        Raises:
+            UserError: The tower is not at hand, or a prompt is too long.
+        """
+        tower, names = self._require_tower(), self._names()
+        training = tower.training
+        tower.eval()
+        rows = ensemble(embed_prompts(self._encode, self.source.templates, names))  # (M, K, D) -> (K, D)
+        tower.train(training)
+        labels = dict(class_names=names, templates=self.source.templates, encoder_id=self.source.encoder_id)
+        return ClassifierBundle.from_rows(rows, **labels)
+
+    @property
+    def how_they_train(self) -> str:
+        """What becomes of the rows in training, for the log."""
+        return 'made by a trained text tower'
+
+    @property
+    def are_trained(self) -> bool:
+        """Training moves the tower, and the rows with it."""
+        return True
+
+    def training_rows(self, classes: Tensor | None = None) -> Tensor:
+        """Encode classes (n,) with gradient to the tower -> (n, D); see :meth:`ClassRows.training_rows`.
+
+        With M templates a row is the mean of the M normalised embeddings, as in the classifier.
+
+        Raises:
+            UserError: The tower is not at hand.
+        """
+        self.fill()
+        tower, ids = self._require_tower(), self._token_ids()  # (M, K, L)
+        if classes is not None:
+            ids = ids[:, classes.cpu()]  # (M, n, L)
+        rows = tower.trim(ids.flatten(0, 1)).to(self.weight.device)  # (M*n, L)
+        return mean_of_normalised(in_chunks(tower, rows, chunk_size=self.chunk_size).unflatten(0, (len(ids), -1)))
+
+    def doubts_about(self, held: StoredRows) -> str:
+        """None where the checkpoint's own tower makes the other rows."""
+        return '' if self.tower is not None else super().doubts_about(held)
+
+    def _load_tower(self) -> TextTower | None:
+        """The encoder's tower with its pretrained weights, or None and the reason where it is not at hand."""
+        encoder = getattr(self.source, 'encoder', None)
+        if not callable(getattr(encoder, 'tower', None)):
+            raise UserError(
+                f"A text tower is trained that belongs to a TextClassifier's encoder, and {type(self.source).__name__} "
+                "has none. Use a TextClassifier, or text='offline'."
+            )
+        try:
+            tower = encoder.tower()
+        except NotAtHandError as error:
+            self._tower_missing = str(error)
+            logger.info('There is no text tower here, so a checkpoint can be tested, but not trained: %s', error)
+            return None
+        freeze_unused(tower)
+        return tower
+
+    def _require_tower(self) -> TextTower:
+        if self.tower is None:
+            raise UserError(
+                f'The text tower of {self.source.encoder_id} is needed for training, and for other class names than a '
+                f"checkpoint's, and it is not here: {self._tower_missing}"
+            )
+        return self.tower
+
+    def _names(self) -> tuple[str, ...]:
+        return self.class_names or self.source.class_names
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
+        return encode_in_batches(self._require_tower(), texts, batch_size=batch_size, device=device)
+
+    def _token_ids(self) -> Tensor:
+        """Tokens of all prompts (M, K, L), made once."""
+        names = self._names()
+        if self._tokens is None or self._tokens[0] != names:
+            self._tokens = names, embed_prompts(self._require_tower().tokenize, self.source.templates, names)
+        return self._tokens[1]
+
+
+def freeze_unused(tower: TextTower) -> None:
+    """Freeze the weights that no vector depends on (BERT's pooler): DDP would wait for their gradients."""
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast('cpu', enabled=False):
+        tower(tower.tokenize(['a'])).sum().backward()
+    for parameter in tower.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None

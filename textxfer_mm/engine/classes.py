@@ -1,0 +1,126 @@
+"""The classes of a config or a model: their names, text encoder and rows. Whoever wants to know asks here.
+
+What a checkpoint file holds is read by :func:`textxfer_mm.classifiers.stored_rows.stored_rows`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.sources import ClassifierSource, if_known
+from textxfer_mm.errors import UserError
+from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.templates import TEMPLATES, resolve_templates
+
+
+def head_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of the head: ``cls_head`` of a recognizer, ``head`` of MMPretrain's classifiers; empty without one."""
+    model = cfg.get('model') or {}
+    return model.get('cls_head') or model.get('head') or {}
+
+
+def classifier_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of the classifier source of the head; empty where the rows are those of a learned layer."""
+    return head_of(cfg).get('classifier') or {}
+
+
+def source_of(cfg: Mapping[str, Any], class_names: Sequence[str] | None = None) -> ClassifierSource:
+    """Build the classifier source of a config, for other class names if some are given.
+
+    Raises:
+        UserError: The head has none, or it is wrong.
+    """
+    classifier = classifier_of(cfg)
+    if not classifier:
+        raise UserError(
+            f'The head {head_of(cfg).get("type", "(none)")} has no classifier source: its rows are learned.'
+        )
+    return build_classifier_source(classifier if class_names is None else {**classifier, 'class_names': class_names})
+
+
+def class_names_of(subject: Mapping[str, Any] | nn.Module, *, required: bool = False) -> tuple[str, ...] | None:
+    """The K class names of a config or a model, in the order of the labels; None where it knows none.
+
+    Args:
+        subject: A whole config, or a model.
+        required: Whether names that the config asks for must be at hand; otherwise a checkpoint may know them.
+
+    Raises:
+        UserError: The names are wrong, or required and not at hand.
+    """
+    if isinstance(subject, nn.Module):
+        rows = rows_of(subject)
+        return None if rows is None else rows.class_names or None
+    if not classifier_of(subject):
+        return None
+    source = source_of(subject)
+    return source.class_names if required else if_known(source, 'class_names')
+
+
+def num_classes_of(cfg: Mapping[str, Any], *, required: bool = True) -> int | None:
+    """The number of classes K of a config's head, or None where it does not say; see :func:`class_names_of`."""
+    given = head_of(cfg).get('num_classes')
+    if given is not None:
+        return given
+    names = class_names_of(cfg, required=required)
+    return None if names is None else len(names)
+
+
+def rows_of(model: nn.Module) -> ClassRows | None:
+    """The class rows of a model; None where it classifies by a learned layer.
+
+    Raises:
+        UserError: The model has several.
+    """
+    found = {name: module for name, module in model.named_modules() if isinstance(module, ClassRows)}
+    if len(found) > 1:
+        raise UserError(f'The model has the class rows of several datasets ({", ".join(found)}); say which.')
+    return next(iter(found.values()), None)
+
+
+def set_class_names(cfg: Any, class_names: str | Path | Sequence[str]) -> None:
+    """Let the head of a config classify other names, with the text encoder and templates it has.
+
+    Raises:
+        UserError: The head has no text classifier that other names could be given to.
+    """
+    names = list(load_class_names(class_names))
+    _text_classifier(cfg, 'Other class names need').class_names = names
+    head_of(cfg).pop('num_classes', None)
+
+
+def set_template(cfg: Any, template: str) -> None:
+    """Let the head of a config put its class names into another template, or into those of a named set.
+
+    Raises:
+        UserError: The head has no text classifier, or it is neither a template nor a set.
+    """
+    classifier = _text_classifier(cfg, 'A template needs')
+    classifier.templates = template if template in TEMPLATES else list(resolve_templates(template))
+
+
+def set_text_weights(cfg: Any, pretrained: str) -> None:
+    """Let the class names of a config be embedded with other CLIP weights, such as those of a converted checkpoint.
+
+    Raises:
+        UserError: They are not embedded by CLIP.
+    """
+    encoder = classifier_of(cfg).get('encoder') or {}
+    if encoder.get('type') != 'CLIPTextEncoder':
+        raise UserError('--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder.')
+    encoder.pretrained = pretrained
+
+
+def _text_classifier(cfg: Any, need: str) -> Any:
+    """The config of the ``TextClassifier``, or an error that says what is there instead."""
+    classifier = classifier_of(cfg)
+    if classifier.get('type') != 'TextClassifier':
+        raise UserError(
+            f'{need} a head with a TextClassifier, this config has {head_of(cfg).get("type")} with '
+            f'{classifier.get("type")}. Leave them out, or give a config with a TextClassifier.'
+        )
+    return classifier
