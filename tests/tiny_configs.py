@@ -79,7 +79,7 @@ def shrink_node(node: dict) -> None:
         node['init_cfg'] = None
     if kind == 'TemporalTransformer':
         node['num_layers'] = 1
-    if kind == 'LanguageModelEncoder' and node['model'] != 'embedded':
+    if kind == 'LanguageModelEncoder' and node['model'] != 'packaged':
         node['model'] = tiny_bert()
     if kind == 'LDAClassifier':
         node['features'] = tiny_features()

@@ -84,7 +84,7 @@ def test_a_part_of_conse_is_not_all_of_it(image_classifier):
     ('width', 'file', 'message'),
     [
         (5, 'fc.safetensors', r'concepts of shape \(6, 4\), got \(6, 8\) .* and \(6, 5\) from fixed/0'),
-        (4, 'gone.safetensors', 'is neither "embedded" nor an existing file'),
+        (4, 'gone.safetensors', 'is neither "packaged" nor an existing file'),
         (4, 'text.safetensors', 'is no safetensors file with the tensors `weight` and `bias`'),
     ],
 )
