@@ -80,6 +80,17 @@ def test_a_part_of_conse_is_not_all_of_it(image_classifier):
     assert (other.residual.weight == 1).all()
 
 
+@pytest.mark.parametrize('missing', ['concepts', 'fc.bias'])
+def test_a_checkpoint_that_lacks_one_of_the_fetched_parts_is_incomplete(image_classifier, missing):
+    first = conse(FixedSource(embed_dims=4), image_classifier)
+    first.init_weights()
+    partial = {name: weight for name, weight in first.state_dict().items() if name != missing}
+    other = conse(FixedSource(embed_dims=4), image_classifier)
+    load_state_dict(other, partial)
+    x = torch.randn(2, 8)
+    torch.testing.assert_close(other(x), first(x))
+
+
 @pytest.mark.parametrize(
     ('width', 'file', 'message'),
     [
