@@ -33,7 +33,7 @@ TINY_ARCHS = {
     'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
 }
 
-SMALLER = {256: 72, 224: 64}
+SMALLER = {256: 36, 224: 32}
 
 
 def tiny_clip(name: str) -> dict:
@@ -177,7 +177,7 @@ def tiny_recognizer(cfg: Config) -> Config:
         shrink_pixels(cfg.test_pipeline)
         shrink_pixels(cfg.test_dataloader.dataset.pipeline)
     if cfg.model.backbone.type == 'MViT':
-        cfg.model.backbone.update(spatial_size=64, temporal_size=8)
+        cfg.model.backbone.update(spatial_size=32, temporal_size=8)
     cfg.load_from = None
     return cfg
 
