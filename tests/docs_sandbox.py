@@ -71,7 +71,7 @@ SUBSTITUTIONS = (
     (r'epoch_15\.pth', 'epoch_2.pth'),
     (r'--per-class 60', '--per-class 2'),
 )
-#: Appended to trainings of the embedded model.
+#: Appended to trainings of the packaged model.
 SHRINK = 'train_cfg.max_epochs=2 train_dataloader.num_workers=0 val_dataloader.num_workers=0'
 
 

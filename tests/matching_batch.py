@@ -55,6 +55,15 @@ def step(model, rows, **options):
     return loss.detach()
 
 
+def feature_gradients(rows, dtype):
+    """Gradients of the loss of the joint batch with respect to some rows of it, which bfloat16 holds exactly."""
+    generator = torch.Generator().manual_seed(2)
+    features = torch.randn(2, len(LABELS), 64, generator=generator).bfloat16()[:, rows].to(dtype)
+    videos, texts = (x.requires_grad_() for x in features.unbind())
+    symmetric_matching_loss(videos, texts, 20.0, LABELS[rows], local=False).backward()
+    return videos.grad, texts.grad
+
+
 def worker(rank, port, path):
     """One of two ranks: half the batch; rank 0 saves what it saw."""
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
@@ -74,6 +83,7 @@ def worker(rank, port, path):
             grads = {n: p.grad.clone() for n, p in model.module.named_parameters()}
             seen[f'{rows} rows, {name}'] = dict(losses=gather_labels(loss[None]), grads=grads)
     seen['unequal'] = gather_labels(LABELS[:5] if rank == 0 else LABELS[5:])
+    seen['half precision'] = [gather_labels(grad.float()) for grad in feature_gradients(list(half), torch.bfloat16)]
     seen['order'] = dict(labels=gather_labels(LABELS[half]), flags=gather_labels(LABELS[half] == 3))
     seen['features'] = gather_with_grad(torch.full((2, 3), float(rank)).t())
     seen['world'] = torch.tensor(world_size())

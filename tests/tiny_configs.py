@@ -29,10 +29,11 @@ TINY_TIMM_CLIP = dict(embed_dim=768, vision_cfg=dict(timm_model_name='test_vit',
 #: ``arch`` of other backbones by type.
 TINY_ARCHS = {
     'SwinTransformer3D': dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24]),
+    'MViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
 }
 
-SMALLER = {256: 72, 224: 64}
+SMALLER = {256: 36, 224: 32}
 
 
 def tiny_clip(name: str) -> dict:
@@ -66,6 +67,48 @@ def tiny_features() -> str:
     return str(file)
 
 
+@functools.cache
+def load(name: str) -> Config:
+    """A config, to be read only."""
+    return Config.fromfile(ROOT / name)
+
+
+#: What may differ between configs of one kind: sizes, names and weights.
+NO_KIND = (
+    *('arch', 'pretrained', 'image_size', 'in_channels', 'embed_dims', 'num_heads'),
+    *('class_names', 'num_classes', 'templates', 'concepts'),
+)
+
+
+def without_sizes(node):
+    """A part of a config without what may differ between configs of one kind."""
+    if isinstance(node, dict):
+        return {key: without_sizes(value) for key, value in node.items() if key not in NO_KIND}
+    return node
+
+
+def kind(cfg: Config, phase: str) -> str:
+    """Backbone, neck, head and data of a config in one phase, ``'train'`` or ``'test'``."""
+    arch, data = cfg.model.backbone.get('arch'), []
+    tower = arch['vision_cfg']['timm_model_name'] if isinstance(arch, dict) else 'RN' in str(arch)
+    dataset = cfg[f'{phase}_dataloader'].dataset
+    while 'dataset' in dataset:
+        data.append(dataset.type)
+        dataset = dataset.dataset
+    data += [*dataset.ann_file.split('/')[:2], *(step['type'] for step in dataset.pipeline)]
+    if phase == 'train':
+        data += sorted(cfg.optim_wrapper)
+    return repr((tower, without_sizes(cfg.model), data))
+
+
+def one_of_each_kind(names: list[str], phase: str) -> list[str]:
+    """The first config of each kind: what the others are made of is run with it."""
+    firsts: dict[str, str] = {}
+    for name in names:
+        firsts.setdefault(kind(load(name), phase), name)
+    return list(firsts.values())
+
+
 def shrink_node(node: dict) -> None:
     """Put something tiny where a part of a model would be large or downloaded."""
     kind = node.get('type')
@@ -79,7 +122,7 @@ def shrink_node(node: dict) -> None:
         node['init_cfg'] = None
     if kind == 'TemporalTransformer':
         node['num_layers'] = 1
-    if kind == 'LanguageModelEncoder' and node['model'] != 'embedded':
+    if kind == 'LanguageModelEncoder' and node['model'] != 'packaged':
         node['model'] = tiny_bert()
     if kind == 'LDAClassifier':
         node['features'] = tiny_features()
@@ -103,7 +146,7 @@ def replace_clip(node):
 
 
 def shrink_pixels(pipeline):
-    """Let a stock pipeline make small frames, and two clips where it makes more."""
+    """Let a stock pipeline make small frames, clips of eight of them, and two clips where it makes more."""
     for step in pipeline:
         for key in ('scale', 'crop_size', 'input_size'):
             value = step.get(key)
@@ -112,7 +155,7 @@ def shrink_pixels(pipeline):
             elif value is not None:
                 step[key] = SMALLER.get(value, value)
         if step['type'] == 'SampleFrames' and step['clip_len'] > 1:
-            step['num_clips'] = min(step.get('num_clips', 1), 2)
+            step.update(clip_len=8, num_clips=min(step.get('num_clips', 1), 2))
 
 
 def shrink_frames(pipeline):
@@ -134,7 +177,7 @@ def tiny_recognizer(cfg: Config) -> Config:
         shrink_pixels(cfg.test_pipeline)
         shrink_pixels(cfg.test_dataloader.dataset.pipeline)
     if cfg.model.backbone.type == 'MViT':
-        cfg.model.backbone.update(spatial_size=64, temporal_size=16)
+        cfg.model.backbone.update(spatial_size=32, temporal_size=8)
     cfg.load_from = None
     return cfg
 

@@ -90,7 +90,7 @@ def test_python_range(version, status):
     ('version', 'specifier', 'extra', 'status', 'cure'),
     [
         (None, '>=2.6', '', 'problem', 'pip install "torch>=2.6"'),
-        (None, '>=2.6', 'image', 'note', 'pip install "textxfer_mm[image]"'),
+        (None, '>=2.6', 'language', 'note', 'pip install "textxfer_mm[language]"'),
         ('2.5.1', '>=2.6', '', 'problem', 'pip install "torch>=2.6"'),
         ('2.6.0+cu124', '>=2.6', '', 'ok', ''),
         ('2.15.0a0', '>=2.6', '', 'ok', ''),
@@ -161,12 +161,12 @@ def test_opencv_copies_of_two_versions(monkeypatch):
 
 
 def test_declared_ranges_come_from_the_metadata(monkeypatch):
-    lines = ['torch>=2.6', 'open_clip_torch<4,>=3.2', 'mmpretrain<1.3,>=1.2.0; extra == "image"', 'torch; extra == "x"']
+    lines = ['torch>=2.6', 'open_clip_torch<4,>=3.2', 'filelock>=3; extra == "language"', 'torch; extra == "x"']
     monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
     declared = doctor_packages.declared_requirements()
     assert declared['torch'] == ('>=2.6', '')
     assert declared['open-clip-torch'] == ('<4,>=3.2', '')
-    assert declared['mmpretrain'] == ('<1.3,>=1.2.0', 'image')
+    assert declared['filelock'] == ('>=3', 'language')
 
 
 def test_not_installed_is_a_note(monkeypatch):

@@ -1,7 +1,10 @@
-"""Every config: its header, its name, its variables, and one real training and testing step at tiny size."""
+"""Every config: its header, its name, its variables, and a real run at tiny size.
+
+One config of each kind takes a training and a testing step; the others are built, and computed without a step.
+"""
 
 import ast
-import functools
+import copy
 import gc
 import re
 from pathlib import Path
@@ -12,13 +15,16 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from tiny_configs import CONFIGS, ROOT, leaf, tiny_run
+from tiny_configs import CONFIGS, ROOT, leaf, load, one_of_each_kind, tiny_run
 
 from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.models.heads.classifier_state import if_known
 
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
+#: Whose run is not tested elsewhere.
+RUN = [c for c in CONFIGS if not c.startswith('quickstart')]
+STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
 NAMED = [c for c in CONFIGS if 'vision-only' not in c]
 CLASSES = {'kinetics400': 400, 'ucf101': 101, 'hmdb51': 51}
@@ -47,15 +53,29 @@ TEMPORAL = {
 def _quick():
     """Most of the time of so small a run is spent on laying out its config for the log, and on collecting garbage."""
     gc.freeze()
-    with patch('mmengine.config.config.FormatCode', lambda code, **_: (code, True)):
+    formatted = patch('mmengine.config.config.FormatCode', lambda code, **_: (code, True))
+    with formatted, patch('mmengine.dataset.base_dataset.gc.collect', lambda: 0):
         yield
     gc.unfreeze()
 
 
-@functools.cache
-def load(name):
-    """A config, to be read only."""
-    return Config.fromfile(ROOT / name)
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp('classifiers')
+
+
+@pytest.fixture
+def build(tmp_path, cache, monkeypatch):
+    """A runner of a config at tiny size."""
+    monkeypatch.setenv('TEXTXFER_CACHE', str(cache))
+
+    def build(name, folder='.', **options):
+        cfg = tiny_run(copy.deepcopy(load(name)), tmp_path / folder, tmp_path / folder / 'work')
+        cfg.default_hooks.checkpoint.update(save_best=None, save_optimizer=False)  # a third of the time
+        cfg.merge_from_dict(options)
+        return Runner.from_cfg(cfg)
+
+    return build
 
 
 def header_of(name):
@@ -147,34 +167,59 @@ def test_frames_have_the_size_of_the_encoder(name):
     assert steps['test']['Resize']['scale'] == (-1, size[0])
 
 
-@pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('quickstart')])
-def test_trains_and_tests_one_step(name, tmp_path):
-    cfg = tiny_run(Config.fromfile(ROOT / name), tmp_path, tmp_path / 'work')
-    cfg.default_hooks.checkpoint.save_best = None  # a fifth of the time
-    runner = Runner.from_cfg(cfg)
+@pytest.mark.parametrize('name', STEPPED)
+def test_trains_and_tests_one_step(name, build, tmp_path):
+    runner = build(name)
     before = {key: p.detach().clone() for key, p in runner.model.named_parameters() if p.requires_grad}
     runner.train()
-    if said := NAME.fullmatch(Path(name).stem):
+    if NAME.fullmatch(Path(name).stem):
         check_rates(runner)
+        optimizer = runner.optim_wrapper.optimizer
+        for key, parameter in runner.model.named_parameters():  # all that is trained got a gradient
+            assert (parameter in optimizer.state) == parameter.requires_grad, key
     metrics = runner.test()
     assert 0 <= metrics['acc/top1'] <= 1
     assert 0 <= metrics['acc/mean1'] <= 1
-    head = runner.model.cls_head
-    assert head.num_classes == CLASSES[said['data'] if said else 'kinetics400']
+    check_classes(runner, name)
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
     now = dict(runner.model.named_parameters())
     assert any(not torch.equal(now[key], value) for key, value in before.items() if 'backbone' in key)
 
 
+@pytest.mark.parametrize('name', [c for c in RUN if c not in STEPPED])
+def test_builds_and_computes(name, build):
+    """What a step would use, without the step: model, optimizer, data of all phases, loss and scores."""
+    runner = build(name)
+    model = runner.model
+    model.init_weights()
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    if NAME.fullmatch(Path(name).stem):
+        check_rates(runner)
+    check_classes(runner, name)
+    with torch.no_grad():
+        batch = next(iter(runner.train_loop.dataloader))
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert torch.isfinite(losses['loss_cls'])
+        model.eval()
+        for loop in (runner.val_loop, runner.test_loop):
+            (sample, _) = model.test_step(next(iter(loop.dataloader)))
+            assert sample.pred_score.shape == (model.cls_head.num_classes,)
+            assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-3)
+
+
 def check_rates(runner):
-    """All that is trained got a gradient; the rate is a tenth for pre-trained towers and the scale, full elsewhere."""
-    optimizer = runner.optim_wrapper.optimizer
-    groups = {id(parameter): group for group in optimizer.param_groups for parameter in group['params']}
+    """The rate is a tenth for pre-trained towers and the scale, full elsewhere."""
+    groups = {id(p): group for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
     for key, parameter in runner.model.named_parameters():
         slow = key.startswith(('backbone.visual.', 'cls_head.text_tower.')) or key.endswith('logit_scale')
         group = groups[id(parameter)]
-        assert (group['initial_lr'], group['weight_decay']) == (pytest.approx(5e-6 if slow else 5e-5), 0.2), key
-        assert (parameter in optimizer.state) == parameter.requires_grad, key
+        rate = group.get('initial_lr', group['lr'])  # what a scheduler starts from
+        assert (rate, group['weight_decay']) == (pytest.approx(5e-6 if slow else 5e-5), 0.2), key
+
+
+def check_classes(runner, name):
+    said = NAME.fullmatch(Path(name).stem)
+    assert runner.model.cls_head.num_classes == CLASSES[said['data'] if said else 'kinetics400']
 
 
 @pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('mixing')])
@@ -197,18 +242,15 @@ def test_classifier_is_known_without_weights(name):
     assert 'projection' in head or if_known(source, 'embed_dims') == head.in_channels
 
 
-def test_a_kinetics_checkpoint_becomes_one_of_ucf101(tmp_path, caplog):
+def test_a_kinetics_checkpoint_becomes_one_of_ucf101(build, tmp_path):
     """The fine-tuning configs: encoder and neck are the checkpoint's, the classifier is that of the new names."""
     name = 'text4vis/text4vis_vit-l-14_ttrans_32xb8-u8-30e_kinetics400-rgb.py'
-    kinetics = tiny_run(Config.fromfile(ROOT / name), tmp_path / 'k400', tmp_path / 'k400')
-    source = Runner.from_cfg(kinetics)
+    source = build(name, 'k400')
     source.train()
-    tuned = Config.fromfile(ROOT / 'text4vis/text4vis_vit-l-14_ttrans_8xb16-u8-30e_ucf101-split1-rgb.py')
-    assert tuned.load_from == f'work_dirs/{Path(name).stem}/epoch_30.pth'
-    tuned = tiny_run(tuned, tmp_path / 'ucf', tmp_path / 'ucf')
-    tuned.load_from = str(tmp_path / 'k400' / 'epoch_1.pth')
-    tuned.optim_wrapper.optimizer.lr = 0.0
-    runner = Runner.from_cfg(tuned)
+    tuned = 'text4vis/text4vis_vit-l-14_ttrans_8xb16-u8-30e_ucf101-split1-rgb.py'
+    assert load(tuned).load_from == f'work_dirs/{Path(name).stem}/epoch_30.pth'
+    checkpoint = str(tmp_path / 'k400' / 'work' / 'epoch_1.pth')
+    runner = build(tuned, 'ucf', **{'load_from': checkpoint, 'optim_wrapper.optimizer.lr': 0.0})
     runner.train()
     head = runner.model.cls_head
     assert head.classifier.shape == (101, 768)

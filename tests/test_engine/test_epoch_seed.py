@@ -1,6 +1,7 @@
 """Resuming gives the very parameters of the run that was never stopped."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,6 +87,18 @@ def test_workers_differ_from_each_other_and_from_epoch_to_epoch(tmp_path):
     trained(ann_file, tmp_path / 'a', epochs=2, workers=2)
     crops = [line.split(' ', 1)[1] for line in (tmp_path / 'a' / DRAWS).read_text().splitlines()]
     assert len(set(crops)) == len(crops) == 12
+
+
+def test_ranks_draw_different_numbers(monkeypatch):
+    """Else all of them would augment and drop alike."""
+    drawn = []
+    for rank in (0, 1, 1):
+        monkeypatch.setattr('textxfer_mm.engine.hooks.epoch_seed.get_rank', lambda rank=rank: rank)
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=7, epoch=3))
+        drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    first, second, again = drawn
+    assert second == again
+    assert all(a != b for a, b in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize(

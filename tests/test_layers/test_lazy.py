@@ -80,11 +80,22 @@ def test_a_part_of_conse_is_not_all_of_it(image_classifier):
     assert (other.residual.weight == 1).all()
 
 
+@pytest.mark.parametrize('missing', ['concepts', 'fc.bias'])
+def test_a_checkpoint_that_lacks_one_of_the_fetched_parts_is_incomplete(image_classifier, missing):
+    first = conse(FixedSource(embed_dims=4), image_classifier)
+    first.init_weights()
+    partial = {name: weight for name, weight in first.state_dict().items() if name != missing}
+    other = conse(FixedSource(embed_dims=4), image_classifier)
+    load_state_dict(other, partial)
+    x = torch.randn(2, 8)
+    torch.testing.assert_close(other(x), first(x))
+
+
 @pytest.mark.parametrize(
     ('width', 'file', 'message'),
     [
         (5, 'fc.safetensors', r'concepts of shape \(6, 4\), got \(6, 8\) .* and \(6, 5\) from fixed/0'),
-        (4, 'gone.safetensors', 'is neither "embedded" nor an existing file'),
+        (4, 'gone.safetensors', 'is neither "packaged" nor an existing file'),
         (4, 'text.safetensors', 'is no safetensors file with the tensors `weight` and `bias`'),
     ],
 )

@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing as mp
-from matching_batch import CASES, LABELS, UNEQUAL, TwoTowers, step, worker
+from matching_batch import CASES, LABELS, UNEQUAL, TwoTowers, feature_gradients, step, worker
 
 from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size
 
@@ -44,6 +44,14 @@ def test_without_gather_each_rank_matches_its_own_rows(two):
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(two['no gather']['grads'][name], parameter.grad, atol=1e-6, rtol=1e-6, msg=name)
         assert not torch.allclose(parameter.grad, two['kl local']['grads'][name], atol=1e-3), name
+
+
+def test_gradients_of_bfloat16_features_are_rounded_once(two):
+    """Summed in float32 over the ranks and over the two directions: only what comes out is rounded."""
+    for got, want in zip(two['half precision'], feature_gradients(list(range(8)), torch.float32), strict=True):
+        assert want.abs().max() > 1e-2
+        rounding = 2.0**-8 * want.abs() + 1e-7
+        assert ((got / 2 - want).abs() <= rounding).all()  # each of two ranks has the loss of the joint batch
 
 
 def test_order_of_the_ranks_and_types(two):

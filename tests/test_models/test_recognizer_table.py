@@ -1,7 +1,7 @@
 """Every feature type that reaches a head in mmaction2: loss, backward and predict with ``TextEmbeddingHead``.
 
 The models are mmaction2's own configs; only the head is swapped, and depth or input size shrunk where the feature's
-type does not depend on it.
+type does not depend on it. Loss and scores are those of naive cosines with what backbone and neck handed to the head.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import mmaction
 import pytest
 import torch
+import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
@@ -18,7 +19,7 @@ from tiny import FixedSource
 ROOT = Path(mmaction.__file__).parent / '.mim' / 'configs'
 R2, R2S = (2, 4, 3, 32, 32), (1, 8, 3, 32, 32)
 R3, R3S = (2, 1, 3, 8, 32, 32), (2, 3, 3, 8, 32, 32)
-T224, T224S = (1, 1, 3, 8, 224, 224), (1, 2, 3, 8, 224, 224)
+SCALE = 5.0  # small enough for scores that are far from 0 and 1
 BASE = '_base_/models/'
 REC = 'recognition/'
 
@@ -74,10 +75,17 @@ TABLE = {
     'TSM mobileone': (f'{BASE}tsm_mobileone_s4.py', 2048, (1, 8, 3, 32, 32), R2S, {}, {}),
     'TRN': (f'{BASE}trn_r50.py', 512, R2, R2S, dict(depth=18), {}),
     'TANet': (f'{BASE}tanet_r50.py', 2048, (2, 8, 3, 32, 32), R2S, {}, {}),
-    'TPN 2D': (f'{BASE}tpn_tsm_r50.py', 2048, (1, 8, 3, 224, 224), (1, 8, 3, 224, 224), {}, {}),
-    'TPN 3D': (f'{BASE}tpn_slowonly_r50.py', 2048, T224, T224S, {}, {}),
+    'TPN 2D': (f'{BASE}tpn_tsm_r50.py', 2048, (1, 8, 3, 64, 64), (1, 8, 3, 64, 64), {}, {}),
+    'TPN 3D': (f'{BASE}tpn_slowonly_r50.py', 2048, (1, 1, 3, 8, 64, 64), (1, 2, 3, 8, 64, 64), {}, {}),
     'C2D': (f'{BASE}c2d_r50.py', 2048, R3, R3S, {}, {}),
-    'C3D': (f'{BASE}c3d_sports1m_pretrained.py', 4096, (1, 1, 3, 16, 112, 112), (1, 2, 3, 16, 112, 112), {}, {}),
+    'C3D': (
+        f'{BASE}c3d_sports1m_pretrained.py',
+        4096,
+        (1, 1, 3, 16, 32, 32),
+        (1, 2, 3, 16, 32, 32),
+        dict(out_dim=2048),
+        {},
+    ),
     'I3D': (f'{BASE}i3d_r50.py', 2048, R3, R3S, {}, {}),
     'I3D several stages': (f'{BASE}i3d_r50.py', 2048, R3, R3S, dict(out_indices=(2, 3)), dict(feature='last')),
     'SlowOnly': (f'{BASE}slowonly_r50.py', 512, R3, R3S, dict(depth=18), {}),
@@ -172,7 +180,7 @@ def _build(config, in_channels, backbone, head):
         cfg.backbone.update(backbone)
     source = FixedSource(embed_dims=16)
     cfg.cls_head = dict(type='TextEmbeddingHead', in_channels=in_channels, classifier=source, projection='linear')
-    cfg.cls_head.update(head)
+    cfg.cls_head.update(init_scale=SCALE, test_scale=SCALE, **head)
     init_default_scope('mmaction')
     return MODELS.build(cfg)
 
@@ -181,29 +189,56 @@ def _samples(num):
     return [ActionDataSample().set_gt_label(i % 6) for i in range(num)]
 
 
+def _record(head, method):
+    """The list that the features of each later call of ``head.loss`` or ``head.predict`` are added to."""
+    seen, call = [], getattr(head, method)
+
+    def recorded(feats, *args, **kwargs):
+        seen.append(feats)
+        return call(feats, *args, **kwargs)
+
+    setattr(head, method, recorded)
+    return seen
+
+
+def _naive_logits(feats, feature, weight, num):
+    """Logits (N, K) of N videos from all that a head is handed: pool, project, average, cosine."""
+    while isinstance(feats, (list, tuple)) and len(feats) == 1:
+        feats = feats[0]
+    chosen = dict(concat=slice(None, None, -1), last=slice(-1, None), cls=slice(1, 2), patch=slice(0, 1))
+    parts = feats[chosen[feature]] if feature else [feats]
+    rows = torch.cat([part.reshape(*part.shape[:2], -1).mean(2) for part in parts], dim=1)  # (N * rows, in_channels)
+    x = torch.stack([video.mean(0) for video in (rows @ weight.t()).chunk(num)])  # (N, D)
+    classes = FixedSource(embed_dims=16).build().weight  # (K, D)
+    return torch.stack([SCALE * (x @ row) / (x.norm(dim=1) * row.norm()) for row in classes], dim=1)
+
+
 @pytest.mark.parametrize('name', TABLE)
 def test_recognizer_loss_backward_predict(name):
     config, in_channels, train_shape, test_shape, backbone, head = TABLE[name]
     torch.manual_seed(0)
     model = _build(config, in_channels, backbone, head)
 
-    losses = model(torch.randn(train_shape), _samples(train_shape[0]), mode='loss')
-    losses['loss_cls'].backward()
-    assert torch.isfinite(losses['loss_cls'])
-    assert model.cls_head.projection.weight.grad.abs().sum() > 0
-    assert model.cls_head.logit_scale.grad is not None
+    weight, feature = model.cls_head.projection.weight, head.get('feature')
+    trained, tested = (_record(model.cls_head, method) for method in ('loss', 'predict'))
+
+    samples = _samples(train_shape[0])
+    loss = model(torch.randn(train_shape), samples, mode='loss')['loss_cls']
+    naive = _naive_logits(trained[0], feature, weight, len(samples))
+    torch.testing.assert_close(loss, F.cross_entropy(naive, torch.arange(len(samples))), atol=1e-5, rtol=1e-5)
+    loss.backward()
+    assert weight.grad.any()
+    assert model.cls_head.logit_scale.grad.any()
     assert not model.cls_head.classifier.requires_grad
     first = next(p for p in model.backbone.parameters() if p.requires_grad)
-    assert first.grad is not None
+    assert first.grad.any()
 
     model.eval()
     with torch.no_grad():
         predictions = model(torch.randn(test_shape), _samples(test_shape[0]), mode='predict')
-    assert len(predictions) == test_shape[0]
-    for sample in predictions:
-        assert sample.pred_score.shape == (6,)
-        assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-4)
-        assert sample.pred_label.item() == sample.pred_score.argmax().item()
+    naive = _naive_logits(tested[0], feature, weight, test_shape[0]).softmax(-1)
+    torch.testing.assert_close(torch.stack([p.pred_score for p in predictions]), naive, atol=1e-5, rtol=1e-5)
+    assert [p.pred_label.item() for p in predictions] == naive.argmax(-1).tolist()
 
 
 @pytest.mark.parametrize('name', ['SlowFast', 'MViT class token', 'TSN several stages'])

@@ -104,6 +104,17 @@ class TestParity:
         learned = make_head(init_scale=7.0, test_scale=None).eval()
         torch.testing.assert_close(learned(feats), naive_cosine(feats, w, 7.0), atol=1e-5, rtol=1e-5)
 
+    def test_dropout_masks_the_features_and_not_their_projection(self):
+        head = make_head(in_channels=8, projection='linear', dropout_ratio=0.5)
+        feats = torch.randn(20, 8)
+        rows = head.embed(feats)  # (20, D), D > 8: the features can be told from their projections
+        masked = torch.linalg.lstsq(head.projection.weight, rows.t()).solution.t()  # (20, 8)
+        torch.testing.assert_close(masked @ head.projection.weight.t(), rows, atol=1e-5, rtol=1e-5)
+        kept = masked.abs() > 1e-4
+        torch.testing.assert_close(masked, 2 * feats * kept, atol=1e-4, rtol=1e-4)
+        assert 40 < kept.sum() < 120
+        torch.testing.assert_close(head.eval().embed(feats), feats @ head.projection.weight.t(), atol=1e-5, rtol=1e-5)
+
     def test_label_smoothing(self):
         head = make_head(label_smooth_eps=0.3)
         feats = torch.randn(N, D)

@@ -81,14 +81,14 @@ def test_metadata(metadata):
     assert metadata['Version'] == __version__
     assert metadata['License-Expression'] == 'Apache-2.0'
     assert metadata['Requires-Python'] == '>=3.10'
-    assert {'language', 'offline', 'image', 'tests', 'docs'} == set(metadata.get_all('Provides-Extra'))
+    assert {'language', 'offline', 'tests', 'docs'} == set(metadata.get_all('Provides-Extra'))
 
 
 def test_requirements_upstream_forgets(metadata):
     requirements = [Requirement(line) for line in metadata.get_all('Requires-Dist')]
     required = {canonicalize_name(r.name): r.specifier for r in requirements if r.marker is None}
     assert 'importlib-metadata' in required
-    assert {'mmaction2', 'mmcv-lite', 'mmengine', 'torch'} <= set(required)
+    assert {'mmaction2', 'mmcv-lite', 'mmengine', 'mmpretrain', 'torch'} <= set(required)
     assert 'mmcv' not in required
     assert not [name for name in required if 'opencv' in name]
     assert required['setuptools'].contains('81.0.0')

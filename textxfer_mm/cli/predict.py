@@ -39,7 +39,7 @@ def predict(
 ) -> None:
     """Recognise videos among the labels you give.
 
-    Without --config, --checkpoint or --model the embedded model predicts: it needs no download, knows no motion and is
+    Without --config, --checkpoint or --model the packaged model predicts: it needs no download, knows no motion and is
     far weaker than CLIP.
     """
     console = Console()

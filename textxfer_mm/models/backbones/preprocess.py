@@ -11,7 +11,7 @@ from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_mod
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.imagenet import TIMM, timm_pretrained_cfg
-from textxfer_mm.models.backbones.packaged import EMBEDDED, EMBEDDED_TOWERS
+from textxfer_mm.models.backbones.packaged import PACKAGED, PACKAGED_TOWERS
 from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
 from textxfer_mm.text.clip_arch import resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import is_torchscript
@@ -26,8 +26,8 @@ def preprocessor_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> di
     Args:
         arch: An open_clip model name, or a model config; a ``preprocess_cfg`` in the config (with ``mean`` and ``std``
             in units of 0 to 1) decides.
-        pretrained: A tag, a local file, ``'embedded'``, ``'timm'`` or None, as for ``CLIPBackbone``. A tag,
-            ``'embedded'`` and ``'timm'`` say what they were trained with, and so does a TorchScript archive, which is
+        pretrained: A tag, a local file, ``'packaged'``, ``'timm'`` or None, as for ``CLIPBackbone``. A tag,
+            ``'packaged'`` and ``'timm'`` say what they were trained with, and so does a TorchScript archive, which is
             OpenAI's. Of any other file it is known only where all tags of the architecture agree.
 
     Raises:
@@ -58,10 +58,10 @@ def _known(arch: Arch, pretrained: str | PathLike | None, keys: tuple[str, str])
     name, config = resolve_arch(with_text_cfg(arch))
     if 'preprocess_cfg' in config:
         return _from_config(name, config['preprocess_cfg'])
-    if pretrained in (EMBEDDED, TIMM):
-        trained = timm.get_pretrained_cfg(EMBEDDED_TOWERS[0]) if pretrained == EMBEDDED else timm_pretrained_cfg(arch)
+    if pretrained in (PACKAGED, TIMM):
+        trained = timm.get_pretrained_cfg(PACKAGED_TOWERS[0]) if pretrained == PACKAGED else timm_pretrained_cfg(arch)
         return {**_OPENAI, 'mean': trained.mean, 'std': trained.std, 'interpolation': trained.interpolation}
-    resolved = resolve_pretrained(with_text_cfg(arch), pretrained)
+    resolved = resolve_pretrained(with_text_cfg(arch), pretrained, also=(PACKAGED, TIMM))
     if isinstance(resolved, str):
         return get_pretrained_cfg(name, resolved)
     if isinstance(resolved, Path) and is_torchscript(resolved):

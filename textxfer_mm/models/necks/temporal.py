@@ -1,13 +1,31 @@
-"""The temporal transformer as a neck (T-Trans)."""
+"""The necks: the average over frames (TAP) and the temporal transformer (T-Trans)."""
 
 from typing import Any
 
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
+from textxfer_mm.errors import UserError
 from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
-from textxfer_mm.models.necks.checks import check_video_maps
 from textxfer_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class TemporalAveragePool(nn.Module):
+    """Mean over T of un-normalised features (Text4Vis, temporal module "TAP"); the maps keep their H and W."""
+
+    def forward(self, x: Tensor, data_samples: Any = None) -> tuple[Tensor, dict]:
+        """Average over the frames.
+
+        Args:
+            x: Feature maps (N*V, D, T, H, W).
+            data_samples: Unused; part of mmaction's neck protocol.
+
+        Returns:
+            Maps (N*V, D, 1, H, W) and an empty dict of auxiliary losses.
+        """
+        _check_video_maps(x, 'TemporalAveragePool')
+        return x.mean(dim=2, keepdim=True), {}
 
 
 @MODELS.register_module()
@@ -56,6 +74,22 @@ class TemporalTransformer(BaseModule):
         Returns:
             Maps (N*V, D, T, 1, 1) and an empty dict of auxiliary losses.
         """
-        check_video_maps(x, 'TemporalTransformer', self.in_channels)
+        _check_video_maps(x, 'TemporalTransformer', self.in_channels)
         x = x.mean(dim=(3, 4)).transpose(1, 2)  # (N*V, T, D)
         return self.layers(x).transpose(1, 2)[..., None, None], {}
+
+
+def _check_video_maps(x: Any, neck: str, in_channels: int | None = None) -> None:
+    """Refuse what is no (N*V, D, T, H, W) tensor, or whose D is not ``in_channels``.
+
+    Raises:
+        UserError: Naming the neck, what came and what was expected.
+    """
+    if not isinstance(x, Tensor) or x.ndim != 5:
+        got = f'a tensor of shape {tuple(x.shape)}' if isinstance(x, Tensor) else f'a {type(x).__name__}'
+        raise UserError(
+            f'{neck} takes one feature map (N*V, D, T, H, W) but got {got}. Use it in Recognizer3D, under a backbone '
+            'with one output (for stock backbones: one entry in out_indices).'
+        )
+    if in_channels is not None and x.shape[1] != in_channels:
+        raise UserError(f'{neck}(in_channels={in_channels}) got features of width {x.shape[1]}; make the two agree.')
