@@ -56,9 +56,9 @@ ELSEWHERE = {
     r'pip install -c requirements/constraints\.txt -r requirements/runtime\.txt': ('setup.py', "'runtime'"),
     r'mim install --no-deps \.': ('tests/test_packaging/test_mim.py', "'install', '--no-deps'"),
     r'mim (train|test|search) textxfer_mm.*': ('tests/test_packaging/test_mim.py', "mim('train', 'textxfer_mm'"),
-    r'apt-get install libgl1 libglib2\.0-0': ('textxfer_mm/apis/doctor_packages.py', 'apt-get install libgl1'),
+    r'apt-get install libgl1 libglib2\.0-0': ('textxfer_mm/apis/doctor/packages.py', 'apt-get install libgl1'),
     r'pip uninstall -y opencv-python opencv-contrib-python && pip install opencv-python-headless': (
-        'textxfer_mm/apis/doctor_packages.py',
+        'textxfer_mm/apis/doctor/packages.py',
         'pip uninstall -y opencv-python opencv-contrib-python',
     ),
     r'git clone .*': ('CONTRIBUTING.md', 'git clone'),

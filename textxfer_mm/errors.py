@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and the helper that finds what was probably meant."""
+"""The one exception for a user's mistake, and the helpers that word its message."""
 
 import difflib
 from collections.abc import Iterable
@@ -26,5 +26,15 @@ def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
     close = [lowered[m] for m in difflib.get_close_matches(str(given).lower(), list(lowered), n=limit, cutoff=0.6)]
     if close:
         return f' Did you mean: {", ".join(close)}?'
-    shown = ', '.join(names[:12]) + (f', ... ({len(names)} in all)' if len(names) > 12 else '')
-    return f' Known: {shown}.' if names else ''
+    return f' Known: {first_few(names, 12)}.' if names else ''
+
+
+def first_few(names: Iterable[object], n: int = 3, separator: str = ', ') -> str:
+    """Return ``'a, b, c, ... (7 in all)'``, without the number where there are no more than ``n``."""
+    words = [str(name) for name in names]
+    return separator.join([*words[:n], f'... ({len(words)} in all)'] if len(words) > n else words)
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """Return the first line of an error's message, cut to ``limit`` letters; its type where it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from textxfer_mm.apis import doctor, doctor_packages
-from textxfer_mm.apis.doctor import Check
+from textxfer_mm.apis.doctor import Check, machine, packages, run_checks
 from textxfer_mm.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +72,7 @@ main()
 
 
 def test_this_machine_registers_and_the_repairs_are_named():
-    check = doctor_packages.check_registration()
+    check = packages.check_registration()
     assert check.status == 'ok', check.found
     lacking = not (Path(sys.modules['mmaction'].__file__).parent / 'models' / 'localizers' / 'drn').is_dir()
     assert ('DRN' in check.found) == lacking
@@ -83,7 +82,7 @@ def test_this_machine_registers_and_the_repairs_are_named():
     ('version', 'status'), [((3, 9, 18), 'problem'), ((3, 10, 0), 'ok'), ((3, 13, 1), 'ok'), ((3, 15, 0), 'note')]
 )
 def test_python_range(version, status):
-    assert doctor.check_python(version).status == status
+    assert machine.check_python(version).status == status
 
 
 @pytest.mark.parametrize(
@@ -97,14 +96,14 @@ def test_python_range(version, status):
     ],
 )
 def test_package_versions(monkeypatch, version, specifier, extra, status, cure):
-    monkeypatch.setattr(doctor_packages, 'installed_version', lambda name: version)
-    check = doctor_packages.check_package('torch', 'torch', specifier, extra)
+    monkeypatch.setattr(packages, 'installed_version', lambda name: version)
+    check = packages.check_package('torch', 'torch', specifier, extra)
     assert (check.status, check.cure) == (status, cure)
 
 
 def test_the_full_mmcv_serves_as_mmcv_lite(monkeypatch):
-    monkeypatch.setattr(doctor_packages, 'installed_version', {'mmcv': '2.1.0'}.get)
-    check = doctor_packages.check_package('mmcv-lite', 'mmcv', '>=2.1.0,<2.2')
+    monkeypatch.setattr(packages, 'installed_version', {'mmcv': '2.1.0'}.get)
+    check = packages.check_package('mmcv-lite', 'mmcv', '>=2.1.0,<2.2')
     assert (check.status, check.found) == ('ok', 'mmcv 2.1.0')
 
 
@@ -123,9 +122,9 @@ def test_import_errors_have_their_cure(monkeypatch, message, cure):
     def import_module(name):
         raise ImportError(f'{message}\nmore lines')
 
-    monkeypatch.setattr(doctor_packages, 'installed_version', lambda name: '0.10.7')
-    monkeypatch.setattr(doctor_packages.importlib, 'import_module', import_module)
-    check = doctor_packages.check_package('mmengine', 'mmengine', '>=0.10.7')
+    monkeypatch.setattr(packages, 'installed_version', lambda name: '0.10.7')
+    monkeypatch.setattr(packages.importlib, 'import_module', import_module)
+    check = packages.check_package('mmengine', 'mmengine', '>=0.10.7')
     assert check.status == 'problem'
     assert check.found == f'0.10.7 does not import: ImportError: {message}'
     assert check.cure.startswith(cure)
@@ -135,35 +134,35 @@ def test_no_check_ends_the_doctor(monkeypatch):
     def broken():
         raise FileNotFoundError(2, 'No such file or directory')
 
-    monkeypatch.setattr(doctor.Path, 'cwd', broken)
-    monkeypatch.setattr(doctor.Path, 'home', broken)
+    monkeypatch.setattr(machine.Path, 'cwd', broken)
+    monkeypatch.setattr(machine.Path, 'home', broken)
     for name in ('check_packages', 'check_opencv', 'check_registration'):
-        monkeypatch.setattr(doctor_packages, name, list)
-    monkeypatch.setattr(doctor, 'check_hub', list)
-    checks = {check.name: check for check in doctor.run_checks()}
+        monkeypatch.setattr(packages, name, list)
+    monkeypatch.setattr(machine, 'check_hub', list)
+    checks = {check.name: check for check in run_checks()}
     assert checks['disk'].found.startswith('could not be checked: FileNotFoundError')
     assert 'Python' in checks
 
 
 def test_opencv_left_broken_by_an_uninstall(monkeypatch):
     versions = {'opencv-python': '5.0.0', 'opencv-contrib-python': '5.0.0'}
-    monkeypatch.setattr(doctor_packages, 'installed_version', versions.get)
+    monkeypatch.setattr(packages, 'installed_version', versions.get)
     monkeypatch.setitem(sys.modules, 'cv2', types.ModuleType('cv2'))
-    check = doctor_packages.check_opencv()
+    check = packages.check_opencv()
     assert check.status == 'problem'
     assert check.cure == 'pip install --force-reinstall --no-deps opencv-contrib-python'
 
 
 def test_opencv_copies_of_two_versions(monkeypatch):
     versions = {'opencv-python': '5.0.0', 'opencv-contrib-python': '4.10.0'}
-    monkeypatch.setattr(doctor_packages, 'installed_version', versions.get)
-    assert doctor_packages.check_opencv().status == 'note'
+    monkeypatch.setattr(packages, 'installed_version', versions.get)
+    assert packages.check_opencv().status == 'note'
 
 
 def test_declared_ranges_come_from_the_metadata(monkeypatch):
     lines = ['torch>=2.6', 'open_clip_torch<4,>=3.2', 'filelock>=3; extra == "language"', 'torch; extra == "x"']
     monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
-    declared = doctor_packages.declared_requirements()
+    declared = packages.declared_requirements()
     assert declared['torch'] == ('>=2.6', '')
     assert declared['open-clip-torch'] == ('<4,>=3.2', '')
     assert declared['filelock'] == ('>=3', 'language')
@@ -174,8 +173,8 @@ def test_not_installed_is_a_note(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, 'requires', requires)
-    monkeypatch.setattr(doctor_packages, 'MODULES', {})
-    (check,) = doctor_packages.check_packages()
+    monkeypatch.setattr(packages, 'MODULES', {})
+    (check,) = packages.check_packages()
     assert (check.name, check.status) == ('textxfer_mm', 'note')
 
 
@@ -183,7 +182,7 @@ def test_not_installed_is_a_note(monkeypatch):
 def test_disk_space(monkeypatch, tmp_path, free, status):
     usage = collections.namedtuple('usage', 'total used free')
     monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage(0, 0, int(free * 2**30)))
-    check = doctor.check_disk([tmp_path])
+    check = machine.check_disk([tmp_path])
     assert check.status == status
     assert str(tmp_path) in check.found
 
@@ -191,20 +190,20 @@ def test_disk_space(monkeypatch, tmp_path, free, status):
 def test_small_shared_memory_is_a_note(monkeypatch, tmp_path):
     usage = collections.namedtuple('usage', 'total used free')
     monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage(64 * 2**20, 0, 0))
-    check = doctor.check_shared_memory(tmp_path)
+    check = machine.check_shared_memory(tmp_path)
     assert check.status == 'note'
     assert '--shm-size' in check.cure
-    assert doctor.check_shared_memory(tmp_path / 'missing') == []
+    assert machine.check_shared_memory(tmp_path / 'missing') == []
 
 
 def test_unreachable_hub_is_a_note(monkeypatch):
     monkeypatch.delenv('HF_HUB_OFFLINE', raising=False)
     monkeypatch.setenv('HF_ENDPOINT', 'http://127.0.0.1:9')  # the discard port: refused at once
-    check = doctor.check_hub()
+    check = machine.check_hub()
     assert check.status == 'note'
     assert 'http://127.0.0.1:9' in check.found
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
-    assert 'HF_HUB_OFFLINE' in doctor.check_hub().found
+    assert 'HF_HUB_OFFLINE' in machine.check_hub().found
 
 
 def test_a_hub_that_never_answers_does_not_hang(monkeypatch):
@@ -214,18 +213,18 @@ def test_a_hub_that_never_answers_does_not_hang(monkeypatch):
         time.sleep(5)
 
     monkeypatch.delenv('HF_HUB_OFFLINE', raising=False)
-    monkeypatch.setattr(doctor.urllib.request, 'urlopen', urlopen)
-    assert 'no answer within 0.05 s' in doctor.check_hub(timeout=0.05).found
+    monkeypatch.setattr(machine.urllib.request, 'urlopen', urlopen)
+    assert 'no answer within 0.05 s' in machine.check_hub(timeout=0.05).found
 
 
 def test_weights_at_hand(monkeypatch, tmp_path):
     monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path))
     monkeypatch.setenv('HOME', str(tmp_path))
-    monkeypatch.setattr(doctor_packages, 'installed_version', lambda name: None)
-    assert doctor.check_weights().status == 'note'
-    assert 'textxfer_mm[offline]' in doctor.check_weights().cure
+    monkeypatch.setattr(machine, 'installed_version', lambda name: None)
+    assert machine.check_weights().status == 'note'
+    assert 'textxfer_mm[offline]' in machine.check_weights().cure
     (tmp_path / 'models--timm--vit_base_patch16_clip_224.openai').mkdir()
-    check = doctor.check_weights()
+    check = machine.check_weights()
     assert check.status == 'ok'
     assert 'timm/vit_base_patch16_clip_224.openai' in check.found
 
@@ -240,8 +239,8 @@ def test_gpu(monkeypatch, available, status):
         get_device_properties=lambda i: properties,
     )
     torch = types.SimpleNamespace(cuda=cuda, version=types.SimpleNamespace(cuda='13.0'))
-    monkeypatch.setattr(doctor.importlib, 'import_module', lambda name: torch)
-    check = doctor.check_gpu()
+    monkeypatch.setattr(machine.importlib, 'import_module', lambda name: torch)
+    check = machine.check_gpu()
     assert check.status == status
     assert ('GPU 1 (80 GiB)' in check.found) == available
 
@@ -250,5 +249,5 @@ def test_a_driver_that_is_too_old_is_noted(monkeypatch):
     monkeypatch.setattr(shutil, 'which', lambda name: f'/usr/bin/{name}')
     cuda = types.SimpleNamespace(is_available=lambda: False)
     torch = types.SimpleNamespace(cuda=cuda, version=types.SimpleNamespace(cuda='13.0'))
-    monkeypatch.setattr(doctor.importlib, 'import_module', lambda name: torch)
-    assert 'driver' in doctor.check_gpu().cure
+    monkeypatch.setattr(machine.importlib, 'import_module', lambda name: torch)
+    assert 'driver' in machine.check_gpu().cure

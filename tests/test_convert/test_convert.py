@@ -638,10 +638,12 @@ def test_a_recognizer_of_ours_in_the_authors_layout(src, tmp_path):
     assert all(torch.equal(again[name], state[name]) for name in again)
 
 
-def test_trained_rows_are_said_to_be_lost(src, tmp_path):
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+def test_trained_rows_are_said_to_be_lost(src, tmp_path, prefix):
     done = convert_checkpoint(src, tmp_path / 'ours.pth', source='text4vis')
     model = recognizer(done, frozen=False)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'trained.pth')
+    state = {prefix + name: value for name, value in model.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'trained.pth')
     (line,) = reverse_checkpoint(tmp_path / 'trained.pth', tmp_path / 'a.pt')
     assert 'Its rows were TRAINED here, and are lost' in line
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from textxfer_mm.cli.main import app
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS
 from textxfer_mm.errors import UserError
-from textxfer_mm.evaluation.scores import Scores, join
+from textxfer_mm.evaluation.scores import Scores
 from textxfer_mm.quickstart import STEPS, QuickstartSettings, run_quickstart
 from textxfer_mm.quickstart import run as quickstart_run
 from textxfer_mm.quickstart.report import measured
@@ -122,47 +122,6 @@ def test_unknown_class_names_of_a_changed_config(tmp_path):
     options = {'class_names': ['waving', 'walking']}
     with pytest.raises(UserError, match='not those of the toy actions'):
         run_quickstart(QuickstartSettings(work_dir=tmp_path, cfg_options=options))
-
-
-def scores(labels, seed=0):
-    values = np.random.default_rng(seed).random((len(labels), len(ALL)))
-    return Scores(values, np.asarray(labels), ALL)
-
-
-def test_top_k_against_a_naive_reference():
-    part = scores(np.arange(21).repeat(10))
-    for k in (1, 5):
-        rows = zip(part.values, part.labels, strict=True)
-        hits = [label in sorted(range(21), key=lambda c: -row[c])[:k] for row, label in rows]
-        assert part.top(k) == pytest.approx(np.mean(hits))
-
-
-def test_among_drops_other_videos_and_other_columns():
-    part = scores(np.arange(21).repeat(3))
-    pair = part.among(('walking to the right', 'jumping jacks'))
-    assert pair.class_names == ('walking to the right', 'jumping jacks')
-    assert pair.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_array_equal(pair.values[4], part.values[16, [1, 5]])
-
-
-def test_top1_of_keeps_the_columns_of_all_classes():
-    part = scores(np.arange(21).repeat(4), seed=2)
-    names = ('walking to the right', 'jumping jacks')
-    hits = [row.argmax() == label for row, label in zip(part.values, part.labels, strict=True) if label in (1, 5)]
-    assert part.top1_of(names) == pytest.approx(np.mean(hits))
-
-
-def test_confusion_counts_true_classes_in_rows():
-    values = np.eye(21)[[3, 3, 7]]
-    counts = Scores(values, np.array([3, 7, 7]), ALL).confusion()
-    assert counts.shape == (21, 21)
-    assert (counts[3, 3], counts[7, 3], counts[7, 7], counts.sum()) == (1, 1, 1, 3)
-
-
-def test_join_puts_unseen_labels_behind_seen_ones():
-    both = join(scores([0, 16]), scores([0, 3], seed=1), 17)
-    assert both.labels.tolist() == [0, 16, 17, 20]
-    assert both.values.shape == (4, 21)
 
 
 def test_left_right_is_judged_between_the_two_only():

@@ -14,7 +14,7 @@ from textxfer_mm.classifiers.stored_rows import WEIGHT, stored_rows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, require_checkpoint, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of, source_of
 from textxfer_mm.engine.config_files import load_config
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 
 #: What the last linear layer is called in the heads of mmaction2, mmpretrain, torchvision and timm.
 _LINEAR = re.compile(r'(^|\.)(fc_cls|fc|fc2|head|classifier)\.weight$')
@@ -115,8 +115,9 @@ def rows_of(embeddings: ClassEmbeddings, classes: Iterable[str]) -> Tensor:
     rows = embeddings.weight[[embeddings.class_names.index(name) for name in names]].float()
     bad = [name for name, row in zip(names, rows, strict=True) if not row.isfinite().all()]
     if bad:
-        shown = f'{", ".join(bad[:3])}{", ..." if len(bad) > 3 else ""}'
-        raise UserError(f'{embeddings.origin} holds NaN or infinite numbers for {shown}: did its training diverge?')
+        raise UserError(
+            f'{embeddings.origin} holds NaN or infinite numbers for {first_few(bad)}: did its training diverge?'
+        )
     return rows
 
 
@@ -171,7 +172,7 @@ def _is_matrix(weight: Tensor) -> bool:
 
 def _of_heads(keys: Sequence[str]) -> Sequence[str]:
     """Those under ``cls_head`` or ``head``, if there are any."""
-    return [key for key in keys if re.match(r'(module\.)?(cls_)?head\.', key)] or keys
+    return [key for key in keys if re.match(r'(cls_)?head\.', key)] or keys
 
 
 def _only(keys: Sequence[str], path: str | Path) -> str | None:

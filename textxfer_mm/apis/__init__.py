@@ -13,6 +13,7 @@ _MODULES = {
     'load_config': 'model_configs',
     'load_recognizer': 'inference',
     'predict_videos': 'inference',
+    'score_videos': 'scoring',
 }
 
 __all__ = sorted(_MODULES)

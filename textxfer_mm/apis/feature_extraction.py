@@ -22,7 +22,7 @@ from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.data_checks import innermost_datasets
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.layers.projections import LinearProjection, MLPProjection
 from textxfer_mm.models.heads.pooling import pool_features
@@ -110,7 +110,7 @@ class _Videos(Dataset):
         except (ImportError, MemoryError, UserError):
             raise
         except Exception as error:
-            return position, None, (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            return position, None, first_line(error)
 
 
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
@@ -164,7 +164,7 @@ def _build_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module,
                 elif isinstance(part, BaseModule):
                     part.init_weights()
     state = _load(model, checkpoint, cfg.get('load_from'))
-    loaded = {'.'.join(key.removeprefix('module.').split('.')[:2]) for key in state}
+    loaded = {'.'.join(key.split('.')[:2]) for key in state}
     if isinstance(projection, LinearProjection | MLPProjection) and 'cls_head.projection' not in loaded:
         raise UserError(
             'The features would come out of a projection that is not trained yet. Leave the `projection` of the head '

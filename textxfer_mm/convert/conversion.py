@@ -12,7 +12,7 @@ from torch import Tensor
 from textxfer_mm.convert.arch import RecognizedArch, embed_dim, named_arch, recognize_arch
 from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, TABLE, Parts, require_fit, split
 from textxfer_mm.convert.source_files import SourceFile, read_source_file
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import replacing, require_writable_file
 from textxfer_mm.text.clip_files import is_of_text_tower
 from textxfer_mm.version import __version__
@@ -102,7 +102,7 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         with replacing(path) as part:
             torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
-        raise UserError(f'{path} could not be written; is the disk full? ({str(error).splitlines()[0]})') from error
+        raise UserError(f'{path} could not be written; is the disk full? ({first_line(error)})') from error
 
 
 def refuse_same_file(src: str | Path, dst: Path) -> None:

@@ -1,7 +1,7 @@
 """The parts of a model in the weights of others, and whether they are all there."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textxfer_mm.convert.arch import RecognizedArch, embed_dim, expected_shapes
 from textxfer_mm.convert.source_files import SourceFile
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
 from textxfer_mm.text.clip_files import is_of_text_tower
 
@@ -19,6 +19,8 @@ VISUAL, OUR_VISUAL = 'visual.', 'backbone.visual.'
 FUSION, OUR_FUSION = 'fusion_model.', 'neck.layers.'
 SCALE, OUR_SCALE = 'logit_scale', 'cls_head.cosine.logit_scale'
 TABLE = 'frame_position_embeddings.weight'
+#: How many names of a list a message shows.
+SHOWN = 20
 #: The authors' TokenT1D in a block: one depthwise Conv1d, whatever it is called.
 _CONTROL_POINT = re.compile(r'^visual\.(transformer\.resblocks\.(\d+)\.)(control_point\.(?:.+\.)?weight)$')
 
@@ -34,12 +36,6 @@ class Parts:
     scale: Tensor | None
     dropped: dict[str, list[str]]
     unknown: list[str]
-
-
-def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Up to ``limit`` names, and how many there are in all."""
-    names = list(names)
-    return ', '.join(names[:limit]) + (f', ... ({len(names)} in all)' if len(names) > limit else '')
 
 
 def split(file: SourceFile) -> Parts:
@@ -88,7 +84,7 @@ def require_fit(parts: Parts, known: RecognizedArch, path: Path) -> None:
     if parts.scale is not None and parts.scale.numel() != 1:
         shapes.append(f'{SCALE} is {tuple(parts.scale.shape)}, not one number')
     found = [
-        f'{len(names)} {what}: {listed(names)}'
+        f'{len(names)} {what}: {first_few(names, SHOWN)}'
         for names, what in ((missing, 'missing'), (unexpected, 'unexpected'), (shapes, 'of another shape'))
         if names
     ]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.stored_rows import FILLED, METADATA, WEIGHT, stored_rows
 from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
-from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, VISUAL, listed
+from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, SHOWN, VISUAL
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import require_writable_file
 
 _BLOCK = re.compile(r'^backbone\.temporal\.block(\d+)\.weight$')
@@ -50,7 +50,8 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     meta = meta if isinstance(meta, Mapping) and meta.get('source') == 'text4vis' else {}
     renamed, unknown = _renamed(state, meta.get('control_point') or _CONTROL_POINT)
     if unknown:
-        raise UserError(f"{src}: {len(unknown)} entries have no place in the authors' layout: {listed(unknown)}.")
+        shown = first_few(unknown, SHOWN)
+        raise UserError(f"{src}: {len(unknown)} entries have no place in the authors' layout: {shown}.")
     missing = [name for name, found in (('backbone.visual.*', VISUAL), (OUR_SCALE, SCALE)) if not _has(renamed, found)]
     if missing:
         raise UserError(f'{src} is no checkpoint of a recognizer with CLIPBackbone: it lacks {" and ".join(missing)}.')
@@ -64,7 +65,6 @@ def _renamed(state: Mapping[str, Any], control_point: str) -> tuple[dict[str, Te
     """The entries under the authors' names, and the names that have none."""
     renamed, unknown = {}, []
     for name, value in state.items():
-        name = name.removeprefix('module.')
         block = _BLOCK.match(name)
         if block:
             renamed[f'{VISUAL}transformer.resblocks.{block.group(1)}.{control_point}'] = value

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from torch import Tensor
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.clip_files import (
     NESTED_KEYS,
     OPENAI_META_KEYS,
     is_of_text_tower,
     is_torchscript,
     read_weights_file,
-    strip_wrappers,
 )
+from textxfer_mm.wrappers import strip_wrappers
 
 #: What can be converted, and how such a file looks.
 SOURCES = {
@@ -101,9 +101,7 @@ def _require_vision_tower(weights: Mapping[str, Tensor], path: Path) -> None:
         raise UserError(
             f'{path} has the names of Hugging Face transformers; give the open_clip or OpenAI file of the model.'
         )
-    found = (
-        ', '.join(list(weights)[:5]) + (f', ... ({len(weights)} in all)' if len(weights) > 5 else '') or 'no tensors'
-    )
+    found = first_few(weights, 5) or 'no tensors'
     raise UserError(f'{path} holds no vision tower of CLIP (visual.*); found {found}.')
 
 

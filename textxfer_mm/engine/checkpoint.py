@@ -17,7 +17,8 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
 from textxfer_mm import compat
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
+from textxfer_mm.wrappers import strip_wrappers
 
 compat.apply()
 
@@ -94,7 +95,7 @@ def _not_a_checkpoint(path: str | Path) -> UserError:
 
 
 def state_of(loaded: Any, path: str | Path) -> dict[str, Any]:
-    """The weights in what a checkpoint file holds: under ``state_dict``, or the whole file.
+    """The weights in what a checkpoint file holds, without the prefixes of wrappers: ``state_dict``, or the whole file.
 
     Raises:
         UserError: If there are none.
@@ -107,7 +108,8 @@ def state_of(loaded: Any, path: str | Path) -> dict[str, Any]:
     state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
         raise UserError(f'{path} holds no state_dict. Give a checkpoint of a recognizer.')
-    return state
+    stripped, prefix = strip_wrappers(state)
+    return stripped if prefix else state  # as it was loaded, with PyTorch's record of versions
 
 
 def load_fully(model: nn.Module, state: dict[str, Any], source: str | Path) -> None:
@@ -121,8 +123,6 @@ def load_fully(model: nn.Module, state: dict[str, Any], source: str | Path) -> N
     Raises:
         UserError: If weights are missing, left over or of another shape.
     """
-    if all(key.startswith('module.') for key in state):  # saved from a wrapper of several GPUs
-        state = {key.removeprefix('module.'): value for key, value in state.items()}
     with refusing_misfits(source):
         mmengine_checkpoint.load_state_dict(model, state, strict=True, logger='silent')
 
@@ -136,18 +136,15 @@ def refusing_misfits(source: str | Path) -> Iterator[None]:
         first, *lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ['']
         if 'do not match exactly' not in first:
             raise
-        shown = '; '.join(_shorten(line) for line in lines[:3]) + ('; ...' if len(lines) > 3 else '')
+        shown = first_few(map(_shorten, lines), separator='; ')
         raise UserError(
             f'the checkpoint {source} does not fit this model: {shown}. Use the config it was trained with.'
         ) from error
 
 
-def _shorten(line: str, limit: int = 3) -> str:
+def _shorten(line: str) -> str:
     """Keep the first few of a line's keys."""
-    keys = line.split(', ')
-    if not line.startswith(('unexpected key', 'missing keys')) or len(keys) <= limit:
-        return line.rstrip('.')
-    return f'{", ".join(keys[:limit])}, ... ({len(keys)} in all)'
+    return first_few(line.split(', ')) if line.startswith(('unexpected key', 'missing keys')) else line.rstrip('.')
 
 
 def load_from_local(filename: str, map_location: Any) -> Any:

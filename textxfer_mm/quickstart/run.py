@@ -1,5 +1,6 @@
 """All steps of the quick start."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +14,14 @@ from torch import nn
 
 from textxfer_mm.apis.inference import load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import load_config
+from textxfer_mm.apis.scoring import Progress, score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, render_toy_actions
+from textxfer_mm.engine.memory import keep_freed_memory
 from textxfer_mm.errors import UserError
-from textxfer_mm.evaluation.scores import Progress, Scores, join, score_videos
+from textxfer_mm.evaluation.scores import Scores, join
 from textxfer_mm.models.building import build_classifier_source
-from textxfer_mm.quickstart.memory import keep_freed_memory
 from textxfer_mm.quickstart.report import PLOTS, VIEWS, environment, measured, write_report
-from textxfer_mm.quickstart.steps import Steps
 from textxfer_mm.quickstart.training import History, logging_to, train
 from textxfer_mm.registry import MODELS
 from textxfer_mm.visualization import plot_class_correlation, plot_confusion_matrix, plot_training_curves
@@ -61,6 +62,38 @@ class QuickstartSettings:
     cfg_options: dict[str, Any] = field(default_factory=dict)
 
 
+class _Step:
+    """One running step: where it tells its progress and its result."""
+
+    def __init__(self, key: str, progress: Callable[[str, int, int], None]) -> None:
+        self.note = ''
+        self.progress: Progress = lambda done, total: progress(key, done, total)
+
+
+class _Steps:
+    """Times the steps: ``with steps('train') as step: ...``."""
+
+    def __init__(self, progress: Callable[[str, int, int], None], finished: Callable[[str, float, str], None]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress, self._finished = progress, finished
+
+    def __call__(self, key: str) -> '_Steps':
+        """Name the step that is about to begin."""
+        self._key = key
+        return self
+
+    def __enter__(self) -> _Step:
+        self._start = time.perf_counter()
+        self._progress(self._key, 0, 1)
+        self._step = _Step(self._key, self._progress)
+        return self._step
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            self.seconds[self._key] = time.perf_counter() - self._start
+            self._finished(self._key, self.seconds[self._key], self._step.note)
+
+
 def run_quickstart(
     settings: QuickstartSettings,
     *,
@@ -86,7 +119,7 @@ def run_quickstart(
     work_dir.mkdir(parents=True, exist_ok=True)
     (work_dir / 'report.json').unlink(missing_ok=True)
     keep_freed_memory()
-    steps = Steps(progress or (lambda *_: None), finished or (lambda *_: None))
+    steps = _Steps(progress or (lambda *_: None), finished or (lambda *_: None))
     with logging_to(work_dir / 'quickstart.log'):
         cfg = _config(settings)
         with steps('render') as step:
@@ -162,15 +195,17 @@ def _zero_shot_before(cfg: Config, progress: Progress) -> float:
     model = MODELS.build(cfg.model)
     model.init_weights()
     model.cls_head.set_classifier(_classifier(cfg, tuple(UNSEEN_ACTIONS)))
-    return score_videos(model, _loader(cfg, 'single_view', 'zero_shot'), cfg.randomness.seed, progress).top(1)
+    loader = _loader(cfg, 'single_view', 'zero_shot')
+    return score_videos(model, loader, seed=cfg.randomness.seed, progress=progress).top(1)
 
 
 def _test(model: nn.Module, cfg: Config, view: str, progress: Progress) -> Scores:
     """Scores of seen and unseen videos against the names of all classes."""
-    seen, unseen = (_loader(cfg, view, split) for split in ('val', 'zero_shot'))
-    seed = cfg.randomness.seed
-    scores = score_videos(model, seen, seed, progress)
-    return join(scores, score_videos(model, unseen, seed, progress), len(SEEN_ACTIONS))
+    seen, unseen = (
+        score_videos(model, _loader(cfg, view, split), seed=cfg.randomness.seed, progress=progress)
+        for split in ('val', 'zero_shot')
+    )
+    return join(seen, unseen, len(SEEN_ACTIONS))
 
 
 def _summary(scores: Scores) -> str:

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
 
-from textxfer_mm.evaluation.scores import Progress
+from textxfer_mm.apis.scoring import Progress
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from textxfer_mm.errors import NotAtHandError, UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, first_few, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +77,7 @@ def check_class_names(names: Sequence[str]) -> None:
             duplicates.append(f'{names[seen[folded]]!r} (class {seen[folded]}) and {name!r} (class {index})')
         seen.setdefault(folded, index)
     if duplicates:
-        more = f'; and {len(duplicates) - 5} more' if len(duplicates) > 5 else ''
-        raise UserError(f'Duplicate class names: {"; ".join(duplicates[:5])}{more}. Rename or merge them.')
+        raise UserError(f'Duplicate class names: {first_few(duplicates, 5, "; ")}. Rename or merge them.')
 
 
 def list_datasets() -> tuple[str, ...]:

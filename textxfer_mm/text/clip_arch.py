@@ -14,7 +14,7 @@ from open_clip import CLIP, CoCa, CustomTextCLIP
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from torch import Tensor, nn
 
-from textxfer_mm.errors import NotAtHandError, UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, first_few, nearest
 from textxfer_mm.text.clip_files import is_torchscript, read_clip_state_dict
 from textxfer_mm.text.hub import hub_endpoint, is_reachable
 
@@ -166,8 +166,7 @@ def load_tower(tower: nn.Module, state: Mapping[str, Tensor], *, arch: str, sour
         if key in state and state[key].shape != own[key].shape
     ]
     if problems:
-        shown = '; '.join(problems[:3]) + (f'; and {len(problems) - 3} more' if len(problems) > 3 else '')
-        raise UserError(f'The weights {source} do not fit the architecture {arch}: {shown}.')
+        raise UserError(f'The weights {source} do not fit the architecture {arch}: {first_few(problems, 3, "; ")}.')
     tower.load_state_dict(dict(state))
 
 

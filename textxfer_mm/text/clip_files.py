@@ -12,16 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.errors import NotAtHandError, UserError, first_few, first_line
+from textxfer_mm.wrappers import strip_wrappers
 
 #: Scalars that the archives of OpenAI keep beside the weights.
 OPENAI_META_KEYS = ('input_resolution', 'context_length', 'vocab_size')
 
 #: Keys under which training scripts nest the weights.
 NESTED_KEYS = ('state_dict', 'model_state_dict', 'model')
-
-#: Prefixes that wrappers (DataParallel, DDP, torch.compile) put before every name.
-_WRAPPER_PREFIXES = ('module.', '_orig_mod.')
 
 #: Names of the text tower where it lies inline in the model (open_clip's ``CLIP``, OpenAI).
 _INLINE_TEXT = re.compile(r'^(transformer\.|token_embedding\.|ln_final\.|positional_embedding$|text_projection(\.|$))')
@@ -128,7 +126,7 @@ def _read_torchscript(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter('ignore', FutureWarning)  # deprecated, but the one way to read OpenAI's files
             return torch.jit.load(str(path), map_location='cpu').state_dict()
     except RuntimeError as error:
-        raise UserError(f'{path} is a damaged TorchScript archive ({_first_line(error)}).') from error
+        raise UserError(f'{path} is a damaged TorchScript archive ({first_line(error)}).') from error
 
 
 def _read_pickle(path: Path) -> object:
@@ -164,18 +162,9 @@ def _clean(weights: object, path: Path) -> dict[str, Tensor]:
         if isinstance(value, Tensor) and name not in OPENAI_META_KEYS:
             cleaned[str(name)] = value.detach().float() if value.is_floating_point() else value.detach()
     if not cleaned:
-        raise UserError(f'{path} holds no tensors; its entries are {_some(weights)}.')
+        raise UserError(f'{path} holds no tensors; its entries are {first_few(weights, 5) or "nothing"}.')
     cleaned, _ = strip_wrappers(cleaned)
     return {name: value for name, value in cleaned.items() if name not in OPENAI_META_KEYS}
-
-
-def strip_wrappers(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Take off the prefixes that wrappers (DDP, torch.compile) put before every name; return them too."""
-    for prefix in _WRAPPER_PREFIXES:
-        if weights and all(name.startswith(prefix) for name in weights):
-            inside, taken = strip_wrappers({name.removeprefix(prefix): value for name, value in weights.items()})
-            return inside, prefix + taken
-    return dict(weights), ''
 
 
 def is_of_text_tower(name: str) -> bool:
@@ -185,16 +174,8 @@ def is_of_text_tower(name: str) -> bool:
 
 
 def _no_tower_message(tower: str, expected: str, state_dict: Mapping[str, Tensor], source: str | Path) -> str:
-    message = f'{source} hold no CLIP {tower} tower (entries named {expected}); found {_some(state_dict)}.'
+    found = first_few(state_dict, 5) or 'nothing'
+    message = f'{source} hold no CLIP {tower} tower (entries named {expected}); found {found}.'
     if any(name.startswith(('vision_model.', 'text_model.')) for name in state_dict):
         message += ' These are the names of Hugging Face transformers; give the open_clip or OpenAI file of the model.'
     return message
-
-
-def _some(entries: Mapping[str, object], limit: int = 5) -> str:
-    names = [str(name) for name in entries]
-    return ', '.join(names[:limit]) + (f', ... ({len(names)} in all)' if len(names) > limit else '') or 'nothing'
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

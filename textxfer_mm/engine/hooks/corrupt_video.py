@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
 from textxfer_mm.datasets import corrupt_record
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import write_text
 from textxfer_mm.registry import HOOKS
 
@@ -148,7 +148,6 @@ def count_videos(dataset: Dataset) -> int:
     return count_videos(inner) if inner is not None and len(inner) < len(dataset) else len(dataset)
 
 
-def _first(found: dict[str, str], limit: int = 3) -> str:
+def _first(found: dict[str, str]) -> str:
     """Name the first few corrupt videos with their reasons."""
-    names = [f'{name} ({reason})' for name, reason in sorted(found.items())[:limit]]
-    return ', '.join(names) + (f', and {len(found) - limit} more' if len(found) > limit else '')
+    return first_few(f'{name} ({reason})' for name, reason in sorted(found.items()))

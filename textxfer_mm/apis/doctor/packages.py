@@ -6,7 +6,7 @@ import re
 import sys
 import warnings
 
-from textxfer_mm.apis.doctor import Check, first_line
+from textxfer_mm.apis.doctor.check import Check, described
 
 #: The packages worth a row, by distribution, with the module that shows whether they work.
 MODULES = {
@@ -90,9 +90,7 @@ def check_package(distribution: str, module: str, specifier: str = '', extra: st
         return Check(distribution, 'problem', f'{found}, supported: {specifier}', cure)
     error = _import_error(module)
     if error is not None:
-        return Check(
-            distribution, 'problem', f'{found} does not import: {first_line(error)}', _import_cure(error, cure)
-        )
+        return Check(distribution, 'problem', f'{found} does not import: {described(error)}', _import_cure(error, cure))
     return Check(distribution, 'ok', found)
 
 
@@ -102,7 +100,7 @@ def check_opencv() -> Check:
     found = ', '.join(f'{name} {version}' for name, version in copies.items()) or 'not installed'
     error = _import_error('cv2')
     if error is not None:
-        return Check('opencv', 'problem', f'{found}: {first_line(error)}', _import_cure(error, OPENCV_CURE))
+        return Check('opencv', 'problem', f'{found}: {described(error)}', _import_cure(error, OPENCV_CURE))
     name = next((name for name in reversed(OPENCV) if name in copies), OPENCV[0])
     repair = f'pip install --force-reinstall --no-deps {name}'
     if not hasattr(sys.modules['cv2'], '__version__'):
@@ -122,7 +120,7 @@ def check_registration() -> Check:
             dependency = importlib.import_module('mmaction.utils.dependency')
         except Exception as error:
             cure = _import_cure(error, 'solve the problems above first; else report this line')
-            return Check('registration', 'problem', first_line(error), cure)
+            return Check('registration', 'problem', described(error), cure)
     drn = sys.modules.get('mmaction.models.localizers.drn')
     repairs = ['localizer DRN, which the wheel lacks'] if drn and getattr(drn, '__file__', None) is None else []
     if not dependency.WITH_MULTIMODAL:
