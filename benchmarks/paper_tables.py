@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+import textxfer_mm.register  # noqa: F401  (repairs and registration, before anything of mmaction)
 
 from paper_tables_parts.data import prepare  # isort: skip
 from paper_tables_parts.queue import perform, plan, results_of, serve

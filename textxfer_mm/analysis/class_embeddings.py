@@ -10,9 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, require_checkpoint, state_of
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.inputs import CONFIG_SUFFIXES, require_checkpoint
 from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.models.heads.classifier_state import unpack_metadata
 
@@ -47,7 +48,7 @@ def load_class_embeddings(path: str | Path, *, key: str | None = None) -> ClassE
         UserError: The file is missing, is nothing of these, or it cannot be told which weight is the classifier.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in ('.py', '.json', '.yml', '.yaml'):
+    if suffix in CONFIG_SUFFIXES:
         return _of_config(path)
     if suffix == '.safetensors':
         return _of_bundle(ClassifierBundle.load(path), path)
