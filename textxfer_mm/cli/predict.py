@@ -51,10 +51,9 @@ def predict(
     _check_files(config, checkpoint, json_file, csv_file)
 
     with console.status('Loading the model ...'):
-        from textxfer_mm import register_all_modules
+        from textxfer_mm import register  # noqa: F401
         from textxfer_mm.apis.inference import VideoFailure, load_recognizer, predict_videos
 
-        register_all_modules()
         cfg = _choose_config(config, checkpoint, model, pretrained, names)
         if template is not None:
             _set_template(cfg, template)
