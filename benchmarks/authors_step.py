@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-import textxfer_mm  # noqa: F401  (registers the models)
+import textxfer_mm.register  # noqa: F401  (registers the models)
 from textxfer_mm.analysis.complexity import count_complexity
 from textxfer_mm.files import write_text
 from textxfer_mm.registry import MODELS

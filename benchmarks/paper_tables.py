@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+import textxfer_mm.register  # noqa: F401  (repairs and registration, before anything of mmaction)
 
 from paper_tables_parts.data import prepare  # isort: skip
 from paper_tables_parts.queue import perform, plan, results_of, serve
@@ -21,9 +21,9 @@ from paper_tables_parts.report import write_page
 from paper_tables_parts.rows import SETTINGS
 from paper_tables_parts.settings import Scale
 from paper_tables_parts.training import row_cosines, run
+from textxfer_mm.quickstart.memory import keep_freed_memory
 
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.quickstart.memory import keep_freed_memory
 
 WITH_COSINES = ('text', 'random', 'orthogonal', 'template', 'templates-mean')
 DOCS = Path(__file__).parents[1] / 'docs'

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import textxfer_mm  # noqa: F401  (registers the models)
+import textxfer_mm.register  # noqa: F401  (registers the models)
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS

@@ -9,7 +9,7 @@ if os.environ.get('TEXTXFER_TEST_GPU') != '1':
 import pytest
 import torch
 
-import textxfer_mm  # noqa: F401  (repairs and registers, as `custom_imports` does in a config)
+import textxfer_mm.register  # noqa: F401  (repairs and registers, as `custom_imports` does in a config)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import os
 import torch
 from tiny import TINY_VIT, FixedSource
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 
 from mmaction.registry import MODELS  # isort: skip
 from mmaction.structures import ActionDataSample  # isort: skip

@@ -6,7 +6,7 @@ import torch
 from tiny import TINY_VIT
 from torch import nn
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 from textxfer_mm.errors import UserError
 from textxfer_mm.losses.contrastive import symmetric_matching_loss
 from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_size

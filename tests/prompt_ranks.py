@@ -6,7 +6,7 @@ import torch
 from joint_batch import step
 from tiny import TINY_VIT
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 
 from mmaction.registry import MODELS  # isort: skip
 from mmengine.model import MMDistributedDataParallel  # isort: skip

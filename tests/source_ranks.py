@@ -5,7 +5,7 @@ import os
 import numpy as np
 import torch
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 
 from mmaction.registry import MODELS  # isort: skip
 from mmengine.registry import init_default_scope  # isort: skip

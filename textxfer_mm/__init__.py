@@ -1,11 +1,8 @@
 """textxfer_mm: recognition with the embeddings of class names as frozen classifiers, as a plugin for MMAction2.
 
-``custom_imports = dict(imports=['textxfer_mm'])`` in a config is all it takes to register everything. Only the
-``textxfer`` console script registers later, when a subcommand needs it: ``textxfer --help`` must not pay for torch.
+Importing the package registers and patches nothing. ``custom_imports = dict(imports=['textxfer_mm.register'])`` in a
+config is all it takes to register everything, and so is ``import textxfer_mm.register`` in a script.
 """
-
-import os
-import sys
 
 from textxfer_mm.version import __version__
 
@@ -15,10 +12,15 @@ __all__ = ['__version__', 'register_all_modules']
 def register_all_modules() -> None:
     """Repair the released upstream packages and register every class of this package; calling it twice is harmless."""
     import textxfer_mm.registry
-    import textxfer_mm.datasets
-    import textxfer_mm.engine
+    import textxfer_mm.datasets.label_fraction
+    import textxfer_mm.datasets.transforms_tolerant
+    import textxfer_mm.engine.hooks
+    import textxfer_mm.engine.optim_wrappers
     import textxfer_mm.models  # noqa: F401
+    from textxfer_mm.compat import accept_bfloat16_scores
+    from textxfer_mm.engine.checkpoint import read_checkpoints_of_mmengine
+    from textxfer_mm.log_bridge import forward_to_mmengine
 
-
-if os.path.basename(sys.argv[0] if sys.argv else '') not in ('textxfer', 'textxfer.exe'):
-    register_all_modules()
+    accept_bfloat16_scores()
+    read_checkpoints_of_mmengine()
+    forward_to_mmengine()

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textxfer_mm.compat_distributed import allow_distributed_cpu, close_process_group
+from textxfer_mm.compat_imports import postpone_imports
 from textxfer_mm.files import config_dir
 
 __all__ = ['accept_bfloat16_scores', 'apply', 'close_process_group']
@@ -30,6 +31,7 @@ def apply() -> None:
     global _applied
     if _applied:
         return
+    postpone_imports()
     hide_mmcv_lite_warning()
     hide_file_client_notice()
     provide_missing_drn()

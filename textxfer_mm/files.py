@@ -79,3 +79,14 @@ def require_writable_file(path: str | Path, option: str) -> Path:
         raise UserError(f'{option} {path} is a device or a pipe; give the path of a file.')
     require_writable_folder(file.parent, f'the folder of {option}')
     return file
+
+
+def require_png(path: Path, option: str) -> None:
+    """Check, before any work is done, that a figure can be written.
+
+    Raises:
+        UserError: The name does not end in .png, or the file cannot be written.
+    """
+    require_writable_file(path, option)
+    if path.suffix.lower() != '.png':
+        raise UserError(f'{option} {path}: figures are PNG files; give a name that ends in .png.')

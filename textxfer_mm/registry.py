@@ -10,12 +10,14 @@ from textxfer_mm import compat
 compat.apply()
 
 from mmengine.registry import (  # noqa: E402
+    DATA_SAMPLERS,  # which videos a batch holds
     DATASETS,  # datasets and wrappers
     FUNCTIONS,  # worker_init_fn
     HOOKS,  # runner hooks
+    METRICS,  # what validation and testing report
     MODELS,  # backbones, necks, heads, projections, classifier sources, text encoders
     OPTIM_WRAPPERS,  # autocast without a GPU
     TRANSFORMS,  # pipeline steps
 )
 
-__all__ = ['DATASETS', 'FUNCTIONS', 'HOOKS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']
+__all__ = ['DATASETS', 'DATA_SAMPLERS', 'FUNCTIONS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']

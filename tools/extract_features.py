@@ -5,18 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from mmengine.config import Config
 
-from mmengine.config import Config  # isort: skip
-from mmengine.dist import init_dist, is_main_process  # isort: skip
-from mmengine.logging import MMLogger, print_log  # isort: skip
-from mmengine.utils.dl_utils import set_multi_processing  # isort: skip
-
-from textxfer_mm.apis.feature_extraction import SPLITS, extract_features
-from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, run_tool
-from textxfer_mm.files import require_writable_file, require_writable_folder
+from textxfer_mm.files import require_writable_file
+from textxfer_mm.inputs import SPLITS, require_checkpoint
 
 
 def videos_a_class(text: str) -> int | None:
@@ -45,22 +38,33 @@ def parse_args() -> argparse.Namespace:
 
 def start(cfg: Config) -> None:
     """Start the process group, if there is one, and the log file in the work dir."""
+    from mmengine.dist import init_dist
+    from mmengine.logging import MMLogger
+    from mmengine.utils.dl_utils import set_multi_processing
+
     env = cfg.get('env_cfg') or {}
     distributed = cfg.launcher != 'none'
     set_multi_processing(**env.get('mp_cfg', {}), distributed=distributed)
     if distributed:
         init_dist(cfg.launcher, **env.get('dist_cfg', {}))
-    folder = require_writable_folder(cfg.work_dir, '--work-dir')
-    MMLogger.get_instance(f'extract_features_{time.time_ns()}', log_file=str(folder / 'extract_features.log'))
+    log_file = str(Path(cfg.work_dir).expanduser() / 'extract_features.log')
+    MMLogger.get_instance(f'extract_features_{time.time_ns()}', log_file=log_file)
 
 
 def main() -> None:
-    """Extract."""
+    """Extract; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
-    cfg = config_of_args(args)
     out = require_writable_file(args.out, 'OUT')
     if args.checkpoint:
         require_checkpoint(args.checkpoint)
+    cfg = config_of_args(args)
+
+    from mmengine.dist import is_main_process
+    from mmengine.logging import print_log
+
+    from textxfer_mm.apis.feature_extraction import extract_features
+    from textxfer_mm.engine.data_checks import check_datasets
+
     check_datasets(cfg, (args.split,))
     start(cfg)
     made = extract_features(cfg, split=args.split, per_class=args.per_class, seed=args.seed, checkpoint=args.checkpoint)

@@ -3,22 +3,13 @@
 import argparse
 import sys
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from mmengine.config import Config
 
-from mmengine.config import Config  # isort: skip
-
-from textxfer_mm.apis.inference import set_class_names
-from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.data_checks import check_datasets
-from textxfer_mm.engine.launch import (
-    add_launch_arguments,
-    build_runner,
-    config_of_args,
-    require_full_checkpoint,
-    require_parts,
-    run_tool,
-)
+from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, require_parts, run_tool
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import require_writable_file
+from textxfer_mm.inputs import require_checkpoint
+from textxfer_mm.text.class_names import load_class_names
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,6 +30,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_paths(args: argparse.Namespace) -> None:
+    """Check the checkpoint, the class names and the file to write."""
+    require_checkpoint(args.checkpoint)
+    if args.class_names is not None:
+        load_class_names(args.class_names)
+    if args.dump is not None:
+        if not args.dump.endswith(('.pkl', '.pickle')):
+            raise UserError(f'--dump writes a pickle file (.pkl), got {args.dump}.')
+        require_writable_file(args.dump, '--dump')
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the arguments of testing into the config."""
     cfg.load_from = args.checkpoint
@@ -49,22 +51,26 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval
         )
     if args.dump is not None:
-        if not args.dump.endswith(('.pkl', '.pickle')):
-            raise UserError(f'--dump writes a pickle file (.pkl), got {args.dump}.')
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
     if args.class_names is not None:
+        from textxfer_mm.apis.inference import set_class_names
+
         set_class_names(cfg, args.class_names)
 
 
 def main() -> None:
-    """Test."""
+    """Test; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
+    check_paths(args)
     cfg = config_of_args(args)
+
+    from textxfer_mm.engine.data_checks import check_datasets
+    from textxfer_mm.engine.runners import build_runner, require_full_checkpoint
+
     require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
-    require_checkpoint(args.checkpoint)
     check_datasets(cfg, ('test',))
     runner = build_runner(cfg)
     require_full_checkpoint(runner)

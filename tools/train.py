@@ -3,17 +3,11 @@
 import argparse
 import sys
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from mmengine.config import Config
 
-import torch  # isort: skip
-from mmengine.config import Config  # isort: skip
-from mmengine.logging import print_log  # isort: skip
-from mmengine.runner import find_latest_checkpoint  # isort: skip
-
-from textxfer_mm.engine.checkpoint import require_checkpoint
-from textxfer_mm.engine.data_checks import check_datasets
-from textxfer_mm.engine.launch import add_launch_arguments, build_runner, config_of_args, require_parts, run_tool
+from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, require_parts, run_tool
 from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import require_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,6 +36,10 @@ def parse_args() -> argparse.Namespace:
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the arguments of training into the config."""
+    import torch
+    from mmengine.logging import print_log
+    from mmengine.runner import find_latest_checkpoint
+
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp or (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available()):
@@ -72,6 +70,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
 def enable_amp(cfg: Config) -> None:
     """Switch to mixed precision: bfloat16 autocast on CPU, stock AMP on GPU in bfloat16 (float16 where it lacks it)."""
+    import torch
+
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper'):
@@ -91,9 +91,15 @@ def enable_amp(cfg: Config) -> None:
 
 
 def main() -> None:
-    """Train."""
+    """Train; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
+    if args.resume not in (None, 'auto'):
+        require_checkpoint(args.resume)
     cfg = config_of_args(args)
+
+    from textxfer_mm.engine.data_checks import check_datasets
+    from textxfer_mm.engine.runners import build_runner
+
     require_parts(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), args.config)
     merge_args(cfg, args)
     if cfg.get('load_from'):

@@ -1,6 +1,6 @@
 """What every run shares: registration, hooks, logging and a fixed seed."""
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 default_scope = 'mmaction'
 
 default_hooks = dict(

@@ -10,7 +10,7 @@ Our status: built and stepped at tiny size by the tests; not trained by us on Ki
 
 _base_ = ['mmaction::recognition/mvit/mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py']
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 
 model = dict(
     cls_head=dict(

@@ -7,7 +7,7 @@ Our status: built and stepped at tiny size by the tests; not trained by us on Ki
 
 _base_ = ['mmaction::recognition/swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb.py']
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 
 model = dict(
     cls_head=dict(

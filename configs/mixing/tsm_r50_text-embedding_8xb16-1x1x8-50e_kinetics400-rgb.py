@@ -7,7 +7,7 @@ Our status: built and stepped at tiny size by the tests; not trained by us on Ki
 
 _base_ = ['mmaction::recognition/tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb.py']
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 
 model = dict(
     cls_head=dict(

@@ -12,7 +12,7 @@ Our status: built and stepped at tiny size by the tests; not trained by us on Ki
 
 _base_ = ['mmaction::recognition/tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x8-100e_kinetics400-rgb.py']
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 
 model = dict(
     backbone=dict(

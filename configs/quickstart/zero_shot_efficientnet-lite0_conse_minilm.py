@@ -10,7 +10,7 @@ Our status: run with its true weights by the tests; no accuracy was measured on 
 
 _base_ = ['../_base_/models/efficientnet-lite0_conse_minilm.py']
 
-custom_imports = dict(imports=['textxfer_mm'])
+custom_imports = dict(imports=['textxfer_mm.register'])
 default_scope = 'mmaction'
 
 model = dict(

@@ -15,11 +15,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from textxfer_mm.models.heads.classifier_state import if_known
 from tiny_configs import CONFIGS, ROOT, leaf, load, one_of_each_kind, tiny_run
 
 from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.models.building import build_classifier_source
-from textxfer_mm.models.heads.classifier_state import if_known
 
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 #: Whose run is not tested elsewhere.

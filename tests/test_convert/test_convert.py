@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
 from tiny_configs import ROOT
 
-from textxfer_mm.convert import convert_checkpoint, fitting_configs, report, reverse_checkpoint
 from textxfer_mm.convert.arch import recognize_arch
+from textxfer_mm.convert.conversion import convert_checkpoint
+from textxfer_mm.convert.reverse import reverse_checkpoint
+from textxfer_mm.convert.summary import fitting_configs, report
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully
 from textxfer_mm.engine.launch import add_config_options
 from textxfer_mm.errors import UserError

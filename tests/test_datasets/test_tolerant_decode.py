@@ -9,7 +9,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from tiny_runs import CORRUPT_KINDS, write_corrupt, write_video
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_tolerant import MAX_IN_A_ROW
 from textxfer_mm.errors import UserError

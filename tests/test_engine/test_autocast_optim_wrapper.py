@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from tiny_runs import run_config, write_dataset
 from torch import nn
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 
 
 def wrapper_of(model, kind='AutocastOptimWrapper', **kwargs):

@@ -10,8 +10,9 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader, load_checkpoint
 from torch import nn
 
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, require_checkpoint
+from textxfer_mm.engine.checkpoint import load_checkpoint_file
 from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import require_checkpoint
 
 
 class Reduces:

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny_runs import CORRUPT_KINDS, run_config, write_dataset
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook, count_videos
 from textxfer_mm.errors import UserError

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from tiny_runs import run_config, write_video
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 from textxfer_mm.engine.data_checks import check_datasets, num_classes
 from textxfer_mm.errors import UserError
 

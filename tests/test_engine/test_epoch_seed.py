@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny_runs import run_config, write_dataset
 
-import textxfer_mm  # noqa: F401
+import textxfer_mm.register  # noqa: F401
 from textxfer_mm.engine import EpochSeedHook
 from textxfer_mm.registry import TRANSFORMS
 

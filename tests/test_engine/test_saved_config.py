@@ -28,7 +28,7 @@ model = dict(
     neck=dict(type='mmpretrain.GlobalAveragePooling'),
     cls_head=dict(type='mmaction.models.heads.TSNHead'),
     data_preprocessor=dict(type='mmaction.ActionDataPreprocessor'))
-custom_imports = dict(allow_failed_imports=False, imports=['textxfer_mm'])
+custom_imports = dict(allow_failed_imports=False, imports=['textxfer_mm.register'])
 """
     assert parse_saved_config(text, 'a.pth').model.backbone.type == 'timm.test_efficientnet'
 

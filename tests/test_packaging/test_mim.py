@@ -74,7 +74,7 @@ def mim(tmp_path_factory):
     configs = checkout / 'configs' / 'tiny'
     configs.mkdir(parents=True)
     config = run_config(write_dataset(folder / 'videos'), folder / 'runs')
-    config['custom_imports'] = dict(imports=['textxfer_mm'])
+    config['custom_imports'] = dict(imports=['textxfer_mm.register'])
     config['model']['cls_head'] = dict(
         type='TextEmbeddingHead',
         in_channels=256,

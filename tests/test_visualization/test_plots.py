@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import require_png
 from textxfer_mm.visualization import (
     class_correlation,
     plot_class_correlation,
@@ -10,7 +11,6 @@ from textxfer_mm.visualization import (
     plot_confusion_matrix,
     plot_loss_curves,
     plot_training_curves,
-    require_png,
 )
 from textxfer_mm.visualization.curves import _smoothed
 from textxfer_mm.visualization.matrices import _scales

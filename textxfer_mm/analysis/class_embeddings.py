@@ -11,10 +11,11 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.stored_rows import WEIGHT, stored_rows
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, require_checkpoint, state_of
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of, source_of
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.errors import UserError, first_few, nearest
+from textxfer_mm.inputs import CONFIG_SUFFIXES, require_checkpoint
 
 #: What the last linear layer is called in the heads of mmaction2, mmpretrain, torchvision and timm.
 _LINEAR = re.compile(r'(^|\.)(fc_cls|fc|fc2|head|classifier)\.weight$')
@@ -46,7 +47,7 @@ def load_class_embeddings(path: str | Path, *, key: str | None = None) -> ClassE
         UserError: The file is missing, is nothing of these, or it cannot be told which weight is the classifier.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in ('.py', '.json', '.yml', '.yaml'):
+    if suffix in CONFIG_SUFFIXES:
         return _of_config(path)
     if suffix == '.safetensors':
         return _of_bundle(ClassifierBundle.load(path), path)

@@ -4,16 +4,16 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
-    'VideoFailure': 'inference',
-    'VideoPrediction': 'inference',
-    'clip_zero_shot_config': 'model_configs',
-    'config_of_checkpoint': 'model_configs',
-    'extract_features': 'feature_extraction',
-    'find_videos': 'inference',
-    'load_config': 'model_configs',
-    'load_recognizer': 'inference',
-    'predict_videos': 'inference',
-    'score_videos': 'scoring',
+    'VideoFailure': 'apis.inference',
+    'VideoPrediction': 'apis.inference',
+    'clip_zero_shot_config': 'apis.model_configs',
+    'config_of_checkpoint': 'apis.model_configs',
+    'extract_features': 'apis.feature_extraction',
+    'find_videos': 'inputs',
+    'load_config': 'apis.model_configs',
+    'load_recognizer': 'apis.inference',
+    'predict_videos': 'apis.inference',
+    'score_videos': 'apis.scoring',
 }
 
 __all__ = sorted(_MODULES)
@@ -22,4 +22,4 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f'module {__name__} has no attribute {name}')
-    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)
+    return getattr(import_module(f'textxfer_mm.{_MODULES[name]}'), name)

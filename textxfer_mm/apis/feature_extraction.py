@@ -23,14 +23,13 @@ from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError, first_line, nearest
+from textxfer_mm.inputs import SPLITS
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.layers.projections import LinearProjection, MLPProjection
 from textxfer_mm.models.heads.pooling import pool_features
 from textxfer_mm.registry import MODELS
 
 from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
-
-SPLITS = ('train', 'val', 'test')
 
 
 def extract_features(

@@ -13,12 +13,11 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from textxfer_mm import register_all_modules
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import class_names_of, set_class_names
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
-
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
 
 
 @dataclass(frozen=True)
@@ -90,38 +89,13 @@ def load_recognizer(
     if class_names is not None:
         set_class_names(cfg, class_names)
     target = choose_device(device)
+    register_all_modules()
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
     model.cfg = cfg
     return model.to(target).eval()
-
-
-def find_videos(path: str | Path) -> list[Path]:
-    """The video itself, or the videos of a folder, sorted by name.
-
-    Raises:
-        UserError: there is nothing at the path, or no video in the folder.
-    """
-    path = Path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
-    videos = sorted(p for p in path.iterdir() if _is_video(p))
-    if not videos:
-        deeper = sum(1 for p in path.rglob('*') if _is_video(p))
-        raise UserError(
-            f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).'
-            + (f' Its subfolders hold {deeper}: give one of them.' if deeper else '')
-        )
-    return videos
-
-
-def _is_video(path: Path) -> bool:
-    """Whether it is a file with the suffix of a video, and no hidden one such as macOS's ``._a.mp4``."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.') and path.is_file()
 
 
 @torch.no_grad()

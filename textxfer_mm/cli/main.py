@@ -1,5 +1,6 @@
 """The ``textxfer`` command. Only light imports here: ``textxfer --help`` must answer at once, without torch."""
 
+import gc
 from typing import Annotated, NoReturn
 
 import typer
@@ -66,4 +67,5 @@ app.command('doctor')(doctor.doctor)
 
 def main() -> None:
     """Entry point of the console script."""
+    gc.set_threshold(200_000)  # imports make hundreds of thousands of objects, and nearly all of them stay
     app()

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing, require_writable_file, write_text
+from textxfer_mm.inputs import find_config, find_videos, require_checkpoint
+from textxfer_mm.text.class_names import load_class_names
 
 
 def predict(
@@ -43,21 +45,15 @@ def predict(
     far weaker than CLIP.
     """
     console = Console()
-    if labels is not None and labels_file is not None:
-        raise UserError('Give --labels or --labels-file, not both.')
-    if model is not None and (config is not None or checkpoint is not None):
-        raise UserError('Give --model, or --config and --checkpoint, not both.')
-    for option, file in (('--json', json_file), ('--csv', csv_file)):
-        if file is not None:
-            require_writable_file(file, option)
-    names = [name.strip() for name in labels.split(',')] if labels is not None else labels_file
-
-    from textxfer_mm import register_all_modules
-    from textxfer_mm.apis.inference import VideoFailure, find_videos, load_recognizer, predict_videos
-
+    _check_options(labels, labels_file, config, checkpoint, model, pretrained)
     files = find_videos(videos)
+    names = _class_names(labels, labels_file)
+    _check_files(config, checkpoint, json_file, csv_file)
+
     with console.status('Loading the model ...'):
-        register_all_modules()
+        from textxfer_mm import register  # noqa: F401
+        from textxfer_mm.apis.inference import VideoFailure, load_recognizer, predict_videos
+
         cfg = _choose_config(config, checkpoint, model, pretrained, names)
         if template is not None:
             _set_template(cfg, template)
@@ -75,8 +71,52 @@ def predict(
         raise UserError(f'{len(failed)} of {len(files)} videos could not be decoded: {listing}')
 
 
+def _check_options(
+    labels: str | None,
+    labels_file: str | None,
+    config: str | None,
+    checkpoint: Path | None,
+    model: str | None,
+    pretrained: str | None,
+) -> None:
+    """Refuse options that exclude each other, or lack one another."""
+    if labels is not None and labels_file is not None:
+        raise UserError('Give --labels or --labels-file, not both.')
+    if model is not None and (config is not None or checkpoint is not None):
+        raise UserError('Give --model, or --config and --checkpoint, not both.')
+    if config is None and checkpoint is None:
+        if pretrained is not None and model is None:
+            raise UserError(
+                '--pretrained are the weights of a CLIP model: say which, such as --model ViT-B-32-quickgelu.'
+            )
+        if labels is None and labels_file is None:
+            raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
+
+
+def _class_names(labels: str | None, labels_file: str | None) -> tuple[str, ...] | None:
+    """The class names that were given, if any."""
+    if labels is not None:
+        return load_class_names([name.strip() for name in labels.split(',')])
+    return None if labels_file is None else load_class_names(labels_file)
+
+
+def _check_files(config: str | None, checkpoint: Path | None, json_file: Path | None, csv_file: Path | None) -> None:
+    """Check that what is to be read is there, and that what is to be written can be."""
+    if config is not None:
+        find_config(config)
+    if checkpoint is not None:
+        require_checkpoint(checkpoint)
+    for option, file in (('--json', json_file), ('--csv', csv_file)):
+        if file is not None:
+            require_writable_file(file, option)
+
+
 def _choose_config(
-    config: str | None, checkpoint: Path | None, model: str | None, pretrained: str | None, names: Any
+    config: str | None,
+    checkpoint: Path | None,
+    model: str | None,
+    pretrained: str | None,
+    names: tuple[str, ...] | None,
 ) -> Any:
     """The config of the model that was asked for."""
     from textxfer_mm.apis.model_configs import (
@@ -85,19 +125,14 @@ def _choose_config(
         config_of_checkpoint,
         load_config,
     )
-    from textxfer_mm.text.class_names import load_class_names
 
     if config is not None or checkpoint is not None:
         cfg = load_config(config) if config is not None else config_of_checkpoint(checkpoint)
         if pretrained is not None:
             _set_text_weights(cfg, pretrained)
         return cfg
-    if pretrained is not None and model is None:
-        raise UserError('--pretrained are the weights of a CLIP model: say which, such as --model ViT-B-32-quickgelu.')
-    if names is None:
-        raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
     if model is not None:
-        return clip_zero_shot_config(model, pretrained or 'openai', load_class_names(names))
+        return clip_zero_shot_config(model, pretrained or 'openai', names)
     return load_config(DEFAULT_CONFIG)
 
 

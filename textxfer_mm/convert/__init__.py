@@ -1,8 +1,9 @@
 """Converting checkpoints: those of Text4Vis, OpenAI, open_clip and ActionCLIP to ours, and back to Text4Vis'."""
 
-from textxfer_mm.convert.conversion import Conversion, convert_checkpoint
-from textxfer_mm.convert.reverse import reverse_checkpoint
-from textxfer_mm.convert.source_files import SOURCES
-from textxfer_mm.convert.summary import fitting_configs, report
-
-__all__ = ['SOURCES', 'Conversion', 'convert_checkpoint', 'fitting_configs', 'report', 'reverse_checkpoint']
+#: What can be converted, and how such a file looks.
+SOURCES = {
+    'text4vis': "a checkpoint of Text4Vis' released code (visual.*, perhaps fusion_model.*, logit_scale)",
+    'openai': "OpenAI's CLIP (both towers; a TorchScript archive or its state dict)",
+    'open_clip': "a CLIP model of open_clip (both towers, with open_clip's names)",
+    'actionclip': "a checkpoint of ActionCLIP's released code (a whole CLIP, and fusion_model_state_dict)",
+}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from textxfer_mm.convert import SOURCES
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.clip_files import (
     NESTED_KEYS,
@@ -15,14 +16,6 @@ from textxfer_mm.text.clip_files import (
     read_weights_file,
 )
 from textxfer_mm.wrappers import strip_wrappers
-
-#: What can be converted, and how such a file looks.
-SOURCES = {
-    'text4vis': "a checkpoint of Text4Vis' released code (visual.*, perhaps fusion_model.*, logit_scale)",
-    'openai': "OpenAI's CLIP (both towers; a TorchScript archive or its state dict)",
-    'open_clip': "a CLIP model of open_clip (both towers, with open_clip's names)",
-    'actionclip': "a checkpoint of ActionCLIP's released code (a whole CLIP, and fusion_model_state_dict)",
-}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reading checkpoint files: tensors and plain values only, and one clear message where a file is something else.
 
-Importing this module makes MMEngine's own loader (``load_from``, ``--resume``, ``init_cfg``) read local files and
-downloads through it.
+Registration makes MMEngine's own loader (``load_from``, ``--resume``, ``init_cfg``) read local files and downloads
+through this module.
 """
 
 import contextlib
@@ -16,28 +16,9 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
-from textxfer_mm import compat
-from textxfer_mm.errors import UserError, first_few, nearest
+from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.inputs import require_checkpoint
 from textxfer_mm.wrappers import strip_wrappers
-
-compat.apply()
-
-URL = re.compile(r'^[\w.+-]+://')
-
-
-def require_checkpoint(path: str | Path) -> Path | None:
-    """Return the local file of ``path``, or None for a URL.
-
-    Raises:
-        UserError: If there is no such file.
-    """
-    if URL.match(str(path)):
-        return None
-    file = Path(path).expanduser()
-    if not file.is_file():
-        siblings = [p.name for p in file.parent.glob('*.pth')] if file.parent.is_dir() else []
-        raise UserError(f'checkpoint {path} does not exist.{nearest(file.name, siblings)}')
-    return file
 
 
 def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
@@ -167,7 +148,8 @@ def _for_mmengine(loaded: Any, path: str) -> dict[str, Any]:
     return loaded
 
 
-mmengine_checkpoint.CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-mmengine_checkpoint.CheckpointLoader.register_scheme(
-    prefixes=('http://', 'https://'), loader=load_from_http, force=True
-)
+def read_checkpoints_of_mmengine() -> None:
+    """Let MMEngine's own loader read local files and downloads through this module; twice is harmless."""
+    register = mmengine_checkpoint.CheckpointLoader.register_scheme
+    register(prefixes='', loader=load_from_local, force=True)
+    register(prefixes=('http://', 'https://'), loader=load_from_http, force=True)

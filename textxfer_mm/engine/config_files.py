@@ -5,10 +5,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from textxfer_mm.engine.checkpoint import load_checkpoint_file
-from textxfer_mm.engine.saved_config import parse_saved_config
-from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.files import config_dir
+from textxfer_mm.compat import allow_config_bases
+from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import find_config
 
 
 def load_config(path: str | Path) -> Config:
@@ -17,26 +16,14 @@ def load_config(path: str | Path) -> Config:
     Raises:
         UserError: no such file (with the nearest names), or a file that cannot be read as a config.
     """
-    path = Path(path).expanduser()
-    file = path if path.is_file() else config_dir() / path
-    if not file.is_file():
-        raise UserError(f'config {path} does not exist.{_similar(path)}')
+    file = find_config(path)
+    allow_config_bases()
     try:
         return Config.fromfile(file)
     except UserError:
         raise
     except Exception as error:  # a config is code: it may raise anything
         raise UserError(f'config {file} cannot be read{_place(error)}: {type(error).__name__}: {error}') from error
-
-
-def _similar(path: Path) -> str:
-    """Name configs that may have been meant: in the same folder, else among the shipped ones."""
-    siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
-    if siblings:
-        return nearest(path.name, siblings)
-    shipped = config_dir()
-    names = [str(p.relative_to(shipped)) for p in shipped.rglob('*.py') if '_base_' not in p.relative_to(shipped).parts]
-    return nearest(str(path), names)
 
 
 def _place(error: Exception) -> str:
@@ -51,6 +38,9 @@ def config_of_checkpoint(path: str | Path) -> Config:
     Raises:
         UserError: the checkpoint holds none, or one that is more than values.
     """
+    from textxfer_mm.engine.checkpoint import load_checkpoint_file  # torch: not for whoever reads config files alone
+    from textxfer_mm.engine.saved_config import parse_saved_config
+
     checkpoint = load_checkpoint_file(path)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     text = meta.get('cfg') if isinstance(meta, dict) else None

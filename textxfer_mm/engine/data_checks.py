@@ -13,8 +13,6 @@ from textxfer_mm.errors import UserError, nearest
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
 from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
 
-PHASES = ('train', 'val', 'test')
-
 
 def check_datasets(cfg: Config, phases: Sequence[str]) -> None:
     """Check the datasets of a config without building them.

@@ -1,8 +1,7 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share: arguments, config, runner, clean endings."""
+"""What the scripts in ``tools/`` share: arguments, config, clean endings. Light: no torch before it is needed."""
 
 import argparse
 import datetime
-import functools
 import hashlib
 import os
 import re
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
-from torch.distributed import DistError, TCPStore
 
+from textxfer_mm import register_all_modules
 from textxfer_mm.compat import close_process_group
-from textxfer_mm.engine.checkpoint import refusing_misfits
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import require_writable_folder
+from textxfer_mm.inputs import find_config
 from textxfer_mm.registry_errors import explain_config_error
 
 #: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
@@ -59,17 +56,25 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 def config_of_args(args: argparse.Namespace) -> Config:
     """Load ``args.config`` and merge ``--cfg-options``, ``--launcher`` and ``--work-dir`` into it.
 
+    Everything is registered as well, as stock configs do not ask for it; paths are checked before.
+
     Raises:
         UserError: If the file is missing or broken, an option does not fit it, or the work dir cannot be written to.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    find_config(args.config)
+    if args.work_dir is not None:
+        require_writable_folder(args.work_dir, '--work-dir')
+    register_all_modules()
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options, args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
+        return cfg
+    if cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('./work_dirs', Path(args.config).stem)
+    require_writable_folder(cfg.work_dir, '--work-dir')
     return cfg
 
 
@@ -102,28 +107,6 @@ def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
             f'{source} is no whole config: it has no {", ".join(missing)}. Begin it with `_base_ = [...]`, naming the '
             'config that it changes.'
         )
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``.
-
-    Raises:
-        UserError: If the work dir cannot be written to.
-    """
-    require_writable_folder(cfg.work_dir, '--work-dir')
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-
-
-def require_full_checkpoint(runner: Runner) -> None:
-    """Let a runner refuse a checkpoint that does not fit its model; MMEngine would leave random weights in the gaps."""
-    load_checkpoint = runner.load_checkpoint
-
-    @functools.wraps(load_checkpoint)
-    def load_strictly(filename: str, *args: Any, **kwargs: Any) -> Any:
-        with refusing_misfits(filename):
-            return load_checkpoint(filename, *args, **{**kwargs, 'strict': True})
-
-    runner.load_checkpoint = load_strictly
 
 
 def run_tool(main: Callable[[], None]) -> int:
@@ -165,6 +148,8 @@ def _end(error: UserError) -> int:
 
 def _is_news(message: str) -> bool:
     """Tell by torchrun's key-value store whether no other rank has reported this message yet."""
+    from torch.distributed import DistError, TCPStore
+
     host, port = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
     try:
         store = TCPStore(host, port, is_master=False, timeout=datetime.timedelta(seconds=10))

@@ -8,10 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner.amp import autocast
 from torch import nn
 
-from textxfer_mm.compat import accept_bfloat16_scores
 from textxfer_mm.registry import OPTIM_WRAPPERS
-
-accept_bfloat16_scores()
 
 
 @OPTIM_WRAPPERS.register_module()

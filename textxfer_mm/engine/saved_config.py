@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry, root
 from mmengine.utils import get_object_from_string
 
+from textxfer_mm import register_all_modules
 from textxfer_mm.errors import UserError
 
 PACKAGES = ('mmaction', 'mmcv', 'mmengine', 'mmpretrain', 'textxfer_mm')
@@ -33,6 +34,7 @@ def parse_saved_config(text: str, source: str | Path) -> Config:
     Raises:
         UserError: If the text is more than values, imports something, or names what is no registered class.
     """
+    register_all_modules()  # tells which types are registered classes
     try:
         values = dict(_assignment(statement) for statement in ast.parse(text).body)
         _check_imports(values.get('custom_imports'))
@@ -80,10 +82,10 @@ def _value(node: ast.expr) -> Any:
 
 
 def _check_imports(imports: Any) -> None:
-    """Only this package, which is imported already, may be asked for."""
+    """Only the registration of this package, which has been done already, may be asked for."""
     names = imports.get('imports') if isinstance(imports, dict) else imports
     for name in names if isinstance(names, list | tuple) else [names]:
-        if name not in (None, 'textxfer_mm'):
+        if name not in (None, 'textxfer_mm.register'):
             raise ValueError(f'it imports {name!r}')
 
 

@@ -3,7 +3,6 @@
 from functools import partial
 
 import torch.nn.functional as F
-from open_clip.transformer import LayerNorm, QuickGELU, Transformer
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
@@ -41,6 +40,8 @@ class TemporalTransformerLayers(nn.Module):
         max_frames: int = 77,
         num_frames: int | None = None,
     ) -> None:
+        from open_clip.transformer import LayerNorm, QuickGELU, Transformer  # here, as it takes seconds
+
         super().__init__()
         num_heads = max(width // 64, 1) if num_heads is None else num_heads
         if width % num_heads:

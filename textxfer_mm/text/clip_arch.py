@@ -5,13 +5,9 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import open_clip
-from open_clip import CLIP, CoCa, CustomTextCLIP
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from torch import Tensor, nn
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_few, nearest
@@ -22,9 +18,11 @@ logger = logging.getLogger(__name__)
 
 _WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 _CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
-#: What a model config may hold: arguments of open_clip's models, and entries that open_clip itself reads.
-_KNOWN_KEYS = {key for model in (CLIP, CustomTextCLIP, CoCa) for key in signature(model).parameters}
-_KNOWN_KEYS |= {'custom_text', 'preprocess_cfg'}
+#: What a model config may hold: arguments of open_clip's CLIP, CustomTextCLIP and CoCa ...
+_MODEL_KEYS = (*_CONFIG_KEYS, 'cast_dtype', 'init_logit_bias', 'init_logit_scale', 'multimodal_cfg')
+_MODEL_KEYS += ('nonscalar_logit_scale', 'output_dict', 'pad_id', 'quick_gelu')
+#: ... and entries that open_clip itself reads.
+_KNOWN_KEYS = (*_MODEL_KEYS, 'custom_text', 'preprocess_cfg')
 
 
 def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -41,6 +39,8 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
         UserError: The name or an entry of the config is unknown (the nearest ones are listed), or one is missing.
     """
     if isinstance(arch, str):
+        import open_clip  # here, as it takes seconds
+
         name = arch.replace('/', '-')
         if name not in open_clip.list_models():
             raise UserError(f'Unknown CLIP architecture {arch!r}.{nearest(name, open_clip.list_models())}')
@@ -71,6 +71,8 @@ def resolve_tag(arch: str | dict[str, Any], tag: str, also: Sequence[str] = ()) 
     Raises:
         UserError: open_clip has no such tag for this architecture; the nearest ones are listed.
     """
+    import open_clip
+
     name, _ = resolve_arch(arch)
     tags = open_clip.list_pretrained_tags_by_model(name)
     canonical = tag.lower().replace('-', '_')
@@ -103,6 +105,8 @@ def resolve_pretrained(
     """
     if pretrained is None:
         return None
+    from open_clip.pretrained import get_pretrained_cfg
+
     name, _ = resolve_arch(arch)
     text = os.fspath(pretrained)
     if get_pretrained_cfg(name, text):
@@ -132,6 +136,8 @@ def load_pretrained_state(
     resolved = resolve_pretrained(arch, pretrained, also)
     if resolved is None:
         return None
+    from open_clip.pretrained import get_pretrained_cfg
+
     name, config = resolve_arch(arch)
     if isinstance(resolved, Path):
         # TorchScript archives are OpenAI's own files, and all of those were trained with quick GELU.
@@ -175,8 +181,10 @@ def _warn_on_quick_gelu(name: str, config: Mapping[str, Any], trained_with: bool
     has = bool(config.get('quick_gelu', False))
     if trained_with is None or trained_with == has:
         return
+    from open_clip import list_models
+
     variant = f'{name}-quickgelu' if trained_with else name.removesuffix('-quickgelu')
-    advice = f'; use arch={variant!r}' if variant in open_clip.list_models() else ''
+    advice = f'; use arch={variant!r}' if variant in list_models() else ''
     logger.warning(
         'The weights %s were trained %s quick GELU, the architecture %s is built %s it: accuracy will suffer%s.',
         *(source, 'with' if trained_with else 'without', name, 'with' if has else 'without', advice),
@@ -186,6 +194,7 @@ def _warn_on_quick_gelu(name: str, config: Mapping[str, Any], trained_with: bool
 def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
     """Return the local file of a tag, downloading it where it is not there yet."""
     from huggingface_hub import try_to_load_from_cache
+    from open_clip.pretrained import download_pretrained
 
     if address := weights_cfg.get('url'):
         # Where open_clip and OpenAI's own package keep what they downloaded by address.

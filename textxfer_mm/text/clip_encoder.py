@@ -4,11 +4,9 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from open_clip.model import CLIPTextCfg, _build_text_tower
-from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
@@ -18,6 +16,9 @@ from textxfer_mm.text.digests import file_digest
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
 from textxfer_mm.text.text_tower import CLIPTextTower, encode_in_batches
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 _TOKENIZER_FILES = ('*.json', '*.txt', '*.model')
 _TOKENIZER_ONE_OF = ('tokenizer.json', '*.model', 'vocab.*')
@@ -65,6 +66,8 @@ class CLIPTextEncoder:
     @property
     def context_length(self) -> int:
         """The most tokens of a prompt, start and end tokens included."""
+        from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH  # here, as importing open_clip takes seconds
+
         return self._config['text_cfg'].get('context_length', DEFAULT_CONTEXT_LENGTH)
 
     @property
@@ -77,6 +80,8 @@ class CLIPTextEncoder:
         text_cfg = self._config['text_cfg']
         if text_cfg.get('hf_model_name'):
             raise UserError(f'{self.encoder_id} cannot take token embeddings: its text tower is one of transformers.')
+        from open_clip.model import CLIPTextCfg
+
         return text_cfg.get('width', CLIPTextCfg.width)
 
     @property
@@ -132,7 +137,9 @@ class CLIPTextEncoder:
         self.__dict__.pop('_tokenizer', None)
 
     @cached_property
-    def _tokenizer(self) -> SimpleTokenizer | HFTokenizer:
+    def _tokenizer(self) -> 'SimpleTokenizer | HFTokenizer':
+        from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+
         text_cfg = self._config['text_cfg']
         options = text_cfg.get('tokenizer_kwargs') or {}
         name = text_cfg.get('hf_tokenizer_name')
@@ -162,6 +169,8 @@ class CLIPTextEncoder:
         return self._config if self.arch.startswith('custom-') else self.arch
 
     def _build_tower(self) -> nn.Module:
+        from open_clip.model import _build_text_tower
+
         text_cfg = dict(self._config['text_cfg'])
         if name := text_cfg.get('hf_model_name'):
             _require_transformers(self.arch)

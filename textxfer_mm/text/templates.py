@@ -1,16 +1,14 @@
 """Prompt templates: named sets of strings with one ``{}`` where the class name goes."""
 
-from collections.abc import Sequence
-
-from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+from collections.abc import Iterator, Mapping, Sequence
 
 from textxfer_mm.errors import UserError, nearest
 
 _MEDIA = ('photo', 'video', 'example', 'demonstration')
 _VERBS = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
 
-#: Template sets by name. The grammar ("a example") is that of the originals.
-TEMPLATES: dict[str, tuple[str, ...]] = {
+_IMAGENET = 'imagenet'
+_WRITTEN_OUT: dict[str, tuple[str, ...]] = {
     # The bare name: a row of Text4Vis's ablation, and what X-CLIP and ILA use.
     'class_name': ('{}',),
     # Text4Vis, on all its datasets.
@@ -28,8 +26,6 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         for article in ('a', 'the')
         for medium in _MEDIA
     ),
-    # OpenAI CLIP, the 80 of ImageNet.
-    'imagenet': tuple(template('{}') for template in OPENAI_IMAGENET_TEMPLATES),
     # ActionCLIP, utils/Text_Prompt.py.
     'actionclip': (
         'a photo of action {}',
@@ -54,6 +50,30 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     # ViFi-CLIP; also the plain prompt of CLIP.
     'vifi': ('a photo of a {}.',),
 }
+
+
+class _TemplateSets(Mapping[str, tuple[str, ...]]):
+    """The sets above, and OpenAI CLIP's 80 templates of ImageNet, for which open_clip is imported when asked."""
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        if name != _IMAGENET:
+            return _WRITTEN_OUT[name]
+        from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES
+
+        return tuple(template('{}') for template in OPENAI_IMAGENET_TEMPLATES)
+
+    def __contains__(self, name: object) -> bool:
+        return name == _IMAGENET or name in _WRITTEN_OUT
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*_WRITTEN_OUT, _IMAGENET)
+
+    def __len__(self) -> int:
+        return len(_WRITTEN_OUT) + 1
+
+
+#: Template sets by name. The grammar ("a example") is that of the originals.
+TEMPLATES: Mapping[str, tuple[str, ...]] = _TemplateSets()
 
 
 def resolve_templates(spec: str | Sequence[str]) -> tuple[str, ...]:

@@ -6,15 +6,16 @@ one (:meth:`CLIPTextEncoder.tower`, :meth:`LanguageModelEncoder.tower`).
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.text.encoding import check_lengths, isolated
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 
 class TextTower(nn.Module):
@@ -94,7 +95,7 @@ class CLIPTextTower(TextTower):
     def __init__(
         self,
         model: nn.Module,
-        tokenizer: SimpleTokenizer | HFTokenizer,
+        tokenizer: 'SimpleTokenizer | HFTokenizer',
         *,
         embed_dims: int,
         context_length: int,
@@ -138,6 +139,8 @@ class CLIPTextTower(TextTower):
 
     def forward_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         """Embeddings (n, L, W) and ids (n, L) -> (n, D), read at the end token; see the base class."""
+        from open_clip.transformer import text_global_pool  # here, as importing open_clip takes seconds
+
         model = self._causal_model()
         length = ids.shape[1]
         x = embeddings + model.positional_embedding[:length]  # (n, L, W)
@@ -164,6 +167,8 @@ class CLIPTextTower(TextTower):
 
     def _count_tokens(self, text: str) -> int:
         """Count the tokens of a prompt as they would be without truncation."""
+        from open_clip.tokenizer import SimpleTokenizer
+
         tokenizer = self.tokenizer
         if isinstance(tokenizer, SimpleTokenizer):
             return len(tokenizer.encode(text)) + 2

@@ -1,7 +1,6 @@
 """Plots."""
 
 from textxfer_mm.visualization.curves import plot_loss_curves, plot_training_curves
-from textxfer_mm.visualization.figures import require_png
 from textxfer_mm.visualization.matrices import (
     class_correlation,
     plot_class_correlation,
@@ -16,5 +15,4 @@ __all__ = [
     'plot_confusion_matrix',
     'plot_loss_curves',
     'plot_training_curves',
-    'require_png',
 ]

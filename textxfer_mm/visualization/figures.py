@@ -6,8 +6,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_file
+from textxfer_mm.files import replacing
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -15,17 +14,6 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout='constrained')
     FigureCanvasAgg(figure)
     return figure
-
-
-def require_png(path: Path, option: str) -> None:
-    """Check, before any work is done, that a figure can be written.
-
-    Raises:
-        UserError: The name does not end in .png, or the file cannot be written.
-    """
-    require_writable_file(path, option)
-    if path.suffix.lower() != '.png':
-        raise UserError(f'{option} {path}: figures are PNG files; give a name that ends in .png.')
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:

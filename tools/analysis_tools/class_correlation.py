@@ -10,21 +10,13 @@ import re
 import sys
 from pathlib import Path
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from rich.console import Console
 
-from rich.console import Console  # isort: skip
-
-from textxfer_mm.analysis.class_embeddings import (
-    choose_classes,
-    load_class_embeddings,
-    rows_of,
-    with_names,
-)
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_folder
+from textxfer_mm.files import replacing, require_png, require_writable_folder
+from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, require_checkpoint, require_file
 from textxfer_mm.text.class_names import load_class_names
-from textxfer_mm.visualization import class_correlation, plot_class_correlations, require_png
 
 DEFAULT_NUM = 20
 
@@ -71,6 +63,17 @@ def classes_of(words: list[str] | None) -> list[str] | None:
     return words
 
 
+def find_source(path: str) -> None:
+    """Check that a source is there."""
+    suffix = Path(path).suffix.lower()
+    if suffix in CONFIG_SUFFIXES:
+        find_config(path)
+    elif suffix == '.safetensors':
+        require_file(path, 'classifier bundle', '*.safetensors')
+    else:
+        require_checkpoint(path)
+
+
 def write_csv(path: Path, names: tuple[str, ...], values: list[list[float]]) -> None:
     """Write a map with its names."""
     with replacing(path) as part, part.open('w', newline='', encoding='utf-8') as file:
@@ -80,14 +83,21 @@ def write_csv(path: Path, names: tuple[str, ...], values: list[list[float]]) -> 
 
 
 def main() -> None:
-    """Read, choose, plot."""
+    """Read, choose, plot; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
     titles = titles_of(args)
     require_png(args.out, 'OUT')
     folder = require_writable_folder(args.csv, '--csv') if args.csv else None
     given = load_class_names(args.class_names) if args.class_names else None
-    embeddings = with_names([load_class_embeddings(source, key=args.key) for source in args.sources], given)
     words = classes_of(args.classes)
+    for source in args.sources:
+        find_source(source)
+
+    import textxfer_mm.register  # noqa: F401
+    from textxfer_mm.analysis.class_embeddings import choose_classes, load_class_embeddings, rows_of, with_names
+    from textxfer_mm.visualization import class_correlation, plot_class_correlations
+
+    embeddings = with_names([load_class_embeddings(source, key=args.key) for source in args.sources], given)
     names = choose_classes(embeddings, classes=words, num=args.num, seed=args.seed)
     if words is None and args.num is None and len(names) > DEFAULT_NUM:
         names = choose_classes(embeddings, num=DEFAULT_NUM, seed=args.seed)

@@ -1,21 +1,22 @@
 """Parameters and FLOPs of one view: ``python tools/analysis_tools/flops.py CONFIG [CONFIG ...] [--json FILE]``."""
 
 import argparse
+import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
+from rich.console import Console
+from rich.table import Table
 
-import json  # isort: skip
-from pathlib import Path  # isort: skip
-from rich.console import Console  # isort: skip
-from rich.table import Table  # isort: skip
-
-from textxfer_mm.analysis.complexity import Complexity, Cost, count_complexity
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.launch import add_config_options, merge_options, run_tool
 from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.inputs import find_config
+
+if TYPE_CHECKING:
+    from textxfer_mm.analysis.complexity import Complexity, Cost
 
 NOTE = (
     "FLOPs are multiply-adds, as in papers on recognition. True: all matrix products and convolutions. The paper's: "
@@ -39,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def table_of(path: str, result: Complexity) -> Table:
+def table_of(path: str, result: 'Complexity') -> Table:
     """The counts of one config."""
     views = result.views
     table = Table(
@@ -65,7 +66,7 @@ def table_of(path: str, result: Complexity) -> Table:
     return table
 
 
-def cells(cost: Cost) -> list[str]:
+def cells(cost: 'Cost') -> list[str]:
     """A cost in millions and billions."""
     return [
         f'{cost.params / 1e6:.1f}',
@@ -75,7 +76,7 @@ def cells(cost: Cost) -> list[str]:
     ]
 
 
-def record_of(path: str, result: Complexity) -> dict[str, Any]:
+def record_of(path: str, result: 'Complexity') -> dict[str, Any]:
     """The counts of one config as JSON holds them."""
     parts = {**result.parts, 'total': result.total}
     if result.frame is not None:
@@ -84,10 +85,16 @@ def record_of(path: str, result: Complexity) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Count and report."""
+    """Count and report; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
     if args.json:
         require_writable_file(args.json, '--json')
+    for path in args.configs:
+        find_config(path)
+
+    import textxfer_mm.register  # noqa: F401
+    from textxfer_mm.analysis.complexity import count_complexity
+
     console = Console()
     records = []
     for path in args.configs:

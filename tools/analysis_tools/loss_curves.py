@@ -7,15 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
-
-from rich.console import Console  # isort: skip
-from rich.table import Table  # isort: skip
+from rich.console import Console
+from rich.table import Table
 
 from textxfer_mm.analysis.training_logs import TrainingCurve, read_training_curve
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError
-from textxfer_mm.visualization import plot_loss_curves, require_png
+from textxfer_mm.files import require_png
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,6 +73,9 @@ def main() -> None:
     if args.smoothing is not None and args.smoothing < 1:
         raise UserError(f'--smoothing is a number of values, at least 1, not {args.smoothing}.')
     curves = read_curves(args)
+
+    from textxfer_mm.visualization import plot_loss_curves  # matplotlib: not for whoever mistyped a path
+
     plot_loss_curves(
         args.out,
         {curve.name: (positions(curve, args.x), curve.values) for curve in curves},

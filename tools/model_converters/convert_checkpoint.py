@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-import textxfer_mm  # noqa: F401  (repairs and registration, before anything of mmaction)
-from textxfer_mm.convert import SOURCES, convert_checkpoint, report, reverse_checkpoint
+from textxfer_mm.convert import SOURCES
 from textxfer_mm.engine.launch import run_tool
+from textxfer_mm.files import require_writable_file
+from textxfer_mm.inputs import require_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,8 +30,16 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Convert, and say what was recognised."""
+    """Convert, and say what was recognised; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
+    require_file(args.src, 'SRC', '*.p*')
+    require_writable_file(args.dst, 'DST')
+
+    import textxfer_mm.register  # noqa: F401
+    from textxfer_mm.convert.conversion import convert_checkpoint
+    from textxfer_mm.convert.reverse import reverse_checkpoint
+    from textxfer_mm.convert.summary import report
+
     if args.reverse:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 
+from textxfer_mm.datasets.toy_actions.jobs import Job, render_jobs
 from textxfer_mm.datasets.toy_actions.motions import SEEN_ACTIONS, UNSEEN_ACTIONS
-from textxfer_mm.datasets.toy_actions.worker import Job, render_jobs
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import write_text
 

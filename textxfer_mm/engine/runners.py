@@ -1,0 +1,27 @@
+"""The runner of a config, and how it takes a checkpoint."""
+
+import functools
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from textxfer_mm.engine.checkpoint import refusing_misfits
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def require_full_checkpoint(runner: Runner) -> None:
+    """Let a runner refuse a checkpoint that does not fit its model; MMEngine would leave random weights in the gaps."""
+    load_checkpoint = runner.load_checkpoint
+
+    @functools.wraps(load_checkpoint)
+    def load_strictly(filename: str, *args: Any, **kwargs: Any) -> Any:
+        with refusing_misfits(filename):
+            return load_checkpoint(filename, *args, **{**kwargs, 'strict': True})
+
+    runner.load_checkpoint = load_strictly

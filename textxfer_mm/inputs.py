@@ -1,0 +1,91 @@
+"""Files that the user names: configs, checkpoints, videos. Light, so that a mistyped path is told of at once."""
+
+import re
+from pathlib import Path
+
+from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.files import config_dir
+
+URL = re.compile(r'^[\w.+-]+://')
+CONFIG_SUFFIXES = ('.py', '.json', '.yml', '.yaml')
+#: The dataloaders of a config.
+SPLITS = ('train', 'val', 'test')
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
+
+
+def find_config(path: str | Path) -> Path:
+    """Return the file of a config; a path relative to the shipped configs works as well.
+
+    Raises:
+        UserError: There is no such file; the nearest names are listed.
+    """
+    path = Path(path).expanduser()
+    file = path if path.is_file() else config_dir() / path
+    if not file.is_file():
+        raise UserError(f'config {path} does not exist.{_similar_config(path)}')
+    return file
+
+
+def _similar_config(path: Path) -> str:
+    """Name configs that may have been meant: in the same folder, else among the shipped ones."""
+    siblings = [p.name for p in path.parent.glob('*.py')] if path.parent.is_dir() else []
+    if siblings:
+        return nearest(path.name, siblings)
+    shipped = config_dir()
+    names = [str(p.relative_to(shipped)) for p in shipped.rglob('*.py') if '_base_' not in p.relative_to(shipped).parts]
+    return nearest(str(path), names)
+
+
+def require_checkpoint(path: str | Path) -> Path | None:
+    """Return the local file of ``path``, or None for a URL.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if URL.match(str(path)):
+        return None
+    return require_file(path, 'checkpoint', '*.pth')
+
+
+def require_file(path: str | Path, kind: str, pattern: str) -> Path:
+    """Return a file that must be there.
+
+    Args:
+        path: The file.
+        kind: What it is, for the message.
+        pattern: Of the files beside it that may have been meant.
+
+    Raises:
+        UserError: There is no such file; the nearest names are listed.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        siblings = [p.name for p in file.parent.glob(pattern)] if file.parent.is_dir() else []
+        raise UserError(f'{kind} {path} does not exist.{nearest(file.name, siblings)}')
+    return file
+
+
+def find_videos(path: str | Path) -> list[Path]:
+    """Return the video itself, or the videos of a folder, sorted by name.
+
+    Raises:
+        UserError: There is nothing at the path, or no video in the folder.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
+    videos = sorted(p for p in path.iterdir() if _is_video(p))
+    if not videos:
+        deeper = sum(1 for p in path.rglob('*') if _is_video(p))
+        raise UserError(
+            f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).'
+            + (f' Its subfolders hold {deeper}: give one of them.' if deeper else '')
+        )
+    return videos
+
+
+def _is_video(path: Path) -> bool:
+    """Whether it is a file with the suffix of a video, and no hidden one such as macOS's ``._a.mp4``."""
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.') and path.is_file()

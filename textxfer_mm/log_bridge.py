@@ -1,0 +1,30 @@
+"""What the pure rooms log (:mod:`logging`, below ``'textxfer_mm'``) also reaches the log of MMEngine's run."""
+
+import logging
+
+
+class _Bridge(logging.Handler):
+    """Hands records to MMEngine's current logger, which writes them to the console and to the log file of the run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Forward one record."""
+        from mmengine.logging import print_log
+
+        try:
+            print_log(record.getMessage(), logger='current', level=record.levelno)
+        except Exception:  # as every handler does: logging must not end the run
+            self.handleError(record)
+
+
+def forward_to_mmengine() -> None:
+    """Forward from INFO upwards; the second call does nothing.
+
+    Records still go on to the handlers of the root logger, which an application (or pytest) may have set up. Without
+    any, nothing is printed twice: :mod:`logging` falls back to the console only where no handler was met.
+    """
+    logger = logging.getLogger('textxfer_mm')
+    if any(isinstance(handler, _Bridge) for handler in logger.handlers):
+        return
+    logger.addHandler(_Bridge(logging.INFO))
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
