@@ -148,7 +148,7 @@ def test_projections(cfg, tmp_path):
     cfg.model.cls_head.classifier.embed_dims = 8
     model = MODELS.build(cfg.model)
     model.backbone.init_weights()
-    model.cls_head.set_classifier(FixedSource(('dark', 'bright'), 8).build())
+    model.cls_head.class_rows.replace(FixedSource(('dark', 'bright'), 8).build())
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'trained.pth')
     made = extract_features(cfg, per_class=1, checkpoint=tmp_path / 'trained.pth')
     assert made.features.shape == (2, 8)

@@ -15,9 +15,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from textxfer_mm.models.heads.classifier_state import if_known
 from tiny_configs import CONFIGS, ROOT, leaf, load, one_of_each_kind, tiny_run
 
+from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.models.building import build_classifier_source
 
@@ -211,7 +211,7 @@ def check_rates(runner):
     """The rate is a tenth for pre-trained towers and the scale, full elsewhere."""
     groups = {id(p): group for group in runner.optim_wrapper.optimizer.param_groups for p in group['params']}
     for key, parameter in runner.model.named_parameters():
-        slow = key.startswith(('backbone.visual.', 'cls_head.text_tower.')) or key.endswith('logit_scale')
+        slow = key.startswith(('backbone.visual.', 'cls_head.class_rows.tower.')) or key.endswith('logit_scale')
         group = groups[id(parameter)]
         rate = group.get('initial_lr', group['lr'])  # what a scheduler starts from
         assert (rate, group['weight_decay']) == (pytest.approx(5e-6 if slow else 5e-5), 0.2), key

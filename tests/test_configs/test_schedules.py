@@ -54,7 +54,9 @@ def test_a_text_tower_that_is_trained_has_the_rate_of_the_encoder():
     )
     groups = build_optim_wrapper(model, schedule('text4vis_30e.py').optim_wrapper).optimizer.param_groups
     rates = {id(parameter): group['lr'] for group in groups for parameter in group['params']}
-    tower = [p for name, p in model.named_parameters() if name.startswith('cls_head.text_tower.') and p.requires_grad]
+    tower = [
+        p for name, p in model.named_parameters() if name.startswith('cls_head.class_rows.tower.') and p.requires_grad
+    ]
     assert len(tower) > 10
     assert {rates[id(parameter)] for parameter in tower} == {5e-6}
 

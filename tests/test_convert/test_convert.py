@@ -195,7 +195,7 @@ def compare_with_clip(done, model):
     torch.testing.assert_close(scores(ours, video[:, None]), expected, atol=5e-5, rtol=1e-5)
     state = load_checkpoint_file(done.dst)['state_dict']
     assert not any('text' in name or 'token' in name for name in state if not name.startswith('backbone.visual.'))
-    torch.testing.assert_close(state['cls_head.logit_scale'], model.logit_scale.detach())
+    torch.testing.assert_close(state['cls_head.cosine.logit_scale'], model.logit_scale.detach())
 
 
 @pytest.mark.parametrize('config', [WIDER_VIT, WIDER_RESNET], ids=['vit', 'resnet'])
@@ -636,7 +636,12 @@ def test_a_recognizer_of_ours_in_the_authors_layout(src, tmp_path):
     convert_checkpoint(tmp_path / 'authors.pt', tmp_path / 'again.pth', source='text4vis')
     again = load_checkpoint_file(tmp_path / 'again.pth')['state_dict']
     state = model.state_dict()
-    assert set(again) == {name for name in state if name not in ('cls_head.classifier', 'cls_head._extra_state')}
+    assert set(again) == {
+        name
+        for name in state
+    left_out = {f'cls_head.class_rows.{name}' for name in ('weight', 'filled', '_extra_state')}
+    assert set(again) == set(state) - left_out
+    }
     assert all(torch.equal(again[name], state[name]) for name in again)
 
 
@@ -658,7 +663,7 @@ def test_trained_rows_are_said_to_be_lost(src, tmp_path, prefix):
             r"1 entries have no place in the authors' layout: backbone\.temporal\.stage3_block0\.weight",
         ),
         (lambda s: s.update({'cls_head.projection.weight': torch.zeros(1)}), r'no place .*: cls_head\.projection'),
-        (lambda s: s.pop('cls_head.logit_scale'), r'it lacks cls_head\.logit_scale'),
+        (lambda s: s.pop('cls_head.cosine.logit_scale'), r'it lacks cls_head\.cosine\.logit_scale'),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith('backbone.')],
             r'no checkpoint of a recognizer with CLIPBackbone: it lacks backbone\.visual\.\*',

@@ -5,7 +5,8 @@ from mmengine.config import Config
 from tiny_runs import run_config, write_video
 
 import textxfer_mm.register  # noqa: F401
-from textxfer_mm.engine.data_checks import check_datasets, num_classes
+from textxfer_mm.engine.classes import num_classes_of
+from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.errors import UserError
 
 
@@ -126,9 +127,9 @@ def test_the_number_of_classes_comes_from_the_text_classifier_too():
     classifier = dict(
         type='TextClassifier', class_names=['running', 'walking', 'waving'], encoder=dict(type='LanguageModelEncoder')
     )
-    assert num_classes(Config(dict(model=dict(cls_head=dict(classifier=classifier))))) == 3
-    assert num_classes(Config(dict(model=dict(cls_head=dict(num_classes=7))))) == 7
-    assert num_classes(Config(dict(model=dict(type='Recognizer3D')))) is None
+    assert num_classes_of(Config(dict(model=dict(cls_head=dict(classifier=classifier))))) == 3
+    assert num_classes_of(Config(dict(model=dict(cls_head=dict(num_classes=7))))) == 7
+    assert num_classes_of(Config(dict(model=dict(type='Recognizer3D')))) is None
 
 
 def test_testing_needs_no_class_names(write, tmp_path):

@@ -228,7 +228,7 @@ def test_recognizer_loss_backward_predict(name):
     torch.testing.assert_close(loss, F.cross_entropy(naive, torch.arange(len(samples))), atol=1e-5, rtol=1e-5)
     loss.backward()
     assert weight.grad.any()
-    assert model.cls_head.logit_scale.grad.any()
+    assert model.cls_head.cosine.logit_scale.grad.any()
     assert not model.cls_head.classifier.requires_grad
     first = next(p for p in model.backbone.parameters() if p.requires_grad)
     assert first.grad.any()

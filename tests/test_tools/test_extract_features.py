@@ -69,7 +69,7 @@ def test_two_commands(tmp_path, config, run, capsys):
     )
     assert run(train, path, '--no-validate') == 0
     state = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
-    first, second = state['cls_head.classifier']
+    first, second = state['cls_head.class_rows.weight']
     torch.testing.assert_close(first, -second)
     assert first.norm() == pytest.approx(1)
 

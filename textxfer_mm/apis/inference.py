@@ -15,7 +15,7 @@ from torch import nn
 
 from textxfer_mm import register_all_modules
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import class_names_of, set_class_names
+from textxfer_mm.engine.classes import labels_of, set_class_names
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
 
@@ -120,8 +120,8 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
             yield VideoFailure(str(video), reason[:200])
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
-        names = class_names_of(model) or tuple(map(str, range(len(sample.pred_score))))
-        yield VideoPrediction(str(video), tuple(names), tuple(sample.pred_score.tolist()))
+        names = labels_of(model, len(sample.pred_score))
+        yield VideoPrediction(str(video), names, tuple(sample.pred_score.tolist()))
 
 
 def _strict_decoding(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

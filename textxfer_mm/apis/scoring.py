@@ -8,6 +8,7 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
+from textxfer_mm.engine.classes import labels_of
 from textxfer_mm.evaluation.scores import Scores
 
 #: Told what is done and what is to be done.
@@ -35,5 +36,4 @@ def score_videos(
             labels.append(int(sample.gt_label))
         if progress:
             progress(done, len(loader))
-    names = getattr(model.cls_head, 'class_names', None) or map(str, range(len(values[0])))
-    return Scores(np.stack(values), np.array(labels), tuple(names))
+    return Scores(np.stack(values), np.array(labels), labels_of(model, len(values[0])))

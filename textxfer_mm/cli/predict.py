@@ -53,10 +53,11 @@ def predict(
     with console.status('Loading the model ...'):
         from textxfer_mm import register  # noqa: F401
         from textxfer_mm.apis.inference import VideoFailure, load_recognizer, predict_videos
+        from textxfer_mm.engine.classes import set_template
 
         cfg = _choose_config(config, checkpoint, model, pretrained, names)
         if template is not None:
-            _set_template(cfg, template)
+            set_template(cfg, template)
         recognizer = load_recognizer(cfg, checkpoint, class_names=names, device=device)
     results = list(track(predict_videos(recognizer, files), 'Predicting', total=len(files), console=console))
     good = [r for r in results if not isinstance(r, VideoFailure)]
@@ -125,32 +126,16 @@ def _choose_config(
         config_of_checkpoint,
         load_config,
     )
+    from textxfer_mm.engine.classes import set_text_weights
 
     if config is not None or checkpoint is not None:
         cfg = load_config(config) if config is not None else config_of_checkpoint(checkpoint)
         if pretrained is not None:
-            _set_text_weights(cfg, pretrained)
+            set_text_weights(cfg, pretrained)
         return cfg
     if model is not None:
         return clip_zero_shot_config(model, pretrained or 'openai', names)
     return load_config(DEFAULT_CONFIG)
-
-
-def _set_text_weights(cfg: Any, pretrained: str) -> None:
-    """Let a config's class names be embedded with other weights, such as those a converted checkpoint came with."""
-    encoder = (cfg.model.cls_head.get('classifier') or {}).get('encoder') or {}
-    if encoder.get('type') != 'CLIPTextEncoder':
-        raise UserError('--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder.')
-    encoder.pretrained = pretrained
-
-
-def _set_template(cfg: Any, template: str) -> None:
-    from textxfer_mm.text.templates import TEMPLATES, resolve_templates
-
-    classifier = cfg.model.cls_head.get('classifier') or {}
-    if classifier.get('type') != 'TextClassifier':
-        raise UserError('--template needs a model with a TextClassifier.')
-    classifier.templates = template if template in TEMPLATES else list(resolve_templates(template))
 
 
 def _table(predictions: list[Any], topk: int) -> Table:

@@ -82,6 +82,11 @@ def rows_of(model: nn.Module) -> ClassRows | None:
     return next(iter(found.values()), None)
 
 
+def labels_of(model: nn.Module, num_classes: int) -> tuple[str, ...]:
+    """What to call the classes of a model: their names, or their indices where it knows none."""
+    return class_names_of(model) or tuple(map(str, range(num_classes)))
+
+
 def set_class_names(cfg: Any, class_names: str | Path | Sequence[str]) -> None:
     """Let the head of a config classify other names, with the text encoder and templates it has.
 

@@ -17,10 +17,10 @@ from textxfer_mm.apis.model_configs import load_config
 from textxfer_mm.apis.scoring import Progress, score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, render_toy_actions
+from textxfer_mm.engine.classes import rows_of, source_of
 from textxfer_mm.engine.memory import keep_freed_memory
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.scores import Scores, join
-from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.quickstart.report import PLOTS, VIEWS, environment, measured, write_report
 from textxfer_mm.quickstart.training import History, logging_to, train
 from textxfer_mm.registry import MODELS
@@ -140,7 +140,7 @@ def run_quickstart(
             step.note = f'{len(history.losses)} iterations, {checkpoint}'
         results = {}
         classifier = _classifier(cfg)
-        model.cls_head.set_classifier(classifier)
+        rows_of(model).replace(classifier)
         for view in VIEWS:
             with steps(f'test_{view}') as step:
                 results[view] = _test(model, cfg, view, step.progress)
@@ -180,7 +180,7 @@ def _config(settings: QuickstartSettings) -> Config:
 
 def _classifier(cfg: Config, class_names: tuple[str, ...] = ALL_ACTIONS) -> ClassifierBundle:
     """Embed class names as the config does."""
-    return build_classifier_source({**cfg.model.cls_head.classifier, 'class_names': list(class_names)}).build()
+    return source_of(cfg, list(class_names)).build()
 
 
 def _loader(cfg: Config, view: str, split: str) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _zero_shot_before(cfg: Config, progress: Progress) -> float:
     """Top-1 on the unseen classes of the model as training finds it."""
     model = MODELS.build(cfg.model)
     model.init_weights()
-    model.cls_head.set_classifier(_classifier(cfg, tuple(UNSEEN_ACTIONS)))
+    rows_of(model).replace(_classifier(cfg, tuple(UNSEEN_ACTIONS)))
     loader = _loader(cfg, 'single_view', 'zero_shot')
     return score_videos(model, loader, seed=cfg.randomness.seed, progress=progress).top(1)
 

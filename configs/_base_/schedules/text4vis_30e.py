@@ -18,7 +18,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
             'backbone.visual': dict(lr_mult=0.1),
-            'cls_head.text_tower': dict(lr_mult=0.1),
+            'cls_head.class_rows.tower': dict(lr_mult=0.1),
             'logit_scale': dict(lr_mult=0.1),
         }
     ),
