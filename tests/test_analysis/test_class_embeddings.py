@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 from mmengine.config import Config
+from tiny import FixedSource
 
 from textxfer_mm.analysis.class_embeddings import (
     ClassEmbeddings,
@@ -13,8 +14,10 @@ from textxfer_mm.analysis.class_embeddings import (
     rows_of,
     with_names,
 )
+from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.drawn import RandomClassifier
 from textxfer_mm.errors import UserError
+from textxfer_mm.layers.named_modules import NamedModules
 from textxfer_mm.registry import MODELS
 
 NAMES = ['abseiling', 'air drumming', 'Playing Guitar', 'playing harp']
@@ -86,6 +89,14 @@ def test_key(tmp_path):
     assert torch.equal(load_class_embeddings(path, key='cls_head.last.weight').weight, rows)
 
 
+def two_class_rows():
+    """The state of a head with the rows of two datasets."""
+    head = NamedModules({name: ClassRows(FixedSource()) for name in 'ab'})
+    for _, rows in head.items():
+        rows.fill()
+    return {f'cls_head.{key}': value for key, value in head.state_dict().items()}
+
+
 @pytest.mark.parametrize(
     ('state', 'key', 'message'),
     [
@@ -93,9 +104,9 @@ def test_key(tmp_path):
         ({'cls_head.last.weight': torch.zeros(2, 2)}, None, 'with --key.*cls_head.last.weight'),
         ({'cls_head.fc.weight': torch.zeros(2, 2)}, 'cls_head.fv.weight', 'Did you mean: cls_head.fc.weight'),
         (
-            {'cls_head.a.classifier': torch.zeros(2, 2), 'cls_head.b.classifier': torch.zeros(2, 2)},
+            two_class_rows(),
             None,
-            'several classifiers: cls_head.a.classifier, cls_head.b.classifier. Choose one with --key',
+            'several classifiers: cls_head.a.weight, cls_head.b.weight. Choose one with --key',
         ),
     ],
 )

@@ -99,7 +99,7 @@ def test_true_counts_by_hand(cfg, frames, tower, width):
 def test_parameters_are_those_of_the_true_model():
     cfg = tiny()
     model = build(cfg)
-    true = sum(p.numel() for p in model.parameters()) + model.cls_head.classifier.numel()
+    true = sum(p.numel() for p in model.parameters()) + model.cls_head.class_rows.weight.numel()
     assert count_complexity(cfg).total.params == true
 
 
@@ -218,7 +218,7 @@ def test_building_touches_neither_modules_nor_autocast():
 def test_class_names_that_are_not_at_hand():
     cfg = tiny()
     cfg.model.cls_head.classifier.class_names = 'missing/names.txt'
-    with pytest.raises(UserError, match=r'class names of TextEmbeddingHead are not at hand.*num_classes=K'):
+    with pytest.raises(UserError, match=r'class names of RandomClassifier are not at hand.*num_classes=K'):
         count_complexity(cfg)
     cfg.model.cls_head.num_classes = 7
     assert count_complexity(cfg).parts['cls_head'].macs == 7 * 32

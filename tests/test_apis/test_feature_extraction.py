@@ -87,7 +87,7 @@ def test_the_head_trains_on_its_own_features(cfg, tmp_path):
     made.save(tmp_path / 'new' / 'f.safetensors')
     model = MODELS.build(cfg.model)
     model.init_weights()
-    assert model.cls_head.class_names == ('dark', 'bright')
+    assert model.cls_head.class_rows.class_names == ('dark', 'bright')
     centred = made.features - made.features.mean(0)
     logits = model.cls_head.eval()(centred)
     assert (logits.argmax(1) == made.labels).all()

@@ -31,7 +31,7 @@ def scores_one_by_one(model, folder, number):
 def test_against_one_video_at_a_time(cfg, tmp_path):
     model = MODELS.build(cfg.model).train()
     model.backbone.init_weights()
-    model.cls_head.set_classifier(FixedSource(('dark', 'bright'), 32).build())
+    model.cls_head.class_rows.replace(FixedSource(('dark', 'bright'), 32).build())
     calls = []
     found = score_videos(model, cfg.val_dataloader, progress=lambda *call: calls.append(call))
     assert not model.training

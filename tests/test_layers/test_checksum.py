@@ -9,7 +9,9 @@ from torch import nn
 from textxfer_mm.layers.checksum import checksum
 
 
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool])
+@pytest.mark.parametrize(
+    'dtype', [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.bool]
+)
 def test_any_element_of_any_type_counts(dtype):
     x = torch.ones(50, 50).to(dtype)
     before = checksum([x])

@@ -1,4 +1,4 @@
-"""The modules of the heads under MMPretrain: a head of its own composes them, and shares checkpoints with the video's."""
+"""The modules of the heads under MMPretrain: a head of its own composes them and shares checkpoints with the others."""
 
 import copy
 

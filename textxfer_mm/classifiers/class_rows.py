@@ -177,6 +177,7 @@ class ClassRows(nn.Module):
             else:
                 self.weight = bundle.weight.to(self.weight, copy=True)
             self.filled.fill_(True)
+        self._is_filled = True
         self._describe(bundle.class_names, bundle.templates, bundle.encoder_id)
         self._made = self._state()
 
