@@ -16,7 +16,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,6 @@ import torch
 from torch import Tensor
 
 import textxfer_mm.register  # noqa: F401  (registers the models)
-from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS
 
@@ -66,15 +64,10 @@ def our_step(args: argparse.Namespace) -> Callable[[Tensor], None]:
     """Return the forward, loss and backward of backbone, neck and head on (N, 3, T, H, W)."""
     backbone = MODELS.build(dict(type='CLIPBackbone', arch=args.arch))
     width = backbone.embed_dims
-    names = tuple(f'class {i}' for i in range(NUM_CLASSES))
-    weight = torch.nn.functional.normalize(torch.randn(NUM_CLASSES, width), dim=1)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'classifier.safetensors'
-        ClassifierBundle(weight, names, ('{}',), 'random').save(path)
-        head = MODELS.build(
-            dict(type='TextEmbeddingHead', in_channels=width, classifier=dict(type='FileClassifier', path=str(path)))
-        )
-        head.init_weights()
+    names = [f'class {i}' for i in range(NUM_CLASSES)]
+    classifier = dict(type='RandomClassifier', class_names=names, embed_dims=width)
+    head = MODELS.build(dict(type='TextEmbeddingHead', in_channels=width, classifier=classifier))
+    head.init_weights()
     model = torch.nn.ModuleDict(
         dict(backbone=backbone, neck=MODELS.build(dict(type='TemporalTransformer', in_channels=width)), head=head)
     ).train()

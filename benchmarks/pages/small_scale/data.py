@@ -34,7 +34,7 @@ class Clips:
     short_side: int = 72
 
 
-def prepare(root: Path, seed: int, clips: Clips, progress: Callable[[str], None]) -> Path:
+def prepare(root: Path, seed: int, clips: Clips, say: Callable[[str], None]) -> Path:
     """Render and decode the videos of one seed, unless that was done before.
 
     Returns:
@@ -45,7 +45,7 @@ def prepare(root: Path, seed: int, clips: Clips, progress: Callable[[str], None]
     folder = videos / f'frames{clips.short_side}'
     if all((folder / f'{split}.json').exists() for split in files.SPLITS):
         return folder
-    progress(f'seed {seed}: rendering and decoding its videos')
+    say(f'seed {seed}: rendering and decoding its videos')
     render_toy_actions(
         videos,
         seed=seed,

@@ -1,12 +1,15 @@
-"""Every setting: what it changes in the quick start's config."""
+"""Every row: what it changes in the quick start's config."""
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from harness.training import Setting
 from mmengine.config import Config
 
-from paper_tables_parts.settings import LDA_FEATURES, Setting
+from textxfer_mm.apis import extract_features
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
 
 Edit = Callable[[Config], None]
 
@@ -68,11 +71,20 @@ def lda(cfg: Config) -> None:
     cfg.model.cls_head.classifier = dict(
         type='LDAClassifier',
         class_names=cfg.class_names,
-        features=LDA_FEATURES,
+        features='lda.safetensors',
         embed_dims=WIDTH,
         solver='lsqr',
         shrinkage='auto',
     )
+
+
+def write_lda_features(cfg: Config, folder: Path) -> None:
+    """Write the centred features of all training videos by the encoder before training, one view each."""
+    encoder = copy.deepcopy(cfg)
+    encoder.model = cfg.lda_encoder
+    made = extract_features(encoder, per_class=None, device='cpu')
+    centred = LabelledFeatures(made.features - made.features.mean(0), made.labels)
+    cfg.model.cls_head.classifier.features = str(centred.save(folder / cfg.model.cls_head.classifier.features))
 
 
 def linear(cfg: Config) -> None:
@@ -110,7 +122,27 @@ def matching(kind: str, gather: bool) -> Edit:
     def edit(cfg: Config) -> None:
         cfg.model.cls_head.update(type='VideoTextMatchingHead', text=kind, gather=gather)
         if kind == 'online':
-            cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'text_tower': dict(lr_mult=TEXT_TOWER_RATE)})
+            cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'class_rows.tower': dict(lr_mult=TEXT_TOWER_RATE)})
+
+    return edit
+
+
+def untrained(cfg: Config) -> None:
+    """The model as training finds it."""
+    cfg.train_cfg.max_epochs = 0
+
+
+def share(percent: int) -> Edit:
+    """A share of the labels; the videos are repeated so that the number of steps stays the same."""
+
+    def edit(cfg: Config) -> None:
+        drawn = dict(
+            type='LabelFractionDataset',
+            fraction=percent / 100,
+            seed=cfg.randomness.seed,
+            dataset=cfg.train_dataloader.dataset,
+        )
+        cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=round(100 / percent), dataset=drawn)
 
     return edit
 
@@ -118,76 +150,56 @@ def matching(kind: str, gather: bool) -> Edit:
 def _classifiers() -> list[Setting]:
     """Tables 1 and supp. 2."""
     return [
-        Setting('untrained', 'before training', nothing, scale=dict(epochs=0)),
-        Setting('text', 'class names (MiniLM), frozen', nothing),
-        Setting('vision', 'learned linear classifier (vision-only)', vision_only, zero_shot=False),
-        Setting('random', 'random normal matrix', drawn('RandomClassifier'), zero_shot=False),
-        Setting('orthogonal', 'random orthogonal matrix', drawn('OrthogonalClassifier'), zero_shot=False),
-        Setting('lda', 'linear discriminant projection', lda, zero_shot=False, lda=True),
-        Setting('unfrozen', 'class names (MiniLM), trained on', head(frozen=False)),
-        Setting('text-linear', 'class names (MiniLM)', linear),
-        Setting('random-linear', 'random normal matrix', edits(linear, drawn('RandomClassifier')), zero_shot=False),
-        Setting(
-            'orthogonal-linear',
-            'random orthogonal matrix',
-            edits(linear, drawn('OrthogonalClassifier')),
-            zero_shot=False,
-        ),
+        Setting('untrained', untrained),
+        Setting('text', nothing),
+        Setting('vision', vision_only),
+        Setting('random', drawn('RandomClassifier')),
+        Setting('orthogonal', drawn('OrthogonalClassifier')),
+        Setting('lda', lda, before=write_lda_features),
+        Setting('unfrozen', head(frozen=False)),
+        Setting('text-linear', linear),
+        Setting('random-linear', edits(linear, drawn('RandomClassifier'))),
+        Setting('orthogonal-linear', edits(linear, drawn('OrthogonalClassifier'))),
     ]
 
 
 def _encoders() -> list[Setting]:
     """Tables 2 and 3."""
     return [
-        Setting('tap', 'TAP', edits(linear, tap)),
-        Setting('ttrans', 'T-Trans', edits(linear, tap, temporal_transformer)),
-        Setting('vision-scratch', 'vision-only', edits(vision_only, scratch), zero_shot=False),
-        Setting('text-scratch', 'vision-text', edits(linear, scratch)),
+        Setting('tap', edits(linear, tap)),
+        Setting('ttrans', edits(linear, tap, temporal_transformer)),
+        Setting('vision-scratch', edits(vision_only, scratch)),
+        Setting('text-scratch', edits(linear, scratch)),
     ]
 
 
 def _texts() -> list[Setting]:
     """Table 4."""
     return [
-        Setting('template', '"a video of a person {}."', text(templates='text4vis')),
-        Setting(
-            'templates-drawn',
-            'multiple fixed templates, one drawn each iteration',
-            edits(text(templates='text4vis'), head(train_templates='clip_kinetics')),
-        ),
-        Setting('prompt', 'learnable template', prompt),
-        Setting('templates-mean', 'mean of the multiple templates', text(templates='clip_kinetics')),
+        Setting('template', text(templates='text4vis')),
+        Setting('templates-drawn', edits(text(templates='text4vis'), head(train_templates='clip_kinetics'))),
+        Setting('prompt', prompt),
+        Setting('templates-mean', text(templates='clip_kinetics')),
+    ]
+
+
+def _fractions() -> list[Setting]:
+    """Figure 3; all labels are the rows ``text`` and ``vision``."""
+    return [
+        Setting(f'{name}-{percent}', edits(edit, share(percent)))
+        for percent in (10, 25, 50)
+        for name, edit in (('text', nothing), ('vision', vision_only))
     ]
 
 
 def _paradigms() -> list[Setting]:
     """Table 6: all on two processes with half of the batch each."""
     rows = [
-        Setting(
-            f'matching-{kind}-{"gather" if gather else "local"}',
-            'matching paradigm',
-            matching(kind, gather),
-            ranks=2,
-        )
+        Setting(f'matching-{kind}-{"gather" if gather else "local"}', matching(kind, gather), ranks=2)
         for gather in (True, False)
         for kind in ('online', 'offline')
     ]
-    return [*rows, Setting('text-ranks', 'recognition paradigm (ours)', nothing, ranks=2)]
-
-
-def _fractions() -> list[Setting]:
-    """Fig. 3; all labels are the settings ``text`` and ``vision``."""
-    return [
-        Setting(
-            f'{name}-{round(100 * fraction)}',
-            f'{title}, {fraction:.0%} of the labels',
-            edit,
-            fraction=fraction,
-            zero_shot=name == 'text',
-        )
-        for fraction in (0.1, 0.25, 0.5)
-        for name, title, edit in (('text', 'vision-text', nothing), ('vision', 'vision-only', vision_only))
-    ]
+    return [*rows, Setting('text-ranks', nothing, ranks=2)]
 
 
 SETTINGS: dict[str, Setting] = {

@@ -1,0 +1,1 @@
+"""The pages of results: the rows, tables, claims and sentences of each; the harness does the rest."""
