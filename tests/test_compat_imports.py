@@ -177,7 +177,7 @@ def test_what_stock_classes_need_is_there_when_they_are_used():
         assert callable(OPTIMIZERS.get('ZeroRedundancyOptimizer').step)
         assert issubclass(MODEL_WRAPPERS.get('MMFullyShardedDataParallel'), FullyShardedDataParallel)
         assert issubclass(OPTIMIZERS.get('ZeroRedundancyOptimizer'), ZeroRedundancyOptimizer)
-        assert FSDPStrategy.__mro__[1].__name__ == 'DDPStrategy'
+        assert callable(FSDPStrategy.prepare) and FSDPStrategy.__mro__[1].__name__ == 'DDPStrategy'
 
         import open_clip, timm
         from open_clip.coca_model import GENERATION_TYPES

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from tiny_runs import run_config, write_dataset
 
 import textxfer_mm.register  # noqa: F401
-from textxfer_mm.engine import EpochSeedHook
+from textxfer_mm.engine.hooks import EpochSeedHook
 from textxfer_mm.registry import TRANSFORMS
 
 DRAWS = 'draws.txt'
