@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(code, folder=None):
     """Run code in a fresh interpreter, in a folder, in which only the repairs are loaded."""
-    head = "import sys; sys.argv = ['textxfer']\nfrom textxfer_mm import compat\n"
+    head = 'import sys\nfrom textxfer_mm import compat\n'
     done = subprocess.run(
         [sys.executable, '-c', head + textwrap.dedent(code)],
         cwd=folder,

@@ -77,9 +77,13 @@ class Deferred(ABCMeta):
         """Do nothing: :meth:`stand_in` has made all there is."""
 
     def real(cls) -> Any:
-        """The real class or function, imported now if it has not been."""
+        """The real class or function, imported now if it has not been; modules that hold the stand-in get it."""
         if vars(cls)['_real'] is None:
-            type.__setattr__(cls, '_real', vars(cls)['_load'].__func__())
+            real = vars(cls)['_load'].__func__()
+            type.__setattr__(cls, '_real', real)
+            for module in list(sys.modules.values()):
+                for name in [name for name, value in list(vars(module).items()) if value is cls]:
+                    setattr(module, name, real)
         return vars(cls)['_real']
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:

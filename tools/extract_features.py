@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, run_tool
-from textxfer_mm.files import require_writable_file
+from textxfer_mm.files import require_writable_file, require_writable_folder
 from textxfer_mm.inputs import SPLITS, require_checkpoint
 
 
@@ -47,8 +47,8 @@ def start(cfg: Config) -> None:
     set_multi_processing(**env.get('mp_cfg', {}), distributed=distributed)
     if distributed:
         init_dist(cfg.launcher, **env.get('dist_cfg', {}))
-    log_file = str(Path(cfg.work_dir).expanduser() / 'extract_features.log')
-    MMLogger.get_instance(f'extract_features_{time.time_ns()}', log_file=log_file)
+    folder = require_writable_folder(cfg.work_dir, 'work_dir')
+    MMLogger.get_instance(f'extract_features_{time.time_ns()}', log_file=str(folder / 'extract_features.log'))
 
 
 def main() -> None:

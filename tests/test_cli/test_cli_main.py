@@ -47,6 +47,30 @@ def test_help_of_a_subcommand_needs_no_heavy_import(command):
     assert 'heavy: []' in result.stdout
 
 
+MISTAKES = [
+    (['predict', 'nosuch.mp4', '--labels', 'a,b'], 'nosuch.mp4 does not exist'),
+    (['predict', 'a.mp4', '--labels-file', 'nosuch.txt'], 'nosuch.txt'),
+    (['predict', 'a.mp4', '--config', 'nosuch.py'], 'config nosuch.py does not exist'),
+    (['predict', 'a.mp4', '--checkpoint', 'nosuch.pth'], 'checkpoint nosuch.pth does not exist'),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--json', 'a.mp4/x.json'], '--json'),
+    (['predict', 'a.mp4'], 'Say which labels to look for'),
+    (['quickstart', '--work-dir', 'a.mp4'], 'a.mp4 is no folder'),
+    (['toy-actions', 'a.mp4'], 'a.mp4 is no folder'),
+]
+
+
+@pytest.mark.parametrize(('arguments', 'message'), MISTAKES)
+def test_a_mistake_is_told_of_before_any_heavy_import(arguments, message, tmp_path, monkeypatch):
+    (tmp_path / 'a.mp4').touch()
+    inside = f'import os; os.chdir({str(tmp_path)!r})'
+    report = f'print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])'
+    result = run_as_script(arguments, before=f'sys.path.insert(0, {str(ROOT)!r}); {inside}', after=report)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr
+    assert result.stderr.count('\n') == 1
+    assert 'heavy: []' in result.stdout
+
+
 def test_version():
     result = CliRunner().invoke(app, ['--version'])
     assert result.exit_code == 0
@@ -97,13 +121,6 @@ def test_other_exceptions_keep_their_traceback():
 
     result = CliRunner().invoke(failing, ['fail'])
     assert isinstance(result.exception, RuntimeError)
-
-
-@pytest.mark.parametrize(('script', 'registers'), [('/usr/bin/textxfer', False), ('textxfer.py', True), ('a.py', True)])
-def test_only_the_console_script_registers_late(script, registers):
-    code = f"import sys; sys.argv = [{script!r}]; import textxfer_mm; print('textxfer_mm.registry' in sys.modules)"
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout.split()[-1] == str(registers)
 
 
 def test_a_misspelled_type_ends_in_one_line(tmp_path):

@@ -91,7 +91,7 @@ def test_failed_download_is_one_clear_error(monkeypatch, offline):
         raise RuntimeError('checksum')
 
     monkeypatch.setattr(clip_arch, 'is_reachable', lambda url: True)
-    monkeypatch.setattr(clip_arch, 'download_pretrained', fail)
+    monkeypatch.setattr('open_clip.pretrained.download_pretrained', fail)
     with pytest.raises(UserError, match=r'Downloading .* failed \(checksum\); give a local file'):
         load_pretrained_state('ViT-B-16', 'openai')
 

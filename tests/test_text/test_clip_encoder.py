@@ -80,8 +80,9 @@ def test_contract_is_cheap(monkeypatch, tmp_path):
     def forbidden(*args, **kwargs):
         raise AssertionError('weights were loaded')
 
-    for name in ('load_pretrained_state', '_build_text_tower', 'SimpleTokenizer'):
-        monkeypatch.setattr(f'textxfer_mm.text.clip_encoder.{name}', forbidden)
+    monkeypatch.setattr('textxfer_mm.text.clip_encoder.load_pretrained_state', forbidden)
+    for name in ('model._build_text_tower', 'tokenizer.SimpleTokenizer'):
+        monkeypatch.setattr(f'open_clip.{name}', forbidden)
     encoder = CLIPTextEncoder('ViT-L-14-quickgelu', 'openai')
     assert isinstance(encoder, TextEncoder)
     assert (encoder.embed_dims, encoder.context_length) == (768, 77)

@@ -78,9 +78,9 @@ def test_there_and_back(convert):
     ('words', 'message'),
     [
         (['--source', 'openai', 'a.pt', 'b.pth'], 'error: a.pt is no openai checkpoint: it looks like '),
-        (['--source', 'text4vis', 'none.pt', 'b.pth'], 'error: CLIP weights not found: none.pt is not a file.'),
+        (['--source', 'text4vis', 'none.pt', 'b.pth'], 'error: SRC none.pt does not exist. Known: a.pt.'),
         (['--source', 'text4vis', 'a.pt', 'a.pt'], 'error: SRC and DST are one file'),
-        (['--source', 'text4vis', '--reverse', 'none.pth', 'b.pt'], 'error: checkpoint none.pth does not exist.'),
+        (['--source', 'text4vis', '--reverse', 'none.pth', 'b.pt'], 'error: SRC none.pth does not exist. Known: a.pt.'),
         (['--source', 'openai', '--reverse', 'a.pt', 'b.pt'], 'error: --reverse writes the layout of text4vis only'),
     ],
 )

