@@ -105,7 +105,8 @@ def test_shape_and_gradients(part):
     out = run(module.train(), x)
     assert out.shape == shape
     (out.float() * torch.randn_like(out.float())).sum().backward()
-    assert x.grad is None or torch.isfinite(x.grad).all()
+    assert torch.isfinite(x.grad).all()
+    assert x.grad.any()
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, f'{name} is trainable and unused: DDP would stop'
