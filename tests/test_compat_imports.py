@@ -126,6 +126,42 @@ def test_a_library_that_is_not_installed_is_missed_as_before(folder):
     )
 
 
+def test_a_use_that_fails_can_be_tried_again(folder):
+    run(
+        """
+        import user
+        from user.registry import MODELS
+        sys.modules['biglib.inner'] = None
+        for _ in range(2):
+            try:
+                MODELS.build(dict(type='Derived'))
+            except ImportError as error:
+                assert 'biglib.inner' in str(error)
+            else:
+                raise AssertionError
+        del sys.modules['biglib.inner']
+        assert MODELS.build(dict(type='Derived')).x == 1
+        """,
+        folder,
+    )
+
+
+def test_a_name_that_the_library_lacks_is_missed_when_it_is_used(folder):
+    (folder / 'user/function.py').write_text('from biglib.inner import triple\n')
+    run(
+        """
+        import user.function
+        try:
+            user.function.triple(1)
+        except ImportError as error:
+            assert str(error) == "cannot import name 'triple' from 'biglib.inner'"
+        else:
+            raise AssertionError
+        """,
+        folder,
+    )
+
+
 def test_a_decorator_waits_for_the_first_call():
     calls = []
 

@@ -132,7 +132,13 @@ class _Library(_Postponed):
             return self._import().__version__
         if name.startswith('__'):
             raise AttributeError(f'{self.__name__} is not imported yet: no {name}')
-        return Deferred.stand_in(self.__name__, name, lambda: getattr(self._import(), name))
+        return Deferred.stand_in(self.__name__, name, lambda: self._name(name))
+
+    def _name(self, name: str) -> Any:
+        library = self._import()
+        if not hasattr(library, name):  # the eager import would have said so, and here nobody asked for it until now
+            raise ImportError(f'cannot import name {name!r} from {self.__name__!r}')
+        return getattr(library, name)
 
     def _import(self) -> types.ModuleType:
         if sys.modules.get(self.__name__) is self:
@@ -213,14 +219,21 @@ class _Loader(importlib.abc.Loader):
         def load() -> type:
             if isinstance(module, _Postponed):
                 module.__class__ = types.ModuleType
-                registry.module_dict.pop(name, None)  # the class registers itself
-                self.loader.exec_module(module)
+                del registry.module_dict[name]  # the class registers itself
+                try:
+                    self.loader.exec_module(module)
+                except BaseException:
+                    defer()
+                    raise
             return getattr(module, name)
 
-        module.__class__ = _Postponed
+        def defer() -> None:
+            module.__class__ = _Postponed
+            setattr(module, name, stand_in)
+            registry.register_module(name=name, module=stand_in, force=True)
+
         stand_in = Deferred.stand_in(module.__name__, name, load)
-        setattr(module, name, stand_in)
-        registry.register_module(name=name, module=stand_in)
+        defer()
 
 
 class _Finder(importlib.abc.MetaPathFinder):
