@@ -1,4 +1,4 @@
-"""Matching videos with texts in a batch where several pairs may be of one class (Text4Vis, Table 6, supp. B.3)."""
+"""Matching of videos and texts in a batch in which several pairs may be of one class (Text4Vis, Table 6, supp. B.3)."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ SHARPNESS = 10.0
 
 
 def same_class(labels_rows: Tensor, labels_cols: Tensor) -> Tensor:
-    """(R, C) with 1 where row and column have the same label, else 0; in float32."""
+    """Return (R, C) in float32: 1 where row and column have the same label, else 0."""
     return (labels_rows[:, None] == labels_cols[None, :]).float()
 
 
@@ -26,7 +26,7 @@ def matching_targets(labels_rows: Tensor, labels_cols: Tensor, sharpness: float 
     Args:
         labels_rows: (R,) labels.
         labels_cols: (C,) labels.
-        sharpness: the larger, the less is left to the negatives.
+        sharpness: The larger, the less is left to the negatives.
 
     Returns:
         (R, C) in float32; the rows sum to 1.
@@ -68,7 +68,7 @@ def matching_loss(logits: Tensor, labels_rows: Tensor, labels_cols: Tensor, form
     """One direction of the loss, from logits (R, C) and the labels of rows (R,) and columns (C,).
 
     Raises:
-        UserError: an unknown form.
+        UserError: An unknown form.
     """
     if form not in FORMS:
         raise UserError(f'Unknown form {form!r} of the matching loss.{nearest(str(form), FORMS)}')
@@ -95,11 +95,11 @@ def symmetric_matching_loss(
     Args:
         videos: (N, D), not normalised.
         texts: (N, D), the text of each video, not normalised.
-        scale: the factor ``exp(logit_scale)``.
+        scale: The factor ``exp(logit_scale)``.
         labels: (N,) class of each pair; pairs of one class are positives of each other.
-        gather: match against the pairs of all M ranks; ``False`` matches within the N of this rank.
+        gather: Match against the pairs of all M ranks; ``False`` matches within the N of this rank.
         form: ``'kl'`` or ``'ce'``, see :func:`kl_matching_loss` and :func:`ce_matching_loss`.
-        local: with ``gather``, the loss of this rank's rows only, (N, N*M) logits in each direction (Algorithm 1): 1/M
+        local: With ``gather``, the loss of this rank's rows only, (N, N*M) logits in each direction (Algorithm 1): 1/M
             of the memory, and the mean over the ranks is the loss of the joint batch. ``False`` computes that loss, of
             (N*M, N*M) logits, on every rank. The gradients are equal.
 
@@ -107,7 +107,7 @@ def symmetric_matching_loss(
         A scalar in float32.
 
     Raises:
-        UserError: the ranks hold different numbers of pairs; all pairs are of one class; an unknown form.
+        UserError: The ranks hold different numbers of pairs; all pairs are of one class; an unknown form.
     """
     if not gather:
         all_videos, all_texts, all_labels = videos, texts, labels
@@ -127,7 +127,7 @@ def require_several_classes(labels: Tensor, gather: bool) -> None:
     """Refuse a batch in which nothing could be told apart.
 
     Raises:
-        UserError: all labels (B,) are equal.
+        UserError: All labels (B,) are equal.
     """
     if bool((labels == labels[0]).all()):
         more = '' if gather else ', gather=True where several processes train'

@@ -37,7 +37,7 @@ def gather_with_grad(x: Tensor) -> Tensor:
         (N*M, ...) in the order of the ranks; ``x`` itself for one process.
 
     Raises:
-        UserError: the shapes differ; all ranks raise it.
+        UserError: The shapes differ; all ranks raise it.
     """
     if world_size() == 1:
         return x
@@ -56,7 +56,7 @@ def gather_labels(labels: Tensor) -> Tensor:
         (N*M, ...) in the order of the ranks; ``labels`` itself for one process.
 
     Raises:
-        UserError: the shapes differ; all ranks raise it.
+        UserError: The shapes differ; all ranks raise it.
     """
     if world_size() == 1:
         return labels
