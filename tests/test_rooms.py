@@ -15,7 +15,7 @@ PACKAGE = ROOT / 'textxfer_mm'
 
 #: Rooms from the bottom upwards: a room imports from its own line and from those above it in this list.
 STOREYS = (
-    ('errors', 'files', 'inputs', 'version', 'compat', 'compat_distributed', 'compat_imports', 'registry_errors'),
+    ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers', 'compat', 'compat_distributed', 'compat_imports', 'registry_errors'),
     ('registry', 'log_bridge', 'visualization'),
     ('text', 'layers', 'losses'),
     ('classifiers',),
@@ -28,7 +28,7 @@ STOREYS = (
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation')
-PURE_GROUND = ('errors', 'files', 'inputs', 'version')
+PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
 MAY_REGISTER = ('engine', 'apis', 'convert', 'analysis', 'quickstart', 'cli', 'web')

@@ -1,9 +1,10 @@
 """The record of corrupt videos: written by decoding steps, also in data workers, and read by ``CorruptVideoHook``.
 
-A process has one record, a folder whose name its data workers inherit in an environment variable and which lasts until
-the process ends. What may be recorded depends on its state, so that no corrupt file is passed over when nobody reports:
-``closed`` (nothing; so it is before the first run and after each), ``waiting`` (training files only: an iteration-based
-loop starts its workers before any hook hears of the run) or ``open`` (all, while a run with the hook is on).
+Each process has one record: a folder that lasts until the process ends, and whose name its data workers inherit in an
+environment variable. The state of the record decides what is recorded, so that no corrupt file goes unnoticed when
+nobody reports it: ``closed`` (nothing is recorded; the state before the first run and after each run), ``waiting``
+(training files only, because an iteration-based loop starts its workers before any hook hears of the run) or ``open``
+(everything, while a run with the hook is in progress).
 """
 
 import atexit
@@ -14,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-#: Names the folder of this process's record.
+#: The environment variable that names the folder of this process's record.
 RECORD_ENV = 'TEXTXFER_CORRUPT_VIDEO_DIR'
 _LINES, _STATE = 'corrupt.jsonl', 'state'
 
@@ -22,7 +23,7 @@ _folder: Path | None = None  # of this process; workers that are forked know it 
 
 
 def _own_folder() -> Path:
-    """Make the folder of this process at its first use, and let workers started from now on know it."""
+    """Create the folder of this process on first use, and make it known to workers that start afterwards."""
     global _folder
     if _folder is None:
         _folder = Path(tempfile.mkdtemp(prefix='textxfer_mm_'))
@@ -37,17 +38,17 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def wait_for_run() -> None:
-    """Let training files be recorded, for the run that is to come; an open record stays open."""
+    """Record training files, for the run that is about to start; an open record stays open."""
     folder = _own_folder()
     if _state(folder) != 'open':
         (folder / _STATE).write_text('waiting')
 
 
 def open_for(owner: int) -> None:
-    """Let all files be recorded; forget what a run that was cut off left.
+    """Record all files, and discard what an interrupted run left behind.
 
     Args:
-        owner: Who is going to read, for :func:`is_open_for`.
+        owner: The future reader of the record, for :func:`is_open_for`.
     """
     folder = _own_folder()
     if _state(folder) == 'open':
@@ -56,21 +57,21 @@ def open_for(owner: int) -> None:
 
 
 def is_open_for(owner: int) -> bool:
-    """Whether everything since :func:`open_for` was recorded for this reader."""
+    """Return whether everything since :func:`open_for` was recorded for this reader."""
     folder = _own_folder()
     file = folder / _STATE
     return file.is_file() and file.read_text() == f'open {owner}'
 
 
 def close() -> None:
-    """Let nothing be recorded any more and forget what was."""
+    """Stop recording, and discard what was recorded."""
     folder = _own_folder()
     for name in (_STATE, _LINES):
         (folder / name).unlink(missing_ok=True)
 
 
 def read(offset: int) -> tuple[list[dict[str, Any]], int]:
-    """Return the entries from a byte offset on, and the offset behind them."""
+    """Return the entries after a byte offset, and the offset at which they end."""
     file = _own_folder() / _LINES
     if not file.is_file() or file.stat().st_size <= offset:
         return [], offset
@@ -85,7 +86,7 @@ def record(name: str, reason: str, *, test_mode: bool) -> Path | None:
     """Record a corrupt video, from any worker.
 
     Returns:
-        The folder of the record; None, and nothing is recorded, if no hook is going to report it.
+        The folder of the record, or None if nothing was recorded because no hook will report it.
     """
     folder = os.environ.get(RECORD_ENV)
     if folder is None or _state(Path(folder)) not in (('open',) if test_mode else ('open', 'waiting')):

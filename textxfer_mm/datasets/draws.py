@@ -13,21 +13,21 @@ def draw_per_class(
 ) -> list[int]:
     """Draw some of the videos of each class, without replacement.
 
-    What is drawn of a class depends on the seed, the label and the class's own videos only, and a larger draw holds the
-    smaller ones of the same seed: five shots are the three shots and two more.
+    The videos drawn from a class depend only on the seed, the label and the class's own videos. A larger draw contains
+    the smaller ones of the same seed: five shots are the three shots plus two more.
 
     Args:
-        labels: the label of each video, in the order of the list.
-        seed: not negative.
-        count: videos a class.
-        fraction: share of each class, in (0, 1]; ``fraction * videos`` is rounded to the nearest integer, halves up,
+        labels: The label of each video, in the order of the list.
+        seed: Seed of the draw, not negative.
+        count: Number of videos per class.
+        fraction: Share of each class, in (0, 1]; ``fraction * videos`` is rounded to the nearest integer (halves up),
             and at least one video is kept.
 
     Returns:
         Sorted indices into ``labels``.
 
     Raises:
-        UserError: a class has fewer than ``count`` videos, both or none of ``count`` and ``fraction`` are given, or
+        UserError: A class has fewer than ``count`` videos, both or none of ``count`` and ``fraction`` are given, or
             one of the arguments is out of range.
     """
     _check(labels, seed, count, fraction)
@@ -47,7 +47,7 @@ def draw_per_class(
 
 
 def _check(labels: Sequence[int], seed: int, count: int | None, fraction: float | None) -> None:
-    """Refuse what cannot be drawn from."""
+    """Refuse arguments from which nothing can be drawn."""
     if (count is None) == (fraction is None):
         raise UserError(f'Give either `count` or `fraction`, not both and not none (got {count} and {fraction}).')
     if count is not None and (not isinstance(count, int | np.integer) or isinstance(count, bool) or count < 1):

@@ -14,18 +14,18 @@ class LabelFractionDataset:
     """Wraps a dataset and keeps a seeded share of the videos of each class.
 
     The draw is :func:`~textxfer_mm.datasets.draws.draw_per_class`: the same on every rank and in every run; a larger
-    fraction holds the smaller ones of the same seed. Videos that take the place of corrupt ones are drawn from the kept
-    ones too. The wrapped dataset itself is left as it is.
+    fraction contains the smaller ones of the same seed. Videos that replace corrupt ones are drawn from the kept ones,
+    too. The wrapped dataset itself is not changed.
 
     Args:
         dataset: A dataset of videos with one label each, or its config.
-        fraction: Share of each class, above 0 and at most 1; at least one video a class is kept.
+        fraction: Share of each class, above 0 and at most 1; at least one video per class is kept.
         seed: Seed of the draw.
         lazy_init: Whether to leave reading the list to :meth:`full_init`, which MMEngine's runner calls.
 
     Raises:
-        UserError: The fraction or the seed is out of range, the dataset is none of MMEngine's (wrap the fraction around
-            it, and other wrappers around the fraction), or its videos do not have one label each.
+        UserError: The fraction or the seed is out of range, the dataset is not one of MMEngine's (wrap the fraction
+            around it, and other wrappers around the fraction), or its videos do not have one label each.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class LabelFractionDataset:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Meta information of the wrapped dataset."""
+        """The meta information of the wrapped dataset."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:
-        """Read the list of the wrapped dataset and draw; once."""
+        """Read the list of the wrapped dataset and draw, once."""
         if self._fully_initialized:
             return
         self.dataset.full_init()
@@ -60,7 +60,7 @@ class LabelFractionDataset:
         self._fully_initialized = True
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Annotation of a kept video."""
+        """Return the annotation of a kept video."""
         self.full_init()
         return self.dataset.get_data_info(idx)
 

@@ -22,7 +22,7 @@ from textxfer_mm.registry import TRANSFORMS
 
 from mmaction.datasets.transforms import DecordDecode, DecordInit  # isort: skip  (after the registry: it repairs mmaction)
 
-#: So many failures without one success between them mean that the files or the pipeline are wrong as a whole.
+#: This many failures in a row mean that the files or the pipeline are wrong as a whole.
 MAX_IN_A_ROW = 100
 
 
@@ -68,17 +68,18 @@ class _Tolerant:
 
 @TRANSFORMS.register_module()
 class TolerantDecordInit(_Tolerant, DecordInit):
-    """``DecordInit`` that survives files which cannot be opened; goes with :class:`TolerantDecordDecode`.
+    """``DecordInit`` that survives files which cannot be opened; to be used with :class:`TolerantDecordDecode`.
 
-    These two are drop-in replacements of the stock steps, which ``MMAction2Inferencer`` recognises by name. In training
-    a corrupt sample becomes None and MMEngine's dataset draws another one. In testing a black video stands in, so that
-    the epoch goes on and finds the other corrupt files too; ``CorruptVideoHook`` then ends the run before anything is
-    scored. Empty, truncated and missing files, files that are no video and videos without frames count as corrupt.
+    These two are drop-in replacements of the stock steps, which ``MMAction2Inferencer`` recognises by name. In
+    training, a corrupt sample becomes None, and MMEngine's dataset draws another one. In testing, a black video stands
+    in for it, so that the epoch goes on and finds the other corrupt files, too; ``CorruptVideoHook`` then ends the run
+    before anything is scored. Empty, truncated and missing files, files that are not videos, and videos without frames
+    count as corrupt.
 
     Args:
         test_mode: Replace a corrupt video by a black one instead of dropping the sample.
         io_backend: Storage backend of the videos.
-        num_threads: Threads that decode one video.
+        num_threads: Number of threads that decode one video.
         **kwargs: Arguments of the storage backend.
     """
 
@@ -132,10 +133,11 @@ class TolerantDecordDecode(_Tolerant, DecordDecode):
 
 @TRANSFORMS.register_module()
 class TolerantDecode(_Tolerant, BaseTransform):
-    """Wraps the steps that open, sample and decode a video with any decoder; tolerant as :class:`TolerantDecordInit`.
+    """Wraps the steps that open, sample and decode a video, and makes them as tolerant as :class:`TolerantDecordInit`.
 
-    For PyAV, OpenCV and raw frames; what the decoder still reads of a damaged file counts as a video. With decord
-    prefer the two drop-in steps: ``MMAction2Inferencer`` rewrites pipelines step by step and would replace a wrapper.
+    Meant for PyAV, OpenCV and raw frames; whatever the decoder can still read of a damaged file counts as a video. With
+    decord, prefer the two drop-in steps: ``MMAction2Inferencer`` rewrites pipelines step by step and would replace a
+    wrapper.
 
     Example::
 
@@ -190,8 +192,8 @@ def _reason(name: str, error: Exception) -> str:
 def _refuse_truncated_avi(name: str) -> None:
     """Refuse an AVI file that is shorter than its header says, or whose header was never completed.
 
-    decord 0.6.0 reads past the end of such a file when it is given as bytes, as mmaction does, and the worker dies of a
-    segmentation fault, which no handler can survive.
+    decord 0.6.0 reads past the end of such a file when it is given as bytes, as mmaction does; the worker then dies of
+    a segmentation fault, which no handler can catch.
     """
     if not name.lower().endswith('.avi') or not os.path.isfile(name):
         return
@@ -221,7 +223,7 @@ def _black_frame() -> np.ndarray:
 
 
 def _black(folder: Path, suffix: str) -> Path:
-    """Return a black video or image of 320 x 256 pixels in ``folder``, written at its first use."""
+    """Return a black video or image of 320 x 256 pixels in ``folder``, written on first use."""
     file = folder / f'black{suffix}'
     if file.is_file():
         return file

@@ -10,14 +10,14 @@ from textxfer_mm.errors import UserError
 
 
 def cosine_logits(features: Tensor, rows: Tensor, scale: Tensor | float, bias: Tensor | float = 0.0) -> Tensor:
-    """Scaled cosine similarities of features and class rows, always in float32.
+    """Return the scaled cosine similarities of features and class rows, always in float32.
 
     Both sides are L2-normalised whatever the rows' source (Text4Vis released code; the paper's Eq. 3 leaves the
-    normalisation to CLIP). The product runs in float32 outside of autocast: with a scale of 100, bfloat16 would leave
-    two decimals.
+    normalisation to CLIP). The product runs in float32 outside of autocast: with a scale of 100, bfloat16 would lose
+    the decimals.
 
     Args:
-        features: (N, D).
+        features: Features (N, D).
         rows: Class rows (K, D).
         scale: The factor ``exp(logit_scale)``.
         bias: Added to each logit; only multi-label heads use one.

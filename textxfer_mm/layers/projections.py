@@ -8,11 +8,11 @@ from textxfer_mm.errors import UserError
 
 
 class LinearProjection(nn.Linear):
-    """One linear map (..., in_channels) -> (..., out_channels) without bias, as CLIP's own visual projection.
+    """One linear map (..., in_channels) -> (..., out_channels) without bias, like CLIP's own visual projection.
 
     Args:
-        in_channels: width of the features.
-        out_channels: width D of the class embeddings.
+        in_channels: Width of the features.
+        out_channels: Width D of the class embeddings.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -21,12 +21,12 @@ class LinearProjection(nn.Linear):
 
 
 class MLPProjection(nn.Sequential):
-    """Two layers with GELU between: (..., in_channels) -> (..., out_channels).
+    """Two linear layers with a GELU between them: (..., in_channels) -> (..., out_channels).
 
     Args:
-        in_channels: width of the features.
-        out_channels: width D of the class embeddings.
-        hidden_channels: width between; ``None`` takes ``in_channels``.
+        in_channels: Width of the features.
+        out_channels: Width D of the class embeddings.
+        hidden_channels: Width of the hidden layer; ``None`` takes ``in_channels``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, hidden_channels: int | None = None) -> None:
@@ -38,16 +38,16 @@ class ConSE(nn.Module):
     """Convex combination of semantic embeddings (Norouzi et al., 2014).
 
     A classifier's ``top_k`` most probable concepts, weighted by their renormalised probabilities, pick a point between
-    the concepts' name embeddings. An image encoder and a sentence encoder that never met are aligned by it, so that
-    zero-shot prediction works without a vision-language model.
+    the concepts' name embeddings. This aligns an image encoder and a sentence encoder that were never trained together,
+    so that zero-shot prediction works without a vision-language model.
 
     Args:
-        in_channels: width of the features.
-        out_channels: width D of the concept embeddings.
-        num_concepts: how many concepts the classifier knows (1000 for ImageNet).
-        temperature: divides the classifier's logits.
-        top_k: how many concepts are combined; ``None`` combines all.
-        residual: adds a trainable linear map that starts at zero, so that training begins at exact ConSE and may leave
+        in_channels: Width of the features.
+        out_channels: Width D of the concept embeddings.
+        num_concepts: How many concepts the classifier knows (1000 for ImageNet).
+        temperature: Divides the classifier's logits.
+        top_k: How many concepts are combined; ``None`` combines all.
+        residual: Adds a trainable linear map that starts at zero, so that training begins at exact ConSE and may leave
             the concepts' convex hull.
     """
 
@@ -67,7 +67,7 @@ class ConSE(nn.Module):
                 f'temperature={temperature}.'
             )
         super().__init__()
-        self.fc = nn.Linear(in_channels, num_concepts).requires_grad_(False)  # with the concepts, what is fixed
+        self.fc = nn.Linear(in_channels, num_concepts).requires_grad_(False)  # fixed, like the concepts
         self.register_buffer('concepts', torch.zeros(num_concepts, out_channels))
         self.temperature = temperature
         self.top_k = num_concepts if top_k is None else top_k
@@ -83,7 +83,7 @@ class ConSE(nn.Module):
         self.concepts.copy_(concepts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_channels) to (..., D); what is fixed computes in float32, where bfloat16 would make ties."""
+        """Map (..., in_channels) to (..., D); the fixed part runs in float32, because bfloat16 would create ties."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.fc.weight.float(), self.fc.bias.float())  # (..., num_concepts)
             best, index = (logits / self.temperature).topk(self.top_k, dim=-1)  # (..., top_k)

@@ -10,13 +10,13 @@ _INITS = ('identity', 'shift')
 
 
 def initial_taps(channels: int, init: str, n_div: int, *, kind: str) -> Tensor:
-    """Return the weight (C, 1, 3) that a temporal convolution starts with; taps: previous, own, next frame.
+    """Return the initial weight (C, 1, 3) of a temporal convolution, whose taps are the previous, own and next frame.
 
     Args:
-        channels: Channels C.
+        channels: Number of channels C.
         init: See :class:`T1D`.
         n_div: See :class:`T1D`.
-        kind: What to call the module in messages.
+        kind: Name of the module in error messages.
 
     Raises:
         UserError: An unknown ``init``, or ``n_div`` below 2.
@@ -42,10 +42,10 @@ class T1D(nn.Module):
     frames without copying them: several times faster than ``nn.Conv1d`` on permuted memory.
 
     Args:
-        channels: Channels C.
+        channels: Number of channels C.
         init: ``'identity'``: the output starts equal to the input. ``'shift'``: the first ``1 / n_div`` of the
             channels start with the next frame, the next ``1 / n_div`` with the previous one, the rest with their own.
-        n_div: See ``init``.
+        n_div: Divisor of the channels, see ``init``.
 
     Raises:
         UserError: An unknown ``init``, or ``n_div`` below 2.
@@ -60,7 +60,7 @@ class T1D(nn.Module):
 
         Args:
             x: Feature maps (N*T, C, H, W), the frames of a video one after another.
-            num_frames: T.
+            num_frames: Number of frames T of each video.
         """
         c, h, w = x.shape[1:]
         x = x.permute(0, 2, 3, 1).reshape(-1, num_frames, h * w, c)  # (N, T, H*W, C), a view if channels-last

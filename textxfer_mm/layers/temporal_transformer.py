@@ -12,23 +12,23 @@ class TemporalTransformerLayers(nn.Module):
     """``Transf(x + positions) + x`` over the frames of each video (Text4Vis, temporal module "T-Trans").
 
     Pre-LN blocks (eps 1e-12) with a QuickGELU MLP of four times the width, no dropout, no mask and no last LayerNorm;
-    the residual goes around the whole. The average over T that follows in the paper is left to whoever pools.
+    one residual goes around the whole. The average over T that follows in the paper is left to the caller.
 
     The names of the weights are those of the authors' ``fusion_model``: ``frame_position_embeddings.weight`` and
     ``transformer.resblocks.*``.
 
     Args:
         width: The width D of the frame features.
-        num_layers: Blocks.
-        num_heads: Attention heads; None is ``width // 64``, the heads of CLIP's text tower wherever its width is D
-            (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
-        max_frames: Rows of the position table (77 in the authors' checkpoints).
-        num_frames: The T that the positions were trained for: another T gets the first ``num_frames`` rows,
-            interpolated linearly. None gives frame t row t as the authors do, and interpolates the whole table only
-            for more than ``max_frames`` frames.
+        num_layers: Number of blocks.
+        num_heads: Number of attention heads; None means ``width // 64``, the heads of CLIP's text tower wherever its
+            width is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
+        max_frames: Number of rows of the position table (77 in the authors' checkpoints).
+        num_frames: The T for which the positions were trained; for any other T, the first ``num_frames`` rows are
+            interpolated linearly. None assigns row t to frame t, as the authors do, and interpolates the whole table
+            only for more than ``max_frames`` frames.
 
     Raises:
-        UserError: The width is no multiple of the heads, or ``num_frames`` exceeds ``max_frames``.
+        UserError: The width is not a multiple of the heads, or ``num_frames`` exceeds ``max_frames``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Matching videos with texts in a batch where several pairs may be of one class (Text4Vis, Table 6, supp. B.3)."""
+"""Matching of videos and texts in a batch in which several pairs may be of one class (Text4Vis, Table 6, supp. B.3)."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ SHARPNESS = 10.0
 
 
 def same_class(labels_rows: Tensor, labels_cols: Tensor) -> Tensor:
-    """(R, C) with 1 where row and column have the same label, else 0; in float32."""
+    """Return (R, C) in float32: 1 where row and column have the same label, else 0."""
     return (labels_rows[:, None] == labels_cols[None, :]).float()
 
 

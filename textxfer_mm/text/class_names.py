@@ -1,7 +1,7 @@
 """Lists of class names: from Python, from a file, or by the name of a dataset.
 
-The order is the order of the labels. Names are kept as they are written, since a faithful zero-shot run must not touch
-them (UCF101's are in camel case in the papers too); only white space around a name in a file is dropped.
+The order is the order of the labels. Names are kept as written, since a faithful zero-shot run must not touch them
+(UCF101's are in camel case in the papers, too); only white space around a name in a file is dropped.
 """
 
 import csv
@@ -55,13 +55,13 @@ def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Check that there is one usable, distinct name a class.
+    """Check that there is one usable, distinct name per class.
 
-    Names that differ only in case, white space or underscores count as duplicates: tokenizers make (nearly) the same
-    prompt of them, and the two classes could not be told apart.
+    Names that differ only in case, white space or underscores count as duplicates: tokenizers turn them into (nearly)
+    the same prompt, so that the two classes could not be told apart.
 
     Raises:
-        UserError: No names at all, an empty name, something that is no string, or duplicates, which are named.
+        UserError: No names at all, an empty name, something that is not a string, or duplicates, which are named.
     """
     if not names:
         raise UserError('The list of class names is empty.')

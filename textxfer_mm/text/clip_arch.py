@@ -26,7 +26,7 @@ _KNOWN_KEYS = (*_MODEL_KEYS, 'custom_text', 'preprocess_cfg')
 
 
 def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return name and model config of a CLIP architecture.
+    """Return the name and the model config of a CLIP architecture.
 
     Args:
         arch: The name of an open_clip model (``'ViT-B-16-quickgelu'``; ``'ViT-B/16'`` works too), or a model config as
@@ -66,7 +66,7 @@ def resolve_tag(arch: str | dict[str, Any], tag: str, also: Sequence[str] = ()) 
     Args:
         arch: An architecture, see :func:`resolve_arch`.
         tag: The tag as it was given.
-        also: What else the caller takes by name, for the message.
+        also: Further names that the caller accepts, for the message.
 
     Raises:
         UserError: open_clip has no such tag for this architecture; the nearest ones are listed.
@@ -152,7 +152,7 @@ def load_pretrained_state(
 
 
 def load_tower(tower: nn.Module, state: Mapping[str, Tensor], *, arch: str, source: str | Path) -> None:
-    """Load the weights of one tower into its module, and explain it where they do not fit.
+    """Load the weights of one tower into its module, and explain why if they do not fit.
 
     Args:
         tower: The module.
@@ -177,7 +177,7 @@ def load_tower(tower: nn.Module, state: Mapping[str, Tensor], *, arch: str, sour
 
 
 def _warn_on_quick_gelu(name: str, config: Mapping[str, Any], trained_with: bool | None, source: str) -> None:
-    """Warn where the activation of the architecture is not the one of the weights; silent where that is unknown."""
+    """Warn if the activation of the architecture is not that of the weights; say nothing if that is unknown."""
     has = bool(config.get('quick_gelu', False))
     if trained_with is None or trained_with == has:
         return
@@ -192,7 +192,7 @@ def _warn_on_quick_gelu(name: str, config: Mapping[str, Any], trained_with: bool
 
 
 def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
-    """Return the local file of a tag, downloading it where it is not there yet."""
+    """Return the local file of a tag, downloading it if it is not there yet."""
     from huggingface_hub import try_to_load_from_cache
     from open_clip.pretrained import download_pretrained
 

@@ -34,7 +34,7 @@ class CLIPTextEncoder:
         arch: The name of an open_clip model, or a model config (see ``resolve_arch``).
         pretrained: A tag of open_clip, a local file (see ``read_clip_state_dict``), or None for a seeded random
             initialisation, which is equal on all ranks and in all runs.
-        batch_size: Prompts a forward pass.
+        batch_size: Number of prompts per forward pass.
         device: Where the tower runs.
 
     Raises:
@@ -59,23 +59,23 @@ class CLIPTextEncoder:
 
     @property
     def embed_dims(self) -> int:
-        """D, the width of the joint space."""
+        """The width D of the joint space."""
         text_cfg = self._config['text_cfg']
         return text_cfg['width'] if text_cfg.get('proj_type') == 'none' else self._config['embed_dim']
 
     @property
     def context_length(self) -> int:
-        """The most tokens of a prompt, start and end tokens included."""
+        """The maximum number of tokens in a prompt, including the start and end tokens."""
         from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH  # here, as importing open_clip takes seconds
 
         return self._config['text_cfg'].get('context_length', DEFAULT_CONTEXT_LENGTH)
 
     @property
     def token_width(self) -> int:
-        """W, the width of the token embeddings.
+        """The width W of the token embeddings.
 
         Raises:
-            UserError: The text tower is one of transformers, which takes tokens only.
+            UserError: The text tower comes from transformers and takes only tokens.
         """
         text_cfg = self._config['text_cfg']
         if text_cfg.get('hf_model_name'):
@@ -86,7 +86,7 @@ class CLIPTextEncoder:
 
     @property
     def encoder_id(self) -> str:
-        """E.g. ``'open_clip/ViT-B-16/openai'``; a local file goes by its name, no weights by ``random``."""
+        """E.g. ``'open_clip/ViT-B-16/openai'``; a local file goes by its name, random weights by ``random``."""
         weights = self.pretrained.name if isinstance(self.pretrained, Path) else self.pretrained or 'random'
         return f'open_clip/{self.arch}/{weights}'
 
@@ -106,20 +106,20 @@ class CLIPTextEncoder:
             (n, D) float32 on the CPU, not normalised.
 
         Raises:
-            UserError: Prompts exceed the context length (they are named), or the weights cannot be had.
+            UserError: Prompts exceed the context length (they are named), or the weights cannot be obtained.
         """
         if self._tower is None:
             self._tower = self.tower().requires_grad_(False).to(self.device)
         return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
 
     def tower(self) -> CLIPTextTower:
-        """Load a tower of one's own, for gradients through the text side.
+        """Load a separate tower, for gradients through the text side.
 
         Returns:
             The module with the pretrained weights in float32, trainable, in evaluation mode, on the CPU.
 
         Raises:
-            UserError: Weights or tokenizer cannot be had.
+            UserError: The weights or the tokenizer cannot be obtained.
         """
         tokenizer = self._tokenizer
         with isolated():

@@ -29,8 +29,8 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of a CLIP model.
 
     Reads TorchScript archives (the files of OpenAI), plain state dicts, state dicts under ``state_dict``,
-    ``model_state_dict`` or ``model``, and safetensors; fp16, bf16 and fp32. The format is told from the content, not
-    from the suffix. Pickles are read with ``weights_only=True``: no code of the file runs.
+    ``model_state_dict`` or ``model``, and safetensors; fp16, bf16 and fp32. The format is detected from the content,
+    not from the suffix. Pickles are read with ``weights_only=True``: no code of the file runs.
 
     Args:
         path: The file.
@@ -69,7 +69,7 @@ def vision_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 't
 
     Args:
         state_dict: What :func:`read_clip_state_dict` returned.
-        source: How to call the weights in the error message.
+        source: What to call the weights in the error message.
 
     Raises:
         UserError: There is no vision tower in the weights.
@@ -85,7 +85,7 @@ def text_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 'the
 
     Args:
         state_dict: What :func:`read_clip_state_dict` returned; the tower lies under ``text.`` or inline.
-        source: How to call the weights in the error message.
+        source: What to call the weights in the error message.
 
     Raises:
         UserError: There is no text tower in the weights.
@@ -99,14 +99,14 @@ def text_tower_state(state_dict: Mapping[str, Tensor], source: str | Path = 'the
 
 
 def _is_safetensors(path: Path) -> bool:
-    """Whether the file starts as safetensors do: the length of a JSON header, eight bytes, then the header itself."""
+    """Return whether the file starts as safetensors do: the length of a JSON header in eight bytes, then that."""
     with path.open('rb') as file:
         start = file.read(9)
     return len(start) == 9 and start[8:] == b'{' and int.from_bytes(start[:8], 'little') < path.stat().st_size
 
 
 def is_torchscript(path: Path) -> bool:
-    """Whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
+    """Return whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -150,7 +150,7 @@ def _read_pickle(path: Path) -> object:
 
 
 def _clean(weights: object, path: Path) -> dict[str, Tensor]:
-    """Unnest, drop what is no weight, strip wrapper prefixes and bring floats to float32."""
+    """Unnest, drop whatever is not a weight, strip wrapper prefixes, and convert floats to float32."""
     for key in NESTED_KEYS:
         if isinstance(weights, Mapping) and isinstance(weights.get(key), Mapping):
             weights = weights[key]
@@ -168,7 +168,7 @@ def _clean(weights: object, path: Path) -> dict[str, Tensor]:
 
 
 def is_of_text_tower(name: str) -> bool:
-    """Whether an entry of a whole CLIP model belongs to its text side, inline or under ``text.``."""
+    """Return whether an entry of a whole CLIP model belongs to its text side, inline or under ``text.``."""
     inline = name == 'attn_mask' or _INLINE_TEXT.match(name) is not None
     return inline or name.startswith(('text.', 'text_decoder.'))
 

@@ -21,7 +21,9 @@ def hub_endpoint() -> str:
 
 
 def is_reachable(url: str) -> bool:
-    """Whether the host of ``url`` accepts connections; ``HF_HUB_OFFLINE=1`` means no, a configured proxy means yes.
+    """Return whether the host of ``url`` accepts connections.
+
+    With ``HF_HUB_OFFLINE=1`` the answer is no, with a configured proxy it is yes.
 
     The answer is kept for the life of the process.
     """
@@ -45,7 +47,7 @@ def _connects(host: str, port: int) -> bool:
 def local_snapshot(
     repository: str, *, files: Sequence[str], one_of: Sequence[str], purpose: str, instead: str = 'a local folder'
 ) -> Path:
-    """Return the folder of a model repository on this machine, downloading what is asked for where it is missing.
+    """Return the folder of a model repository on this machine, after downloading whatever is missing.
 
     Args:
         repository: The name on the Hugging Face hub, ``'owner/name'``.
@@ -56,7 +58,7 @@ def local_snapshot(
         instead: What the user can give instead, for the error message.
 
     Raises:
-        UserError: The files are neither here nor can they be downloaded.
+        UserError: The files are not on this machine and cannot be downloaded.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -39,7 +39,7 @@ class LanguageModelEncoder:
             or a name on the Hugging Face hub; sentence-transformers models and plain BERT-like ones alike.
         pooling: From tokens to one vector: ``'mean'``, ``'cls'``, or ``'auto'``, which is what a sentence-transformers
             model says itself (with its further layers), and the mean for any other.
-        batch_size: Prompts a forward pass.
+        batch_size: Number of prompts per forward pass.
         device: Where the model runs.
 
     Raises:
@@ -61,7 +61,7 @@ class LanguageModelEncoder:
 
     @cached_property
     def embed_dims(self) -> int:
-        """D, read from the configuration files of the model."""
+        """The width D, read from the configuration files of the model."""
         if self.model == PACKAGED:
             return WIDTH  # a checkpoint must load where the package is not installed
         modules = self._modules if self.pooling == 'auto' else []
@@ -75,7 +75,7 @@ class LanguageModelEncoder:
 
     @cached_property
     def token_width(self) -> int:
-        """W, the width of the token embeddings, read likewise."""
+        """The width W of the token embeddings, read likewise."""
         return WIDTH if self.model == PACKAGED else self._width('embedding_size', *_WIDTH_KEYS)
 
     def _width(self, *keys: str) -> int:
@@ -108,7 +108,7 @@ class LanguageModelEncoder:
             texts: The prompts.
 
         Returns:
-            (n, D) float32 on the CPU, as the model gives it.
+            (n, D) float32 on the CPU, as the model returns them.
 
         Raises:
             UserError: Prompts exceed what the model reads (they are named), or the model cannot be loaded.
@@ -118,7 +118,7 @@ class LanguageModelEncoder:
         return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
 
     def tower(self) -> LanguageModelTower | MiniLMTower:
-        """Load a tower of one's own, for gradients through the text side.
+        """Load a separate tower, for gradients through the text side.
 
         Returns:
             The module with the pretrained weights in float32, trainable, in evaluation mode, on the CPU.
@@ -197,7 +197,7 @@ class LanguageModelEncoder:
 
 
 def _pooled_width(config: dict[str, Any]) -> int:
-    """Width after pooling: one token width for each way of pooling that is concatenated."""
+    """Return the width after pooling: one token width for each way of pooling that is concatenated."""
     width = config.get('embedding_dimension') or config['word_embedding_dimension']
     modes = config.get('pooling_mode')
     if modes is None:

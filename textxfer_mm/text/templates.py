@@ -110,5 +110,5 @@ def resolve_templates(spec: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def fill(templates: Sequence[str], names: Sequence[str]) -> list[list[str]]:
-    """Return the prompts as M lists (one a template) of K prompts (one a class)."""
+    """Return the prompts as M lists (one per template) of K prompts (one per class)."""
     return [[template.replace('{}', name) for name in names] for template in templates]

@@ -26,9 +26,9 @@ def plot_training_curves(
         path: PNG file to write.
         iterations: Iterations at which loss and accuracy were logged.
         losses: Training losses.
-        accuracies: Training accuracies, 0 to 1.
+        accuracies: Training accuracies, from 0 to 1.
         val_iterations: Iterations at which the model was validated.
-        val_accuracies: Validation accuracies, 0 to 1.
+        val_accuracies: Validation accuracies, from 0 to 1.
         smoothing: Width of the running mean drawn over the raw values, in logged values.
 
     Raises:
@@ -66,8 +66,8 @@ def plot_loss_curves(
 ) -> Path:
     """Compare the losses of runs in one plot (Text4Vis, Fig. 4).
 
-    The values are drawn faintly under their running mean, which is centred. Those that are NaN or infinite leave a gap,
-    and on a logarithmic scale those that are not positive.
+    The values are drawn faintly under their running mean, which is centred. Values that are NaN or infinite leave a
+    gap, and so do values that are not positive on a logarithmic scale.
 
     Args:
         path: PNG file to write.
@@ -75,7 +75,7 @@ def plot_loss_curves(
         xlabel: What the positions are.
         ylabel: What the values are.
         smoothing: Width of the running mean, in values; 1 draws the values alone, None takes a fortieth of a run.
-        log_scale: Logarithmic losses.
+        log_scale: Whether to plot the losses on a logarithmic scale.
 
     Raises:
         UserError: There is no run, a run has no value that can be drawn, or lengths differ.
@@ -109,7 +109,7 @@ def plot_loss_curves(
 
 
 def _smoothed(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean of the finite ones among the ``width`` values around each, of fewer at the ends; NaN where the value is."""
+    """Average the finite values in a window of ``width`` around each (cut off at the ends); NaN stays NaN."""
     finite = np.isfinite(values)
     window = np.ones(min(width, len(values)))
     sums, counts = (np.convolve(x, window, 'same') for x in (np.where(finite, values, 0.0), finite.astype(float)))
@@ -117,7 +117,7 @@ def _smoothed(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Mean of the last ``width`` values, of fewer at the beginning."""
+    """Return the mean of the last ``width`` values, or of fewer at the beginning."""
     sums = np.cumsum(np.insert(values, 0, 0.0))
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - width)

@@ -10,7 +10,7 @@ from textxfer_mm.files import replacing
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, independent of pyplot and of the display; sizes in inches."""
+    """Return an empty figure, independent of pyplot and of the display; the sizes are in inches."""
     figure = Figure(figsize=(width, height), layout='constrained')
     FigureCanvasAgg(figure)
     return figure

@@ -21,7 +21,7 @@ def plot_class_correlation(path: str | os.PathLike, embeddings: ArrayLike, class
     Args:
         path: PNG file to write.
         embeddings: Class embeddings (K, D); rows are normalised here.
-        class_names: K names.
+        class_names: The K class names.
     """
     values = class_correlation(embeddings)
     return _plot_matrix(path, values, class_names, title='cosine similarity of the class embeddings', digits=2)
@@ -45,18 +45,18 @@ def plot_class_correlations(
 ) -> Path:
     """Plot the correlation maps of several classifiers over the same classes, side by side (Text4Vis, Fig. 1).
 
-    Colours span the values beside the diagonal (whose ones would leave no contrast) of all maps, on one scale.
+    All maps share one colour scale, which spans the values off the diagonal (whose ones would leave no contrast).
 
     Args:
         path: PNG file to write.
         maps: Cosine similarities (K, K), by their titles.
-        class_names: K names.
-        vmin: Lowest colour: one threshold for all maps or one for each; None takes it from the values.
-        vmax: Highest colour, likewise.
-        own_scales: Let each map have its own scale.
+        class_names: The K class names.
+        vmin: Value of the lowest colour, one for all maps or one for each; None takes it from the values.
+        vmax: Value of the highest colour, likewise.
+        own_scales: Whether each map has its own scale.
 
     Raises:
-        UserError: A map is not K x K, or there are neither one nor as many thresholds as maps.
+        UserError: A map is not K x K, or the number of thresholds is neither one nor that of the maps.
     """
     values = {title: np.asarray(each, dtype=float) for title, each in maps.items()}
     size = len(class_names)
@@ -77,12 +77,12 @@ def plot_class_correlations(
 
 
 def _grid_of_maps(count: int, names: Sequence[str], room: float) -> tuple[Figure, list[Axes]]:
-    """Square panels with the names of the classes at the left and below, as far as they can be read.
+    """Make square panels with the names of the classes at the left and below, where they are legible.
 
     Args:
-        count: How many panels.
-        names: K names.
-        room: Inches beside each panel.
+        count: Number of panels.
+        names: The K names.
+        room: Space beside each panel, in inches.
     """
     columns = count if count <= 3 else -(-count // 2) if count <= 6 else 3
     rows = -(-count // columns)
@@ -105,7 +105,7 @@ def _grid_of_maps(count: int, names: Sequence[str], room: float) -> tuple[Figure
 def _scales(
     maps: Sequence[np.ndarray], vmin: Sequence[float | None], vmax: Sequence[float | None], own: bool
 ) -> list[tuple[float, float]]:
-    """The lowest and the highest colour of each map."""
+    """Return the lowest and the highest colour of each map."""
     ranges = []
     for each in maps:
         beside = each[~np.eye(len(each), dtype=bool)] if len(each) > 1 else each
@@ -135,7 +135,7 @@ def plot_confusion_matrix(path: str | os.PathLike, confusion: ArrayLike, class_n
     Args:
         path: PNG file to write.
         confusion: Counts (K, K), true classes in rows.
-        class_names: K names.
+        class_names: The K class names.
     """
     counts = np.asarray(confusion, dtype=float)
     shares = 100 * counts / counts.sum(axis=1, keepdims=True).clip(1)
@@ -143,7 +143,7 @@ def plot_confusion_matrix(path: str | os.PathLike, confusion: ArrayLike, class_n
 
 
 def _plot_matrix(path: str | os.PathLike, values: np.ndarray, names: Sequence[str], *, title: str, digits: int) -> Path:
-    """Draw a square matrix with names on both axes, and its numbers where they are few enough to be read."""
+    """Draw a square matrix with names on both axes, and with its numbers if they are few enough to be legible."""
     size = len(names)
     if values.shape != (size, size):
         raise UserError(f'A map of {size} classes needs a matrix of {size} x {size}, got {values.shape}.')

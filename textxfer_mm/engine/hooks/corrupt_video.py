@@ -18,15 +18,15 @@ from textxfer_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class CorruptVideoHook(Hook):
-    """Reports what ``TolerantDecode`` skipped, over all data workers and ranks.
+    """Reports what the tolerant decoding steps skipped, across all data workers and ranks.
 
     After each training epoch the corrupt videos are counted and named in the log, and written to
-    ``corrupt_videos_train.txt`` in the run's log folder. Training ends with one message once they are more than
-    ``max_share`` of the dataset. Validation and testing end at their last batch, before anything is scored, if a single
-    video was corrupt; all of them are named (``corrupt_videos_val.txt``, ``corrupt_videos_test.txt``).
+    ``corrupt_videos_train.txt`` in the run's log folder. Training stops with one message once they exceed ``max_share``
+    of the dataset. Validation and testing stop at their last batch, before anything is scored, if even one video was
+    corrupt; all of them are named (``corrupt_videos_val.txt``, ``corrupt_videos_test.txt``).
 
     Args:
-        max_share: Share of the training videos that may be corrupt, 0 to 1.
+        max_share: Share of the training videos that may be corrupt, from 0 to 1.
     """
 
     priority = 'VERY_HIGH'
@@ -53,7 +53,7 @@ class CorruptVideoHook(Hook):
             self._check_share(self._found[False], runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Report the corrupt videos of the epoch and abort where they are too many."""
+        """Report the corrupt videos of the epoch, and abort if there are too many."""
         found = self._collect(test_mode=False)
         if found:
             total = count_videos(runner.train_dataloader.dataset)
@@ -118,7 +118,7 @@ class CorruptVideoHook(Hook):
         return file
 
     def _drain(self) -> bool:
-        """Read what the workers of this rank recorded since the last call; tell whether there was anything."""
+        """Read what the workers of this rank recorded since the last call, and return whether there was anything."""
         if not corrupt_record.is_open_for(id(self)):
             raise RuntimeError(
                 'Another runner of this process took over the record of corrupt videos while this one was running, so '
@@ -140,7 +140,7 @@ class CorruptVideoHook(Hook):
 
 
 def count_videos(dataset: Dataset) -> int:
-    """Count the samples of a dataset, those of a repeated dataset once."""
+    """Count the samples of a dataset; those of a repeated dataset count once."""
     parts: Sequence[Dataset] | None = getattr(dataset, 'datasets', None)
     if parts is not None:
         return sum(count_videos(part) for part in parts)

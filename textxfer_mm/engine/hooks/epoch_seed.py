@@ -18,9 +18,9 @@ class EpochSeedHook(Hook):
     """Reseed Python, NumPy and PyTorch before each training epoch, from seed + 1000 x epoch + rank.
 
     MMEngine's checkpoints hold no random state, so a resumed run draws other dropout masks and augmentations than the
-    run it continues. With this hook, with ``persistent_workers=False`` and with
-    ``worker_init_fn=dict(type='epoch_worker_init_fn')`` in ``train_dataloader``, resuming is exact: an epoch-based
-    run that is resumed from the checkpoint of any epoch ends with the very parameters of the run never stopped.
+    run that it continues. With this hook, with ``persistent_workers=False`` and with
+    ``worker_init_fn=dict(type='epoch_worker_init_fn')`` in ``train_dataloader``, resuming is exact: an epoch-based run
+    that is resumed from the checkpoint of any epoch ends with exactly the parameters of the run that was never stopped.
     (MMEngine's own worker seeding repeats the same augmentations in every epoch once workers are not persistent.)
 
     Not exact: persistent workers (their random state survives epochs); iteration-based loops (the data are replayed,
@@ -31,7 +31,7 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Warn where the data workers undo the exactness."""
+        """Warn if the data workers are set up in a way that makes resuming inexact."""
         loader = runner.train_dataloader
         if loader.num_workers == 0:
             return
@@ -51,7 +51,7 @@ class EpochSeedHook(Hook):
             )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Reseed; the data workers of this epoch derive their seeds from PyTorch's generator."""
+        """Reseed; the data workers of this epoch then derive their seeds from PyTorch's generator."""
         seed = (runner.seed + 1000 * runner.epoch + get_rank()) % 2**32
         random.seed(seed)
         np.random.seed(seed)

@@ -17,9 +17,9 @@ from textxfer_mm.models.backbones.towers import conv_stages
 
 
 class CheckpointedSequential(nn.Sequential):
-    """``nn.Sequential`` that keeps only the input of each block in training and computes the rest again.
+    """``nn.Sequential`` that, in training, keeps only the input of each block and recomputes the rest.
 
-    Running statistics of BatchNorm move once a step, not a second time when a block is computed again.
+    The running statistics of BatchNorm are updated once a step, not a second time when a block is recomputed.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class CheckpointedSequential(nn.Sequential):
 class CheckpointedTransformer(nn.Module):
     """open_clip's ``Transformer`` with the checkpointing of this module; the blocks keep their names.
 
-    open_clip's own computes blocks again without telling temporal modules the T of the forward that is repeated.
+    open_clip's own version recomputes blocks without telling temporal modules the T of the forward that is repeated.
 
     Args:
         transformer: The transformer whose blocks are run.
@@ -48,15 +48,15 @@ class CheckpointedTransformer(nn.Module):
 def enable_checkpointing(tower: nn.Module, arch: str) -> None:
     """Turn on activation checkpointing, block by block; names of weights and gradients stay the same.
 
-    timm's towers outside the EfficientNet family bring their own; where those have BatchNorm (FastViT), its running
-    statistics move twice a step.
+    timm's towers outside the EfficientNet family bring their own; if those have BatchNorm (FastViT), its running
+    statistics are updated twice a step.
 
     Args:
         tower: A vision tower of open_clip.
-        arch: What to call the tower in messages.
+        arch: Name of the tower in error messages.
 
     Raises:
-        UserError: The tower cannot.
+        UserError: The tower has no activation checkpointing.
     """
     stages = conv_stages(tower)
     if isinstance(tower, VisionTransformer):
@@ -75,7 +75,7 @@ def enable_checkpointing(tower: nn.Module, arch: str) -> None:
 
 
 def _run_blocks(blocks: Iterable[nn.Module], x: Tensor, training: bool) -> Tensor:
-    """Run blocks one after another; in training keep their inputs alone."""
+    """Run blocks one after another; in training, keep only their inputs."""
     for block in blocks:
         if training and torch.is_grad_enabled():
             x = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
@@ -85,14 +85,14 @@ def _run_blocks(blocks: Iterable[nn.Module], x: Tensor, training: bool) -> Tenso
 
 
 def _contexts(block: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """The contexts of a block's forward and of its recomputation."""
+    """Return the contexts of a block's forward and of its recomputation."""
     frames = {module: module.num_frames for module in _hooked(block)}
     return nullcontext(), _recomputing(block, frames)
 
 
 @contextmanager
 def _recomputing(block: nn.Module, frames: dict[Inserted, int]) -> Iterator[None]:
-    """Hold running statistics still, and give temporal modules the T of the forward that is repeated."""
+    """Freeze running statistics, and give temporal modules the T of the forward that is repeated."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     present = {module: module.num_frames for module in frames}
@@ -110,6 +110,6 @@ def _recomputing(block: nn.Module, frames: dict[Inserted, int]) -> Iterator[None
 
 
 def _hooked(block: nn.Module) -> list[Inserted]:
-    """The temporal modules that act inside a block."""
+    """Return the temporal modules that act inside a block."""
     hooks = (hook for module in block.modules() for hook in module._forward_pre_hooks.values())
     return [hook.__self__ for hook in hooks if isinstance(getattr(hook, '__self__', None), Inserted)]

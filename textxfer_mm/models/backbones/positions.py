@@ -1,4 +1,4 @@
-"""Position embeddings for another input size."""
+"""Resizing of position embeddings to another input size."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,15 +13,16 @@ from textxfer_mm.errors import UserError
 
 _NAMES = ('positional_embedding', 'attnpool.positional_embedding', 'trunk.pos_embed')
 
-#: The buffer that says how positions lie where they form no square: rows and columns.
+#: The buffer with the rows and columns of positions that do not form a square.
 _GRID = 'position_grid'
 
 
 def keep_grid(tower: nn.Module) -> None:
-    """Let the state of a tower say how its positions lie, where that is no square.
+    """Make a tower whose positions do not form a square record their grid in its state.
 
-    Their number does not tell a grid from its transpose, or a wide one from a square. Towers with square grids keep the
-    state of open_clip, entry by entry, and pass over the buffer of a checkpoint whose grid was no square.
+    The number of positions does not distinguish a grid from its transpose, or a wide grid from a square one. Towers
+    with square grids keep the state of open_clip, entry by entry, and ignore the buffer of a checkpoint whose grid was
+    not square.
     """
     name = _position_name(tower)
     if name is None:
@@ -36,8 +37,8 @@ def keep_grid(tower: nn.Module) -> None:
 def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str, Tensor]:
     """Resize the position embeddings of a state dict to the grid of the tower (bicubic, antialiased).
 
-    The grid they come from is the one in the state, see :func:`keep_grid`; without it, a square. Entries of another
-    width are left for the loader to refuse.
+    The grid they come from is the one recorded in the state (see :func:`keep_grid`), or else a square. Entries of
+    another width are left for the loader to refuse.
 
     Args:
         state: Weights of a vision tower, named as in the tower.
@@ -47,7 +48,7 @@ def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str,
         A copy of ``state`` in which the embeddings fit.
 
     Raises:
-        UserError: They must be resized and form no square.
+        UserError: They must be resized but do not form a square.
     """
     resized = dict(state)
     source = resized.pop(_GRID, None)
@@ -80,18 +81,18 @@ def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str,
 
 
 def _pass_over_grid(tower: nn.Module, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-    """What a tower with a square grid has no use for; the positions were resized before."""
+    """Drop the entry that a tower with a square grid has no use for; its positions are already resized."""
     state_dict.pop(prefix + _GRID, None)
 
 
 def _position_name(tower: nn.Module) -> str | None:
-    """The name of the position embeddings, where the tower has some that lie on a grid."""
+    """Return the name of the position embeddings, if the tower has any that lie on a grid."""
     own = dict(tower.named_parameters())
     return next((name for name in _NAMES if name in own and _grid(tower) is not None), None)
 
 
 def _grid(tower: nn.Module) -> tuple[int, int] | None:
-    """Rows and columns of position embeddings."""
+    """Return the rows and columns of position embeddings."""
     if isinstance(tower, VisionTransformer):
         return tuple(tower.grid_size)
     if isinstance(tower, ModifiedResNet):

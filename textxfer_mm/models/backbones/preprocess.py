@@ -1,4 +1,4 @@
-"""How pretrained weights want their frames: taken from their tag or the model config, never guessed."""
+"""How pretrained weights expect their frames: taken from their tag or the model config, never guessed."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -28,10 +28,10 @@ def preprocessor_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> di
             in units of 0 to 1) decides.
         pretrained: A tag, a local file, ``'packaged'``, ``'timm'`` or None, as for ``CLIPBackbone``. A tag,
             ``'packaged'`` and ``'timm'`` say what they were trained with, and so does a TorchScript archive, which is
-            OpenAI's. Of any other file it is known only where all tags of the architecture agree.
+            OpenAI's. For any other file this is known only if all tags of the architecture agree.
 
     Raises:
-        UserError: It cannot be known.
+        UserError: This cannot be known.
     """
     known = _known(arch, pretrained, ('mean', 'std'))
     return {key: [255.0 * value for value in known[key]] for key in ('mean', 'std')}
@@ -45,7 +45,7 @@ def input_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> dict[str,
         pretrained: See :func:`preprocessor_cfg`.
 
     Raises:
-        UserError: It cannot be known.
+        UserError: This cannot be known.
     """
     size = resolve_arch(with_text_cfg(arch))[1]['vision_cfg'].get('image_size', 224)
     known = _known(arch, pretrained, ('interpolation', 'resize_mode'))
@@ -54,7 +54,7 @@ def input_cfg(arch: Arch, pretrained: str | PathLike | None = None) -> dict[str,
 
 
 def _known(arch: Arch, pretrained: str | PathLike | None, keys: tuple[str, str]) -> dict[str, Any]:
-    """Two of the entries ``_KEYS`` (and others), from whichever source knows them."""
+    """Return the entries ``keys`` (perhaps with others) from whichever source knows them."""
     name, config = resolve_arch(with_text_cfg(arch))
     if 'preprocess_cfg' in config:
         return _from_config(name, config['preprocess_cfg'])

@@ -1,4 +1,4 @@
-"""Temporal modules put into a tower from outside, so that its code and the names of its weights stay as they are."""
+"""Temporal modules inserted into a tower from outside, so that its code and the names of its weights do not change."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Inserted(nn.Module):
     """Mixin of temporal modules that act as forward pre-hooks of modules of the tower.
 
     Args:
-        channels: Channels C.
+        channels: Number of channels C.
         init: ``'identity'`` or ``'shift'``.
         n_div: See :class:`~textxfer_mm.layers.temporal_conv.T1D`.
     """
@@ -28,7 +28,7 @@ class Inserted(nn.Module):
 
     def __init__(self, channels: int, *, init: str, n_div: int) -> None:
         super().__init__(channels, init=init, n_div=n_div)
-        #: Whether it mixes frames as it was initialised; no longer once it was loaded or was in a training forward.
+        #: Whether it mixes frames with its initial weights: until a checkpoint is loaded or a training forward runs.
         self.mixes_untrained = init == 'shift'
 
     def mix_input(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -51,9 +51,9 @@ class InsertedTokenT1D(Inserted, TokenT1D):
     def mix_residual(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Mix the residual stream (N*T, L, C) between attention and MLP, as a pre-hook of the norm of the MLP.
 
-        The norm gets the very tensor that the block then adds the MLP's output to, fresh from the sum with the
-        attention's, so it is changed in place: a new tensor would reach the MLP and not the residual stream. No
-        backward needs what it was before.
+        The norm receives the very tensor to which the block then adds the MLP's output, so that tensor is changed in
+        place: a new one would reach the MLP but not the residual stream. It is the fresh sum with the attention's
+        output, and no backward pass needs its old values.
         """
         x = inputs[0]
         x[:, 0] = self.mix(x[:, 0], self.num_frames)
@@ -66,7 +66,7 @@ def insert_temporal(tower: nn.Module, cfg: dict[str, Any], arch: str) -> nn.Modu
         tower: A vision tower of open_clip.
         cfg: ``dict(type='T1D', ...)`` with the arguments of :func:`insert_t1d`, or ``dict(type='TokenT1D', ...)`` with
             those of :func:`insert_token_t1d`.
-        arch: What to call the tower in messages.
+        arch: Name of the tower in error messages.
 
     Returns:
         The inserted modules by place; they belong to the caller, not to the tower.
@@ -85,9 +85,9 @@ def insert_t1d(
 
     Args:
         tower: A ModifiedResNet, or a timm CNN with ``.blocks`` (the EfficientNet family).
-        arch: What to call the tower in messages.
-        stages: Stages that get them, counted from 1 (``layer1`` or ``blocks.0``); None is the later half: 3 and 4 of
-            a ResNet (res4 and res5 in the paper), 4 to 7 of an EfficientNet.
+        arch: Name of the tower in error messages.
+        stages: Stages that get the modules, counted from 1 (``layer1`` or ``blocks.0``); None means the later half: 3
+            and 4 of a ResNet (res4 and res5 in the paper), 4 to 7 of an EfficientNet.
         init: ``'identity'`` or ``'shift'``, see :class:`T1D`.
         n_div: See :class:`T1D`.
 
@@ -124,8 +124,9 @@ def insert_token_t1d(
 
     Args:
         tower: A ViT of open_clip.
-        arch: What to call the tower in messages.
-        layers: Blocks that get one, counted from 0 as in ``transformer.resblocks.0``; None is all, as in the paper.
+        arch: Name of the tower in error messages.
+        layers: Blocks that get a module, counted from 0 as in ``transformer.resblocks.0``; None means all, as in the
+            paper.
         init: ``'shift'`` or ``'identity'``, see :class:`TokenT1D`.
         n_div: See :class:`TokenT1D`.
 
@@ -133,7 +134,7 @@ def insert_token_t1d(
         The modules by place, such as ``block0``.
 
     Raises:
-        UserError: The tower is no ViT of open_clip, or has no such layer.
+        UserError: The tower is not a ViT of open_clip, or has no such layer.
     """
     if not isinstance(tower, VisionTransformer):
         other = 'T1D is for convolutional towers' if conv_stages(tower) else 'timm towers have none here'
@@ -154,7 +155,7 @@ def insert_token_t1d(
 
 
 def warn_of_untrained(temporal: nn.ModuleDict) -> None:
-    """Say once which temporal modules change the tower's output with nothing but their initial weights."""
+    """Warn once about temporal modules that change the tower's output with nothing but their initial weights."""
     places = [place for place, module in temporal.items() if module.mixes_untrained]
     if places:
         print_log(
@@ -169,7 +170,7 @@ def warn_of_untrained(temporal: nn.ModuleDict) -> None:
 
 
 def _check_numbers(numbers: object, known: range, *, kind: str, option: str, arch: str) -> None:
-    """Refuse anything but a list of the numbers of stages or layers that are there, each named once."""
+    """Refuse anything but a list of numbers of existing stages or layers, without duplicates."""
     thing, first, last = option.removesuffix('s'), known[0], known[-1]
     if not isinstance(numbers, Sequence) or isinstance(numbers, str) or any(type(n) is not int for n in numbers):
         raise UserError(

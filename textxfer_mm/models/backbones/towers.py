@@ -24,7 +24,7 @@ Size = int | tuple[int, int]
 
 
 def with_text_cfg(arch: Arch) -> Arch:
-    """Return an architecture as functions that know both towers take it: a model config may lack its ``text_cfg``."""
+    """Return an architecture with the ``text_cfg`` that functions of both towers expect; a model config may lack it."""
     return {'text_cfg': {}, **arch} if isinstance(arch, Mapping) else arch
 
 
@@ -33,13 +33,13 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
 
     Args:
         arch: An open_clip model name or model config.
-        image_size: Another input size than the architecture's.
+        image_size: The input size, if it is not the architecture's.
 
     Returns:
         The name of the architecture, the width D of its output, and the tower.
 
     Raises:
-        UserError: The architecture or one of its options is unknown, or it does not take the size.
+        UserError: The architecture or one of its options is unknown, or it cannot take the size.
     """
     name, config = resolve_arch(with_text_cfg(arch))
     options = {**config['vision_cfg'], 'output_tokens': False, 'timm_model_pretrained': False}
@@ -66,14 +66,14 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
 
 
 def fixed_input_size(tower: nn.Module) -> tuple[int, int] | None:
-    """Return the only (H, W) that the tower takes, or None where it takes others or checks itself (timm)."""
+    """Return the only (H, W) that the tower takes, or None if it takes others or checks for itself (timm)."""
     if isinstance(tower, ModifiedResNet):
         return (tower.image_size, tower.image_size)
     return tuple(tower.image_size) if isinstance(tower, VisionTransformer) else None
 
 
 def is_convolutional(tower: nn.Module) -> bool:
-    """Whether the tower works on feature maps (ResNet, EfficientNet, ConvNeXt, ...) and not on patch tokens."""
+    """Return whether the tower works on feature maps (ResNet, EfficientNet, ConvNeXt, ...) and not on patch tokens."""
     return isinstance(tower, ModifiedResNet) or (
         isinstance(tower, TimmModel) and not hasattr(tower.trunk, 'patch_embed')
     )
@@ -91,7 +91,7 @@ def conv_stages(tower: nn.Module) -> list[nn.Sequential] | None:
 def freezable_groups(tower: nn.Module) -> list[list[nn.Parameter]]:
     """Return the parameters of the stem, then of each block (transformers) or stage (CNNs), in order.
 
-    What follows the last block (norm, pooling, projection) is in no group, except where timm counts it to a stage.
+    What follows the last block (norm, pooling, projection) is in no group, except where timm makes it part of a stage.
     """
     if isinstance(tower, VisionTransformer):
         stem = [tower.class_embedding, tower.positional_embedding]
@@ -110,17 +110,17 @@ def freezable_groups(tower: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def _timm_weights(timm_name: str) -> list[str]:
-    """The names ``model.tag`` that timm knows of a model."""
+    """Return the names ``model.tag`` of the weights that timm has for a model."""
     return list(timm.models.get_arch_pretrained_cfgs(timm_name.partition('.')[0]))
 
 
 def _blocks(trunk: nn.Module) -> nn.Module | None:
-    """The blocks of the EfficientNet family, whose stem is ``conv_stem`` and ``bn1``."""
+    """Return the blocks of the EfficientNet family, whose stem is ``conv_stem`` and ``bn1``."""
     return trunk.blocks if hasattr(trunk, 'conv_stem') and hasattr(trunk, 'bn1') else None
 
 
 def _checked_size(name: str, options: Mapping[str, Any], image_size: Size) -> Size:
-    """Refuse sizes that a ViT or a ModifiedResNet would silently crop or could not be built for."""
+    """Refuse sizes that a ViT or a ModifiedResNet would silently crop, or for which it could not be built."""
     size = tuple(to_2tuple(image_size))
     is_resnet = isinstance(options.get('layers'), (list, tuple))
     unit = to_2tuple(32 if is_resnet else options.get('patch_size', CLIPVisionCfg.patch_size))

@@ -32,19 +32,19 @@ class TemporalAveragePool(nn.Module):
 class TemporalTransformer(BaseModule):
     """Self-attention over the frame features of each video, with a residual around it (Text4Vis, "T-Trans").
 
-    Maps with a spatial extent are averaged over it first: the paper's module works on one vector a frame. T stays; the
-    head pools it, which makes head and neck together the paper's ``mean_t(Transf(x + positions) + x)``.
+    Maps with a spatial extent are averaged over it first: the paper's module works on one vector a frame. T stays as it
+    is and is pooled by the head, so that head and neck together are the paper's ``mean_t(Transf(x + positions) + x)``.
 
     The authors' ``fusion_model.*`` weights go to ``neck.layers.*``.
 
     Args:
         in_channels: The width D of the features.
-        num_layers: Blocks.
-        num_heads: Attention heads; None is ``in_channels // 64``, the heads of CLIP's text tower wherever its width
-            is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
-        max_frames: Rows of the position table (77 in the authors' checkpoints).
-        num_frames: The T that the positions were trained for: another T gets the first ``num_frames`` rows,
-            interpolated. None gives frame t row t as the authors do, and interpolates only above ``max_frames``.
+        num_layers: Number of blocks.
+        num_heads: Number of attention heads; None means ``in_channels // 64``, the heads of CLIP's text tower wherever
+            its width is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
+        max_frames: Number of rows of the position table (77 in the authors' checkpoints).
+        num_frames: The T for which the positions were trained; for any other T, the first ``num_frames`` rows are
+            interpolated. None assigns row t to frame t, as the authors do, and interpolates only above ``max_frames``.
         init_cfg: Initialisation config of MMEngine; None keeps the paper's.
     """
 
@@ -80,7 +80,7 @@ class TemporalTransformer(BaseModule):
 
 
 def _check_video_maps(x: Any, neck: str, in_channels: int | None = None) -> None:
-    """Refuse what is no (N*V, D, T, H, W) tensor, or whose D is not ``in_channels``.
+    """Refuse anything but a (N*V, D, T, H, W) tensor whose D is ``in_channels``.
 
     Raises:
         UserError: Naming the neck, what came and what was expected.
