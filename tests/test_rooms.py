@@ -15,7 +15,18 @@ PACKAGE = ROOT / 'textxfer_mm'
 
 #: Rooms from the bottom upwards: a room imports from its own line and from those above it in this list.
 STOREYS = (
-    ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers', 'compat', 'compat_distributed', 'compat_imports', 'registry_errors'),
+    (
+        'errors',
+        'files',
+        'inputs',
+        'memory',
+        'version',
+        'wrappers',
+        'compat',
+        'compat_distributed',
+        'compat_imports',
+        'registry_errors',
+    ),
     ('registry', 'log_bridge', 'visualization'),
     ('text', 'layers', 'losses'),
     ('classifiers',),
