@@ -323,7 +323,7 @@ class TestCheckpoint:
         other = make_head(in_channels=8, projection='linear', classifier=source)
         load(other, head.state_dict())
         assert (
-            "6 classes; class names: a, b, c, ... 6 in all) is replaced by the config's (class names: u, v, w)"
+            "6 classes; class names: a, b, c, ... (6 in all)) is replaced by the config's (class names: u, v, w)"
             in log_lines.messages[-1]
         )
         feats = torch.randn(N, 8)

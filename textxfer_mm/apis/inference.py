@@ -16,7 +16,7 @@ from torch import nn
 from textxfer_mm import register_all_modules
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
 
 
@@ -61,7 +61,7 @@ def choose_device(device: str | None) -> torch.device:
         gpus = torch.cuda.device_count()
         known = ['cpu', *(['cuda', *(f'cuda:{i}' for i in range(gpus))] if gpus else [])]
         raise UserError(
-            f'device {device} is not available here: {str(error).splitlines()[0][:200]}.{nearest(str(device), known)}'
+            f'device {device} is not available here: {first_line(error)}.{nearest(str(device), known)}'
         ) from error
     return target
 
@@ -115,9 +115,9 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
         except (ImportError, MemoryError):
             raise
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             print_log(f'{video} could not be decoded: {reason}', logger='current', level=logging.DEBUG)
-            yield VideoFailure(str(video), reason[:200])
+            yield VideoFailure(str(video), reason)
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
         names = labels_of(model, len(sample.pred_score))

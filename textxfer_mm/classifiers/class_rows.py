@@ -14,11 +14,10 @@ from textxfer_mm.classifiers.stored_rows import (
     METADATA,
     WEIGHT,
     StoredRows,
-    few,
     pack_metadata,
     unpack_metadata,
 )
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.layers.checksum import checksum
 
 logger = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class ClassRows(nn.Module):
             names = source.class_names  # says what is missing: the optimizer needs the rows' number now
         if names is not None and num_classes not in (None, len(names)):
             raise UserError(
-                f'num_classes={num_classes}, but the classifier has {len(names)} class names ({few(names)}). '
+                f'num_classes={num_classes}, but the classifier has {len(names)} class names ({first_few(names)}). '
                 'Drop num_classes or give the list that belongs to this dataset.'
             )
         self.num_classes = num_classes or 0
@@ -216,7 +215,7 @@ class ClassRows(nn.Module):
         prompts = f' x {len(self.templates)} template(s)' if self.templates else ''
         logger.info(
             'Classifier%s: %d classes (%s)%s, D = %d, by %s, %s.',
-            *(origin, self.num_classes, few(self.class_names), prompts, self.embed_dims, self.encoder_id),
+            *(origin, self.num_classes, first_few(self.class_names), prompts, self.embed_dims, self.encoder_id),
             self.how_they_train,
         )
 
@@ -253,22 +252,7 @@ class ClassRows(nn.Module):
                 f"The checkpoint's class rows have width {held.weight.shape[1]}, this model's {self.embed_dims}: they "
                 'were made with different text encoders. Use the config the checkpoint was trained with.'
             )
-        for name, what in (('class_names', 'class names'), ('encoder_id', 'encoder'), ('templates', 'templates')):
-            asked, has = if_known(self.source, name), getattr(held, name)
-            if asked is None:
-                logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
-            elif (tuple(asked) if isinstance(asked, list) else asked) != has:
-                self._log_replacement(held, what, has, asked)
-                return False
-        return True
-
-    def _log_replacement(self, held: StoredRows, what: str, has: Any, asked: Any) -> None:
-        doubt = self.doubts_about(held)
-        logger.log(
-            logging.WARNING if doubt else logging.INFO,
-            "The checkpoint's classifier (%d classes; %s: %s) is replaced by the config's (%s: %s).%s",
-            *(len(held.class_names), what, few(has), what, few(asked), doubt),
-        )
+        return held.suits(self.source, lambda: self.doubts_about(held))
 
     def doubts_about(self, held: StoredRows) -> str:
         """Why features that were trained against the held rows may not fit those that replace them."""

@@ -13,7 +13,7 @@ from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.cache import cached_bundle
 from textxfer_mm.classifiers.feature_file import LabelledFeatures, width_of_features
 from textxfer_mm.classifiers.sources import NamedClasses
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.digests import file_digest
 
 SOLVERS = ('svd', 'lsqr', 'eigen')
@@ -136,7 +136,7 @@ class LDAClassifier(NamedClasses):
         counts = data.labels.bincount(minlength=classes).tolist()
         empty = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
         if empty:
-            shown = ', '.join(map(repr, empty[:5])) + (f', ... ({len(empty)} in all)' if len(empty) > 5 else '')
+            shown = first_few(map(repr, empty), 5)
             raise UserError(f'{self.features} has no video of the class(es) {shown}; each class needs some.')
         means = torch.zeros(classes, width, dtype=torch.float64).index_add_(0, data.labels, data.features.double())
         means /= data.labels.bincount()[:, None]

@@ -10,7 +10,7 @@ from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import TextClassifier, if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.encoding import isolated, require_chunk_size
 from textxfer_mm.text.learnable_prompts import CLASS_POSITIONS, LearnablePrompts, before_name
 
@@ -218,7 +218,7 @@ class PromptRows(ClassRows):
         if self.source.class_specific and context.dim() == 3 and asked is not None and asked != names:
             raise UserError(
                 "The checkpoint's context is specific to its classes and cannot be put around other class names: "
-                f'{", ".join(asked[:3])}{", ..." if len(asked) > 3 else ""}. Train with class_specific=False for that.'
+                f'{first_few(asked)}. Train with class_specific=False for that.'
             )
         if self.context.numel() and context.shape != self.context.shape:
             raise UserError(

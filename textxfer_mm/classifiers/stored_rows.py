@@ -1,14 +1,18 @@
 """Class rows as a checkpoint holds them: the matrix, and names, templates and encoder id beside it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.classifiers.sources import ClassifierSource, if_known
+from textxfer_mm.errors import UserError, first_few
+
+logger = logging.getLogger(__name__)
 
 WEIGHT, FILLED, METADATA = 'weight', 'filled', '_extra_state'
 
@@ -60,10 +64,31 @@ class StoredRows:
         broken = [name for name, norm in zip(names, norms.tolist(), strict=True) if not 0 < norm < float('inf')]
         if broken:
             raise UserError(
-                f"The checkpoint's rows of {len(broken)} of {len(names)} classes ({few(broken)}) are zero or not "
+                f"The checkpoint's rows of {len(broken)} of {len(names)} classes ({first_few(broken)}) are zero or not "
                 'finite: they recognise nothing. Did its training diverge? Use an earlier checkpoint.'
             )
         return cls(weight, tuple(names), tuple(held['templates']), held['encoder_id'], bool(held.get('trained')))
+
+    def suits(self, source: ClassifierSource, doubts: Callable[[], str]) -> bool:
+        """Whether these are the rows that a source asks for; what is decided is logged.
+
+        Args:
+            source: A classifier source. What it does not have at hand (a file of class names) is taken from here.
+            doubts: Says why features that were trained against these rows may not fit the source's.
+        """
+        for name, what in (('class_names', 'class names'), ('encoder_id', 'encoder'), ('templates', 'templates')):
+            asked, has = if_known(source, name), getattr(self, name)
+            if asked is None:
+                logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
+            elif (tuple(asked) if isinstance(asked, list) else asked) != has:
+                doubt = doubts()
+                logger.log(
+                    logging.WARNING if doubt else logging.INFO,
+                    "The checkpoint's classifier (%d classes; %s: %s) is replaced by the config's (%s: %s).%s",
+                    *(len(self.class_names), what, _shown(has), what, _shown(asked), doubt),
+                )
+                return False
+        return True
 
 
 def stored_rows(state: Mapping[str, Any]) -> dict[str, StoredRows]:
@@ -94,10 +119,6 @@ def unpack_metadata(packed: Tensor) -> dict[str, Any]:
     return json.loads(bytes(packed.cpu().tolist()).decode())
 
 
-def few(names: str | Sequence[str]) -> str:
-    """The first names for a message; a single text is left as it is."""
-    if isinstance(names, str):
-        return names
-    if not names:
-        return 'none'
-    return ', '.join(names[:3]) + (f', ... {len(names)} in all' if len(names) > 3 else '')
+def _shown(value: str | Sequence[str]) -> str:
+    """Class names, templates or an encoder id for a message."""
+    return value if isinstance(value, str) else first_few(value) or 'none'

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 
 
 @runtime_checkable
@@ -57,8 +57,9 @@ def check_lengths(texts: Sequence[str], lengths: Sequence[int], limit: int, enco
     """Raise a :class:`UserError` that names the texts of more than ``limit`` tokens (special tokens included)."""
     long = [f'{text!r} ({length})' for text, length in zip(texts, lengths, strict=True) if length > limit]
     if long:
-        shown = ', '.join(long[:5]) + (f', and {len(long) - 5} more' if len(long) > 5 else '')
-        raise UserError(f'{encoder_id} reads at most {limit} tokens; longer prompts (tokens): {shown}. Shorten them.')
+        raise UserError(
+            f'{encoder_id} reads at most {limit} tokens; longer prompts (tokens): {first_few(long, 5)}. Shorten them.'
+        )
 
 
 def in_chunks(run: Callable[..., Tensor], *inputs: Tensor, chunk_size: int | None) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.text.encoding import in_chunks, isolated
 from textxfer_mm.text.text_tower import TextTower
 
@@ -101,10 +101,9 @@ class LearnablePrompts:
         limit = self.tower.context_length
         long = [f'{name!r} ({n})' for name, n in zip(self.class_names, lengths.tolist(), strict=True) if n > limit]
         if long:
-            shown = ', '.join(long[:5]) + (f', and {len(long) - 5} more' if len(long) > 5 else '')
             raise UserError(
                 f'{self.tower.encoder_id} reads at most {limit} tokens; with {num_context} context vectors these '
-                f'classes have more (tokens): {shown}. Take fewer context vectors or shorter names.'
+                f'classes have more (tokens): {first_few(long, 5)}. Take fewer context vectors or shorter names.'
             )
 
 
