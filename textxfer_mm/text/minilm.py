@@ -1,7 +1,7 @@
 """The packaged sentence encoder, all-MiniLM-L6-v2, in plain PyTorch.
 
 transformers and sentence-transformers take seconds to import, which is most of what a prediction with the packaged
-model would take. A BERT of six layers needs neither; it gives the same numbers, bit by bit.
+model would take. BERT's layers are those of ``torch.nn.TransformerEncoder``; the file needs other names, and no more.
 """
 
 import re
@@ -24,41 +24,18 @@ _EPS, _DROPOUT = 1e-12, 0.1
 #: What the sentence encoder reads; without its own way of pooling it is a plain BERT, which has more positions.
 _CONTEXT_LENGTH = 256
 
-#: From the names in the file to those of the modules here.
+#: From the names in the file to those of the modules here; query, key and value of a layer become one matrix.
 _RENAMED = (
     (r'^embeddings\.LayerNorm', 'embedding_norm'),
     (r'^embeddings\.(word|position|token_type)_embeddings', r'\1_embedding'),
-    (r'^encoder\.layer\.', 'layers.'),
-    (r'attention\.self\.', ''),
-    (r'attention\.output\.dense', 'mix'),
-    (r'attention\.output\.LayerNorm', 'mix_norm'),
-    (r'intermediate\.dense', 'expand'),
-    (r'output\.dense', 'contract'),
-    (r'output\.LayerNorm', 'contract_norm'),
+    (r'^encoder\.layer\.', 'encoder.layers.'),
+    (r'attention\.output\.dense', 'self_attn.out_proj'),
+    (r'attention\.output\.LayerNorm', 'norm1'),
+    (r'intermediate\.dense', 'linear1'),
+    (r'output\.dense', 'linear2'),
+    (r'output\.LayerNorm', 'norm2'),
 )
 _UNUSED = ('pooler.', 'embeddings.position_ids')
-
-
-class _Layer(nn.Module):
-    """A post-norm block of BERT."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.query, self.key, self.value, self.mix = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
-        self.mix_norm, self.contract_norm = (nn.LayerNorm(WIDTH, eps=_EPS) for _ in range(2))
-        self.expand, self.contract = nn.Linear(WIDTH, _HIDDEN), nn.Linear(_HIDDEN, WIDTH)
-        self.dropout = nn.Dropout(_DROPOUT)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Mix the tokens (n, L, D) of each text; ``mask`` (n, 1, 1, L) tells which are no padding."""
-        q, k, v = (
-            layer(x).unflatten(-1, (_HEADS, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
-        )  # (n, heads, L, D / heads)
-        dropped = _DROPOUT if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropped)
-        mixed = self.mix(mixed.transpose(1, 2).flatten(2))  # (n, L, D)
-        x = self.mix_norm(self.dropout(mixed) + x)
-        return self.contract_norm(self.dropout(self.contract(functional.gelu(self.expand(x)))) + x)
 
 
 class MiniLMTower(TextTower):
@@ -97,11 +74,13 @@ class MiniLMTower(TextTower):
             self.position_embedding = nn.Embedding(_POSITIONS, WIDTH)
             self.token_type_embedding = nn.Embedding(_TYPES, WIDTH)
             self.embedding_norm = nn.LayerNorm(WIDTH, eps=_EPS)
-            self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
+            layer = nn.TransformerEncoderLayer(
+                WIDTH, _HEADS, _HIDDEN, _DROPOUT, activation='gelu', layer_norm_eps=_EPS, batch_first=True
+            )
+            layer.dropout = nn.Identity()  # BERT has none between the two linear layers
+            self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
         self.dropout = nn.Dropout(_DROPOUT)
-        state = load_file(folder / 'model.safetensors')
-        state = {_renamed(name): weight for name, weight in state.items() if not name.startswith(_UNUSED)}
-        self.load_state_dict(state, assign=True)
+        self.load_state_dict(_renamed(load_file(folder / 'model.safetensors')), assign=True)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Prompts -> ids (n, L), -1 where padding is; see the base class."""
@@ -125,9 +104,7 @@ class MiniLMTower(TextTower):
         known = ids >= 0  # (n, L)
         x = embeddings + self.token_type_embedding.weight[0] + self.position_embedding.weight[: ids.shape[1]]
         x = self.dropout(self.embedding_norm(x))  # (n, L, D)
-        mask = None if known.all() else known[:, None, None]  # (n, 1, 1, L)
-        for layer in self.layers:
-            x = layer(x, mask)
+        x = self.encoder(x, src_key_padding_mask=None if known.all() else ~known)
         if self.pooling == 'cls':
             return x[:, 0]
         weight = known[..., None].to(x.dtype)  # (n, L, 1)
@@ -135,7 +112,18 @@ class MiniLMTower(TextTower):
         return functional.normalize(mean, dim=1) if self.pooling == 'auto' else mean
 
 
-def _renamed(name: str) -> str:
-    for pattern, replacement in _RENAMED:
-        name = re.sub(pattern, replacement, name)
-    return name
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of BERT's file under the names of torch's own encoder layers."""
+    renamed: dict[str, Tensor] = {}
+    parts: dict[str, list[Tensor]] = {}
+    for name, weight in sorted(state.items()):
+        if name.startswith(_UNUSED):
+            continue
+        for pattern, replacement in _RENAMED:
+            name = re.sub(pattern, replacement, name)
+        joined = re.sub(r'attention\.self\.(query|key|value)\.', 'self_attn.in_proj_', name)
+        if joined == name:
+            renamed[name] = weight
+        else:
+            parts.setdefault(joined, []).append(weight)  # sorted: key, query, value
+    return renamed | {name: torch.cat([query, key, value]) for name, (key, query, value) in parts.items()}
