@@ -24,10 +24,10 @@ def videos_a_class(text: str) -> int | None:
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description='Write the features and labels of some videos of each class')
-    parser.add_argument('config', help='config file, whose encoder and pipeline of validation are used')
+    parser.add_argument('config', help='config file, whose encoder and validation pipeline are used')
     parser.add_argument('out', help='safetensors file to write; for LDAClassifier the one that the config names')
     parser.add_argument(
-        '--per-class', type=videos_a_class, default=60, help="videos a class, or 'all' (default: 60, as in the paper)"
+        '--per-class', type=videos_a_class, default=60, help="videos per class, or 'all' (default: 60, as in the paper)"
     )
     parser.add_argument('--checkpoint', help='checkpoint of the config (default: the pre-trained encoder)')
     parser.add_argument('--split', choices=SPLITS, default='train', help='dataloader whose videos are used')

@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='folder for images of the predictions')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='visualize every so many samples')
+    parser.add_argument('--interval', type=int, default=1, help='visualize one sample in this many')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each window')
     add_launch_arguments(parser)
     return parser.parse_args()

@@ -3,9 +3,9 @@
 The class token is classified, as MViTHead does. The stock training pipeline's RandAugment needs
 `pip install pytorchvideo`; this package makes it importable beside today's torchvision.
 
-Paper row: none; this shows the mixing of one block into a stock config (its schedule and pipelines are untouched).
+Paper row: none; this shows one block mixed into a stock config (its schedule and pipelines are untouched).
 Command: bash tools/dist_train.sh configs/mixing/mvit-small_text-embedding_32xb16-16x4x1-200e_kinetics400-rgb.py 32
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400.
 """
 
 _base_ = ['mmaction::recognition/mvit/mvit-small-p244_32xb16-16x4x1-200e_kinetics400-rgb.py']

@@ -1,8 +1,8 @@
 """mmaction2's VideoSwin-tiny with only the head swapped: frozen CLIP text embeddings instead of a linear layer.
 
-Paper row: none; this shows the mixing of one block into a stock config (its schedule and pipelines are untouched).
+Paper row: none; this shows one block mixed into a stock config (its schedule and pipelines are untouched).
 Command: bash tools/dist_train.sh configs/mixing/swin-tiny_text-embedding_8xb8-amp-32x2x1-30e_kinetics400-rgb.py 8
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400.
 """
 
 _base_ = ['mmaction::recognition/swin/swin-tiny-p244-w877_in1k-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb.py']

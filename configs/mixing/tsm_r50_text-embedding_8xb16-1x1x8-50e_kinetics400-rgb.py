@@ -1,8 +1,8 @@
 """mmaction2's TSM-R50 with only the head swapped: frozen CLIP text embeddings instead of a linear layer.
 
-Paper row: none; this shows the mixing of one block into a stock config (its schedule and pipelines are untouched).
+Paper row: none; this shows one block mixed into a stock config (its schedule and pipelines are untouched).
 Command: bash tools/dist_train.sh configs/mixing/tsm_r50_text-embedding_8xb16-1x1x8-50e_kinetics400-rgb.py 8
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400.
 """
 
 _base_ = ['mmaction::recognition/tsm/tsm_imagenet-pretrained-r50_8xb16-1x1x8-50e_kinetics400-rgb.py']

@@ -7,7 +7,7 @@ Paper row: none; an ImageNet-pretrained encoder as in Table 3, in a stock config
 untouched).
 Command: bash tools/dist_train.sh
 configs/mixing/tsn_mmpretrain-vit-base_text-embedding_8xb32-1x1x8-100e_kinetics400-rgb.py 8
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400.
 """
 
 _base_ = ['mmaction::recognition/tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x8-100e_kinetics400-rgb.py']

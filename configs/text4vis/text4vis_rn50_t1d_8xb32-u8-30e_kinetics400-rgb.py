@@ -5,7 +5,7 @@ T1D is not in the released code; its initialisation is the one of TokenT1D there
 Paper's numbers: Table 2, ResNet-50, T1D: top-1 67.18, top-5 88.45 (1 view).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_rn50_t1d_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -3,7 +3,7 @@
 Paper's numbers: Table 2, ResNet-50, TAP: top-1 71.20, top-5 90.37 (1 view).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_rn50_tap_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -6,7 +6,7 @@ Paper's numbers: Table 5, ResNet-50, 224 x 224, 16 frames: top-1 74.81, top-5 92
 views).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_rn50_ttrans_8xb16-u16-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -4,7 +4,7 @@ Paper's numbers: Table 2, ResNet-50, T-Trans; Table 5, ResNet-50, 224 x 224, 8 f
 view); 75.50, 92.61 (4 x 3 views).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_rn50_ttrans_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -6,7 +6,7 @@ embeddings 512: a linear map that is trained lies between.
 Paper's numbers: Table 3, ImageNet-pretrained, Vision-Text: top-1 75.63 (1 view).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16-in21k_tap_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

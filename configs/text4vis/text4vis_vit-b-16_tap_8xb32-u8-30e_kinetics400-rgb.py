@@ -4,7 +4,7 @@ Paper's numbers: Table 2, ViT-B/16, TAP; Table 3, CLIP-pretrained, Vision-Text; 
 Figure 4, Vision-Text: top-1 80.13, top-5 94.98 (1 view).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

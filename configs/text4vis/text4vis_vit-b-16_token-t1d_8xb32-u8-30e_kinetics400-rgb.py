@@ -3,7 +3,7 @@
 Paper's numbers: Table 2, ViT-B/16, TokenT1D: top-1 80.42, top-5 95.03 (1 view).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_token-t1d_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

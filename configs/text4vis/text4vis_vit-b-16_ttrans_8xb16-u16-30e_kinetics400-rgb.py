@@ -5,7 +5,7 @@ Batch of 128 videos, as in the authors' log.
 Paper's numbers: Table 5, ViT-B/16, 224 x 224, 16 frames: top-1 82.34, top-5 95.71 (1 view); 83.15, 96.25 (4 x 3 views).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_ttrans_8xb16-u16-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -6,7 +6,7 @@ vectors (left); Supplementary Table 2, frozen: top-1 81.52, top-5 95.49 (1 view)
 V100-days.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: the authors' log, 30 epochs on 8 GPUs whose model it does not name, says 6.9 h; 10 hours on 8 V100 in the paper.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -7,7 +7,7 @@ Paper's numbers: Table 4, learnable template + class name: top-1 81.22 (1 view).
 Command: bash tools/dist_train.sh
 configs/text4vis/text4vis_vit-b-16_ttrans_learnable-prompt_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = ['text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py']

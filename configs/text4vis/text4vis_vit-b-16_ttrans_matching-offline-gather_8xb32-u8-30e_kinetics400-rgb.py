@@ -7,7 +7,7 @@ V100-days.
 Command: bash tools/dist_train.sh
 configs/text4vis/text4vis_vit-b-16_ttrans_matching-offline-gather_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: 6.6 V100-days in the paper.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = ['text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb.py']

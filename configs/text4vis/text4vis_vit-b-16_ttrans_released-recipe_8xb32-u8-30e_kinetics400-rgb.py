@@ -8,7 +8,7 @@ Paper's numbers: none is given for this recipe.
 Command: bash tools/dist_train.sh
 configs/text4vis/text4vis_vit-b-16_ttrans_released-recipe_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -5,7 +5,7 @@ The authors' batch is not known; this is the one of their log of ViT-B/16 with 1
 Paper's numbers: Table 5, ViT-B/32, 224 x 224, 16 frames: top-1 79.17, top-5 94.24 (1 view); 80.37, 94.95 (4 x 3 views).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-32_ttrans_8xb16-u16-30e_kinetics400-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

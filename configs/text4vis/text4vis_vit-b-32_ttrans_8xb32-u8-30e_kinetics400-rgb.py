@@ -3,7 +3,7 @@
 Paper's numbers: Table 5, ViT-B/32, 224 x 224, 8 frames: top-1 77.97, top-5 93.80 (1 view); 79.57, 94.70 (4 x 3 views).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-32_ttrans_8xb32-u8-30e_kinetics400-rgb.py 8 --amp
 Cost: the authors' log, 30 epochs on 8 GPUs whose model it does not name, says 6.6 h.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

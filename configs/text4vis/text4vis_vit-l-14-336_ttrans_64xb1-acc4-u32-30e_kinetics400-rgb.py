@@ -7,7 +7,7 @@ Paper's numbers: Table 5, ViT-L/14, 336 x 336, 32 frames; Table 7, Ours ViT-L/14
 Command: GPUS=64 bash tools/slurm_train.sh PARTITION text4vis
 configs/text4vis/text4vis_vit-l-14-336_ttrans_64xb1-acc4-u32-30e_kinetics400-rgb.py --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

@@ -6,7 +6,7 @@ Paper's numbers: Table 5, ViT-L/14, 224 x 224, 16 frames: top-1 85.85, top-5 96.
 Command: GPUS=32 bash tools/slurm_train.sh PARTITION text4vis
 configs/text4vis/text4vis_vit-l-14_ttrans_32xb8-u16-30e_kinetics400-rgb.py --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

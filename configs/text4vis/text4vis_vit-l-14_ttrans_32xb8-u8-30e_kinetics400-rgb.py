@@ -6,7 +6,7 @@ Paper's numbers: Table 5, ViT-L/14, 224 x 224, 8 frames: top-1 84.82, top-5 96.5
 Command: GPUS=32 bash tools/slurm_train.sh PARTITION text4vis
 configs/text4vis/text4vis_vit-l-14_ttrans_32xb8-u8-30e_kinetics400-rgb.py --amp
 Cost: the authors' log, 30 epochs on 32 GPUs whose model it does not name, says 6.7 h.
-Our status: built and stepped at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.
 """
 
 _base_ = [

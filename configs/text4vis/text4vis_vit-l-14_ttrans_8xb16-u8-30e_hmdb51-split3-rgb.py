@@ -6,7 +6,7 @@ mean class accuracy; the paper does not say how many views it tested, here the v
 Paper's numbers: Supplementary Table 1, Ours, HMDB-51: mean class accuracy 79.0 (mean of the three splits).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-l-14_ttrans_8xb16-u8-30e_hmdb51-split3-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on HMDB-51: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on HMDB-51: no number of ours.
 """
 
 _base_ = [

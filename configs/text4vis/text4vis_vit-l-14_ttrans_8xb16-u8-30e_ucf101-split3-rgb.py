@@ -6,7 +6,7 @@ mean class accuracy; the paper does not say how many views it tested, here the v
 Paper's numbers: Supplementary Table 1, Ours, UCF-101: mean class accuracy 98.2 (mean of the three splits).
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-l-14_ttrans_8xb16-u8-30e_ucf101-split3-rgb.py 8 --amp
 Cost: unknown.
-Our status: built and stepped at tiny size by the tests; not trained by us on UCF-101: no number of ours.
+Our status: built and run at tiny size by the tests; not trained by us on UCF-101: no number of ours.
 """
 
 _base_ = [

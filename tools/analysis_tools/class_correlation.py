@@ -36,8 +36,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--key', help='name of the weight in checkpoints whose classifier is not found')
     parser.add_argument('--vmin', nargs='+', type=float, help='lowest colour: one for all, or one for each source')
     parser.add_argument('--vmax', nargs='+', type=float, help='highest colour, likewise')
-    parser.add_argument('--own-scales', action='store_true', help='a colour scale for each map')
-    parser.add_argument('--csv', type=Path, metavar='FOLDER', help='write each map as a csv file too')
+    parser.add_argument('--own-scales', action='store_true', help='give each map its own colour scale')
+    parser.add_argument('--csv', type=Path, metavar='FOLDER', help='also write each map as a csv file')
     return parser.parse_args()
 
 

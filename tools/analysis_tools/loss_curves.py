@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--smoothing', type=int, help='width of the running mean in logged values, 1: none (default: a fortieth)'
     )
-    parser.add_argument('--log', action='store_true', help='logarithmic values')
+    parser.add_argument('--log', action='store_true', help='logarithmic scale')
     return parser.parse_args()
 
 

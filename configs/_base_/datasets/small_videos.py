@@ -1,6 +1,6 @@
 """Loaders of a small set of videos: shuffled anew and seeded in each epoch of training, in order elsewhere.
 
-What inherits from it gives lists, folders and pipelines.
+Configs that inherit from it give lists, folders and pipelines.
 """
 
 train_dataloader = dict(

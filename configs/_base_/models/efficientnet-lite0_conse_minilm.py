@@ -1,6 +1,6 @@
 """The packaged model: EfficientNet-lite0 and sentence embeddings by MiniLM, with ConSE between the two.
 
-What inherits from it gives `class_names` and the `image_size` of its frames.
+Configs that inherit from it give `class_names` and the `image_size` of their frames.
 """
 
 sentence_encoder = dict(type='LanguageModelEncoder', model='packaged')

@@ -1,7 +1,7 @@
 """Text4Vis' schedule: AdamW, 30 epochs, 5 of warm-up, cosine, a tenth of the rate for the encoders and the scale.
 
 The paper's: AdamW with momentum 0.9, 5e-6 for the encoder, 30 epochs with 5 of linear warm-up and a cosine. Where it is
-silent, the released code's: 5e-5 for what is new, weight decay 0.2 on everything. betas=(0.9, 0.999) are AdamW's own,
+silent, the released code's: 5e-5 for new modules, weight decay 0.2 on everything. betas=(0.9, 0.999) are AdamW's own,
 and the released code's of today; the one of the paper's time had (0.9, 0.98), see text4vis_released_30e.py.
 
 The paper's batch is 128 videos at these rates. The authors' logs show 256 at the same rates for ViT-B/32 and ViT-B/16
