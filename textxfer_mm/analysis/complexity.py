@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from textxfer_mm.analysis.views import Views, views_of_config
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.engine.classes import head_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.heads import CosineHead, TextEmbeddingHead
@@ -172,7 +173,7 @@ def _without_weights(node: Any) -> Any:
 
 def _without_text_tower(model: dict[str, Any]) -> dict[str, Any]:
     """Put a plain ``TextEmbeddingHead`` in the place of one that learns prompts or trains the text tower."""
-    head = model.get('cls_head') or {}
+    head = head_of(dict(model=model))
     kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
     if isinstance(kind, type) and issubclass(kind, CosineHead):
         known = {**signature(CosineHead).parameters, **signature(TextEmbeddingHead).parameters}

@@ -21,6 +21,7 @@ from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.classes import classifier_of, head_of
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.inputs import SPLITS
@@ -146,8 +147,7 @@ def _build_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module,
         UserError: The features would come out of an untrained projection, or the checkpoint does not fit.
     """
     model_cfg = copy.deepcopy(cfg.model)
-    head = model_cfg.get('cls_head') or {}
-    source = head.get('classifier')
+    head, source = head_of(dict(model=model_cfg)), classifier_of(dict(model=model_cfg))
     if isinstance(source, dict) and source.get('type') == 'LDAClassifier' and head.get('projection') is None:
         source.setdefault(
             'embed_dims', head.get('embed_dims') or head.get('in_channels')

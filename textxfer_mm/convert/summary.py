@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from textxfer_mm.convert.arch import embed_dim
 from textxfer_mm.convert.conversion import Conversion
+from textxfer_mm.engine.classes import classifier_of, head_of
 from textxfer_mm.files import config_dir
 
 
@@ -136,8 +137,7 @@ def _short(path: Path) -> str:
 
 def _same_arch(model: Mapping[str, Any], done: Conversion) -> bool:
     """Whether a model has the architecture, and its frozen text classifier."""
-    backbone, head = model['backbone'], model['cls_head']
-    classifier = head.get('classifier') or {}
+    backbone, head, classifier = model['backbone'], head_of(dict(model=model)), classifier_of(dict(model=model))
     encoder = classifier.get('encoder') or {}
     if (head.get('type'), classifier.get('type')) != ('TextEmbeddingHead', 'TextClassifier'):
         return False
@@ -149,7 +149,7 @@ def _same_arch(model: Mapping[str, Any], done: Conversion) -> bool:
 
 def _distance(path: Path, cfg: Mapping[str, Any], done: Conversion) -> tuple[Any, ...]:
     """How far a config is from the run that a checkpoint of Text4Vis most likely came from."""
-    classifier = cfg['model']['cls_head']['classifier']
+    classifier = classifier_of(cfg)
     frames = max(step.get('clip_len', 0) for step in cfg['test_pipeline'])
     return (
         done.num_frames not in (None, frames),
