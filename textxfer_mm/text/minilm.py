@@ -92,16 +92,17 @@ class MiniLMTower(TextTower):
         self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        with torch.device('meta'):  # nothing is drawn that the file overwrites
-            self.word_embedding = nn.Embedding(_VOCABULARY, WIDTH, padding_idx=0)
-            self.position_embedding = nn.Embedding(_POSITIONS, WIDTH)
-            self.token_type_embedding = nn.Embedding(_TYPES, WIDTH)
-            self.embedding_norm = nn.LayerNorm(WIDTH, eps=_EPS)
-            self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
+        # From an empty tensor, since drawing millions of weights that the file replaces takes as long as running it.
+        words = torch.empty(_VOCABULARY, WIDTH)
+        self.word_embedding = nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
+        self.position_embedding = nn.Embedding(_POSITIONS, WIDTH)
+        self.token_type_embedding = nn.Embedding(_TYPES, WIDTH)
+        self.embedding_norm = nn.LayerNorm(WIDTH, eps=_EPS)
         self.dropout = nn.Dropout(_DROPOUT)
+        self.layers = nn.ModuleList(_Layer() for _ in range(_LAYERS))
         state = load_file(folder / 'model.safetensors')
         state = {_renamed(name): weight for name, weight in state.items() if not name.startswith(_UNUSED)}
-        self.load_state_dict(state, assign=True)
+        self.load_state_dict(state)
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Prompts -> ids (n, L), -1 where padding is; see the base class."""
