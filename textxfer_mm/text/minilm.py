@@ -69,18 +69,19 @@ class MiniLMTower(TextTower):
         self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        with torch.device('meta'):  # nothing is drawn that the file overwrites
-            self.word_embedding = nn.Embedding(_VOCABULARY, WIDTH, padding_idx=0)
-            self.position_embedding = nn.Embedding(_POSITIONS, WIDTH)
-            self.token_type_embedding = nn.Embedding(_TYPES, WIDTH)
-            self.embedding_norm = nn.LayerNorm(WIDTH, eps=_EPS)
-            layer = nn.TransformerEncoderLayer(
-                WIDTH, _HEADS, _HIDDEN, _DROPOUT, activation='gelu', layer_norm_eps=_EPS, batch_first=True
-            )
-            layer.dropout = nn.Identity()  # BERT has none between the two linear layers
-            self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
+        # From an empty tensor, since drawing millions of weights that the file replaces takes as long as running it.
+        words = torch.empty(_VOCABULARY, WIDTH)
+        self.word_embedding = nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
+        self.position_embedding = nn.Embedding(_POSITIONS, WIDTH)
+        self.token_type_embedding = nn.Embedding(_TYPES, WIDTH)
+        self.embedding_norm = nn.LayerNorm(WIDTH, eps=_EPS)
         self.dropout = nn.Dropout(_DROPOUT)
-        self.load_state_dict(_renamed(load_file(folder / 'model.safetensors')), assign=True)
+        layer = nn.TransformerEncoderLayer(
+            WIDTH, _HEADS, _HIDDEN, _DROPOUT, activation='gelu', layer_norm_eps=_EPS, batch_first=True
+        )
+        layer.dropout = nn.Identity()  # BERT has none between the two linear layers
+        self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
+        self.load_state_dict(_renamed(load_file(folder / 'model.safetensors')))
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Prompts -> ids (n, L), -1 where padding is; see the base class."""
