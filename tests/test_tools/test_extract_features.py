@@ -12,7 +12,6 @@ from lda_runs import lda_config
 from scripts import load_script
 
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
-from textxfer_mm.engine import launch
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -31,19 +30,6 @@ def config(tmp_path):
     return write
 
 
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """Run a tool on a command line in this process; return the exit status."""
-
-    def run(tool, *argv):
-        monkeypatch.setattr(sys, 'argv', ['tool.py', *map(str, argv)])
-        monkeypatch.setenv('LOCAL_RANK', '0')
-        monkeypatch.chdir(tmp_path)
-        return launch.run_tool(tool.main)
-
-    return run
-
-
 def two_processes(*argv):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -55,28 +41,28 @@ def two_processes(*argv):
     return subprocess.run([*command, *tool], capture_output=True, text=True, env=env, timeout=300)
 
 
-def test_two_commands(tmp_path, config, run, capsys):
+def test_two_commands(tmp_path, config, in_process, capsys):
     path = config()
-    assert run(train, path, '--no-validate') == 2
+    assert in_process(train, path, '--no-validate') == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
     file = tmp_path / 'lda.safetensors'
     assert f'Features file not found: {file}. Make it with: python tools/extract_features.py CONFIG {file}' in line
-    assert run(extract, path, file, '--per-class', 3, '--seed', 1) == 0
+    assert in_process(extract, path, file, '--per-class', 3, '--seed', 1) == 0
     assert 'features of 6 videos of 2 classes, D = 32, by CLIPBackbone/clip.pt' in capsys.readouterr().out
     made = LabelledFeatures.load(file)
     assert {key: made.metadata[key] for key in ('config', 'per_class', 'seed')} == dict(
         config='lda.py', per_class=3, seed=1
     )
-    assert run(train, path, '--no-validate') == 0
+    assert in_process(train, path, '--no-validate') == 0
     state = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)['state_dict']
     first, second = state['cls_head.class_rows.weight']
     torch.testing.assert_close(first, -second)
     assert first.norm() == pytest.approx(1)
 
 
-def test_two_processes_give_what_one_gives(tmp_path, config, run):
+def test_two_processes_give_what_one_gives(tmp_path, config, in_process):
     path = config(good=7, corrupt=['empty'])
-    assert run(extract, path, tmp_path / 'one.safetensors', '--per-class', 'all') == 0
+    assert in_process(extract, path, tmp_path / 'one.safetensors', '--per-class', 'all') == 0
     done = two_processes(path, tmp_path / 'two.safetensors', '--per-class', 'all')
     assert done.returncode == 0, done.stderr
     one, two = (LabelledFeatures.load(tmp_path / f'{name}.safetensors') for name in ('one', 'two'))
@@ -99,13 +85,13 @@ def test_two_processes_give_what_one_gives(tmp_path, config, run):
         (['f', '--cfg-options', 'train_dataloader.dataset.ann_file=gone.txt'], 'annotation file gone.txt'),
     ],
 )
-def test_mistakes_are_one_line(config, run, capsys, arguments, message):
-    assert run(extract, config(), *arguments) == 2
+def test_mistakes_are_one_line(config, in_process, capsys, arguments, message):
+    assert in_process(extract, config(), *arguments) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
     assert message in line
 
 
-def test_a_number_of_videos_that_is_none(config, run, capsys):
+def test_a_number_of_videos_that_is_none(config, in_process, capsys):
     with pytest.raises(SystemExit):
-        run(extract, config(), 'f', '--per-class', 'many')
+        in_process(extract, config(), 'f', '--per-class', 'many')
     assert "a number of videos or 'all', got 'many'" in capsys.readouterr().err
