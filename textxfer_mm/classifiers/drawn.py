@@ -1,7 +1,6 @@
 """Classifiers that know nothing of the classes: what the paper compares text with (Table 1, section 2.2)."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from textxfer_mm.classifiers.sources import NamedClasses
 from textxfer_mm.errors import UserError
 
 
-class _DrawnClassifier(NamedClasses):
+class _DrawnClassifier:
     """A matrix drawn from a seed: the same in every run and on every rank, whatever the names are."""
 
     templates: tuple[str, ...] = ()
@@ -27,7 +26,14 @@ class _DrawnClassifier(NamedClasses):
                 raise UserError(f'{type(self).__name__}: {name} is an integer from {least} on, got {value!r}.')
         self.embed_dims = embed_dims
         self.seed = seed
-        super().__init__(class_names)
+        self._names = NamedClasses(class_names)
+        if not isinstance(class_names, str | Path):
+            _ = self.class_names  # a list is checked at once
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names in the order of the labels."""
+        return self._names.class_names
 
     @property
     def encoder_id(self) -> str:
@@ -80,7 +86,7 @@ class OrthogonalClassifier(_DrawnClassifier):
 
     kind = 'orthogonal'
 
-    @cached_property
+    @property
     def class_names(self) -> tuple[str, ...]:
         """K names in the order of the labels."""
         names = super().class_names
