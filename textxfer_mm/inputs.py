@@ -53,7 +53,7 @@ def require_file(path: str | Path, kind: str, pattern: str) -> Path:
     Args:
         path: The file.
         kind: What it is, for the message.
-        pattern: Of the files beside it that may have been meant.
+        pattern: Matches the files beside it that may have been meant.
 
     Raises:
         UserError: There is no such file; the nearest names are listed.

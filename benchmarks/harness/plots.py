@@ -26,8 +26,8 @@ def plot_shares(
         file: PNG file to write.
         results: All results.
         measure: What is plotted; its chance is drawn as a line.
-        curves: By title: the rows by their share.
-        colours: By title.
+        curves: The rows by their share, for each title.
+        colours: The colour of each title.
         xlabel: What the shares are of.
         ylabel: What is measured.
 
@@ -72,7 +72,7 @@ def plot_losses(
         file: PNG file to write.
         results: All results; those of the rows hold ``losses``.
         rows: Titles of the rows, by their names.
-        colours: By title.
+        colours: The colour of each title.
         smoothing: Each value is the mean of so many steps.
 
     Returns:

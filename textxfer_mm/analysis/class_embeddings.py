@@ -87,7 +87,7 @@ def choose_classes(
         embeddings: Classifiers with names.
         classes: Names, or indices into the first classifier; None draws.
         num: How many to draw, None all; they keep the order of the first classifier.
-        seed: Of the draw.
+        seed: The seed of the draw.
 
     Raises:
         UserError: A class is unknown, or there are fewer than ``num``.

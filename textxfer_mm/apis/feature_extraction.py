@@ -54,9 +54,9 @@ def extract_features(
 
     Args:
         cfg: A whole config.
-        split: Whose videos to take: 'train', 'val' or 'test'.
+        split: The split whose videos are taken: 'train', 'val' or 'test'.
         per_class: Videos a class; None takes all.
-        seed: Of the draw of the videos.
+        seed: The seed of the draw of the videos.
         checkpoint: A checkpoint of this config to encode with.
         device: None takes the GPU where there is one.
 

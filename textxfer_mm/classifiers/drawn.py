@@ -56,7 +56,7 @@ class RandomClassifier(_DrawnClassifier):
     Args:
         class_names: A list, a file, or the name of a dataset (see ``load_class_names``).
         embed_dims: D, the width of the features.
-        seed: Of the draw.
+        seed: The seed of the draw.
 
     Raises:
         UserError: A list of class names is wrong, or an argument is out of range.
@@ -77,7 +77,7 @@ class OrthogonalClassifier(_DrawnClassifier):
     Args:
         class_names: A list, a file, or the name of a dataset (see ``load_class_names``).
         embed_dims: D, the width of the features, not less than the number of classes K.
-        seed: Of the draw.
+        seed: The seed of the draw.
 
     Raises:
         UserError: A list of class names is wrong or longer than D, or an argument is out of range. Too long a file is

@@ -39,7 +39,7 @@ class LDAClassifier(NamedClasses):
             writes it.
         embed_dims: D; None asks the file, which then has to be there when a head with a projection is built.
         solver: 'svd', 'lsqr' or 'eigen', see scikit-learn's ``LinearDiscriminantAnalysis``.
-        shrinkage: Of the covariance: None, 'auto' (Ledoit-Wolf) or 0 to 1; not for 'svd'.
+        shrinkage: The shrinkage of the covariance: None, 'auto' (Ledoit-Wolf) or 0 to 1; not for 'svd'.
 
     Raises:
         UserError: A list of class names is wrong, or an argument is out of range.

