@@ -82,7 +82,8 @@ class Deferred(ABCMeta):
             real = vars(cls)['_load'].__func__()
             type.__setattr__(cls, '_real', real)
             for module in list(sys.modules.values()):
-                for name in [name for name, value in list(vars(module).items()) if value is cls]:
+                held = list((getattr(module, '__dict__', None) or {}).items())  # sys.modules may hold None
+                for name in [name for name, value in held if value is cls]:
                     setattr(module, name, real)
         return vars(cls)['_real']
 

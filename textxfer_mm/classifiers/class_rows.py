@@ -18,7 +18,7 @@ from textxfer_mm.classifiers.stored_rows import (
     unpack_metadata,
 )
 from textxfer_mm.errors import UserError, first_few
-from textxfer_mm.layers.checksum import checksum
+from textxfer_mm.layers.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,9 @@ class ClassRows(nn.Module):
         # A buffer, so that moving averages copy it together with the rows, which they do behind this module's back.
         self.register_buffer('filled', torch.tensor(False))
         self._is_filled = False
-        self._made: tuple[int, ...] = ()
+        self._watch = Watch()
         self._adopted = False
+        self._given_classes = num_classes
         self.register_load_state_dict_post_hook(_after_load)
 
     def moved_by(self) -> Iterable[Tensor]:
@@ -135,7 +136,7 @@ class ClassRows(nn.Module):
     @property
     def is_filled(self) -> bool:
         """Whether there are rows."""
-        self._is_filled = self._is_filled or bool(self.filled)
+        self._is_filled = self._is_filled or (not self.filled.is_meta and bool(self.filled))
         return self._is_filled
 
     def fill(self) -> None:
@@ -147,7 +148,7 @@ class ClassRows(nn.Module):
     def refresh(self) -> None:
         """Make the rows if there are none or they are out of date."""
         self.fill()
-        if self._state() != self._made:
+        if not self._watch.is_unchanged(self._watched()):
             self.replace(self.make())
 
     def replace(self, bundle: ClassifierBundle) -> None:
@@ -178,7 +179,7 @@ class ClassRows(nn.Module):
             self.filled.fill_(True)
         self._is_filled = True
         self._describe(bundle.class_names, bundle.templates, bundle.encoder_id)
-        self._made = self._state()
+        self._watch.remember(self._watched())
 
     def bundle(self) -> ClassifierBundle:
         """The rows as they are now, for saving or showing."""
@@ -206,10 +207,27 @@ class ClassRows(nn.Module):
         self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
         self.num_classes = len(self.class_names)
 
-    def _state(self) -> tuple[int, ...]:
-        """What tells whether the rows are those that were made: of themselves, and of what moves them."""
-        movers = tuple(self.moved_by())
-        return checksum([*movers, self.weight]) if movers else ()
+    def _watched(self) -> list[Tensor]:
+        """What tells whether the rows are those that were made: what moves them, and themselves."""
+        movers = list(self.moved_by())
+        return [] if not movers or self.weight.is_meta else [*movers, self.weight]
+
+    def train(self, mode: bool = True) -> 'ClassRows':
+        """Switch the mode; moving averages swap weights unseen, but before they do."""
+        self._watch.doubt()
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> 'ClassRows':
+        """Move or cast as every module does; rows that were up to date before still are."""
+        was_meta, up_to_date = self.weight.is_meta, self._watch.is_unchanged(self._watched())
+        super()._apply(*args, **kwargs)
+        if was_meta and not self.weight.is_meta:  # memory that nobody has written to
+            with torch.no_grad():
+                self.filled.zero_()
+            self._is_filled = False
+        elif up_to_date:
+            self._watch.remember(self._watched())
+        return self
 
     def _announce(self, origin: str = '') -> None:
         prompts = f' x {len(self.templates)} template(s)' if self.templates else ''
@@ -221,6 +239,7 @@ class ClassRows(nn.Module):
 
     def _save_to_state_dict(self, *args: Any) -> None:
         if self.is_filled:  # the optimizer may have stepped since the last pass
+            self._watch.doubt()
             self.refresh()
         super()._save_to_state_dict(*args)
 
@@ -252,6 +271,11 @@ class ClassRows(nn.Module):
                 f"The checkpoint's class rows have width {held.weight.shape[1]}, this model's {self.embed_dims}: they "
                 'were made with different text encoders. Use the config the checkpoint was trained with.'
             )
+        if if_known(self.source, 'class_names') is None and self._given_classes not in (None, len(held.class_names)):
+            raise UserError(
+                f'num_classes={self._given_classes}, but the checkpoint has {len(held.class_names)} class names '
+                f'({first_few(held.class_names)}). Drop num_classes.'
+            )
         return held.suits(self.source, lambda: self.doubts_about(held))
 
     def doubts_about(self, held: StoredRows) -> str:
@@ -267,8 +291,9 @@ class ClassRows(nn.Module):
 
 def _after_load(rows: ClassRows, incompatible: Any) -> None:
     """A checkpoint's rows belong to what moves them in it, which has been loaded by now too."""
+    rows._watch.doubt()
     if rows._adopted:
-        rows._made = rows._state()
+        rows._watch.remember(rows._watched())
         if not rows._is_filled:
             rows._is_filled = True
             rows._announce(' of the checkpoint')

@@ -122,7 +122,8 @@ class PromptRows(ClassRows):
         suffix: The text at the end of the prompt; CoOp's code ends with ``'.'``, Eq. 1 with the class name (``''``).
         chunk_size: Classes of a forward pass of the tower in training; activations are then computed twice instead of
             kept. None does all classes at once.
-        options: Further arguments of :class:`ClassRows`.
+        num_classes: See :class:`ClassRows`.
+        embed_dims: See :class:`ClassRows`.
 
     Raises:
         UserError: The classifier has no tower, options disagree, or (when the tower is loaded) prompts are longer than
@@ -141,7 +142,8 @@ class PromptRows(ClassRows):
         init_words: str | None = None,
         suffix: str = '.',
         chunk_size: int | None = None,
-        **options: Any,
+        num_classes: int | None = None,
+        embed_dims: int | None = None,
     ) -> None:
         _check_texts(init_words, suffix)
         if num_context is None:
@@ -155,7 +157,7 @@ class PromptRows(ClassRows):
             class_position=class_position,
             suffix=suffix,
         )
-        super().__init__(source, **options)
+        super().__init__(source, num_classes=num_classes, embed_dims=embed_dims)
         self.init_words = init_words
         self.chunk_size = require_chunk_size(chunk_size)
         shape = (num_context, if_known(source, 'token_width') or 0)
@@ -181,14 +183,23 @@ class PromptRows(ClassRows):
         """What becomes of the rows in training, for the log."""
         return 'made of a learned context'
 
+    def init_weights(self) -> None:
+        """Start the context from words where it shall, and make the rows unless they are there."""
+        self._start_from_words()
+        super().init_weights()
+
     def fill(self) -> None:
-        """Start the context from words where it shall, and make the rows, unless they are there."""
-        if self._starts_as_words and not self.is_filled:
+        """Do the same where there are no rows; the context of a moving average that was given rows is left alone."""
+        if not self.is_filled:
+            self._start_from_words()
+        super().fill()
+
+    def _start_from_words(self) -> None:
+        if self._starts_as_words:
             words = self._prompts().word_embeddings(self.init_words, self.source.num_context)  # (M, W)
             with torch.inference_mode(False), torch.no_grad():
                 self.context.copy_(words.expand_as(self.context))
             self._starts_as_words = False
-        super().fill()
 
     def training_rows(self, classes: Tensor | None = None) -> Tensor:
         """The tower's rows (n, D), with gradient to the context; see :meth:`ClassRows.training_rows`."""

@@ -130,6 +130,10 @@ class TextClassifier(NamedClasses):
         """Make the classifier, or take it from the cache; the weights of the encoder are freed afterwards."""
         return self._cached(self.cache_key(), self._ensemble)
 
+    def renamed(self, class_names: Sequence[str]) -> 'TextClassifier':
+        """The classifier of other class names with the same encoder and templates."""
+        return TextClassifier(class_names, self.encoder, self.templates, use_cache=self.use_cache)
+
     def embeddings(self, templates: Sequence[str]) -> Tensor:
         """Embed the class names in each of several templates alone.
 

@@ -1,12 +1,12 @@
 """Class rows of which training sees one template at a time (Text4Vis, Table 4 "multiple" and supp. B.4)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import ClassifierSource, TextClassifier
 from textxfer_mm.errors import UserError
@@ -24,9 +24,10 @@ class TemplateRows(ClassRows):
         source: The classifier of testing, which gives class names and encoder.
         templates: A template set or several templates, as of ``TextClassifier``.
         seed: The seed of the draws.
-        iteration: Tells the iteration of the training that is going on, or None where there is none: the draws are
-            counted then.
-        options: Further arguments of :class:`ClassRows`.
+        iteration: Tells the iteration of the training that is going on, or None where there is none; the draws are
+            counted then, and where it is not given.
+        num_classes: See :class:`ClassRows`.
+        embed_dims: See :class:`ClassRows`.
 
     Raises:
         UserError: The classifier is not made of templates, or a template or the seed is wrong.
@@ -38,8 +39,9 @@ class TemplateRows(ClassRows):
         templates: str | Sequence[str],
         *,
         seed: int = 0,
-        iteration: Callable[[], int | None] = lambda: None,
-        **options: Any,
+        iteration: Callable[[], int | None] | None = None,
+        num_classes: int | None = None,
+        embed_dims: int | None = None,
     ) -> None:
         if not isinstance(source, TextClassifier):
             raise UserError(
@@ -47,7 +49,7 @@ class TemplateRows(ClassRows):
             )
         if not isinstance(seed, int) or seed < 0:
             raise UserError(f'`template_seed` is an integer that is not negative, got {seed!r}.')
-        super().__init__(source, **options)
+        super().__init__(source, num_classes=num_classes, embed_dims=embed_dims)
         self.train_templates = resolve_templates(templates)
         self.seed = seed
         self._iteration = iteration
@@ -69,13 +71,19 @@ class TemplateRows(ClassRows):
 
     def draw(self) -> int:
         """The index of the template of this iteration."""
-        iteration = self._iteration()
+        iteration = self._iteration() if self._iteration else None
         if iteration is None:
             iteration, self._count = self._count, self._count + 1
         return int(np.random.default_rng([self.seed, iteration]).integers(len(self.train_templates)))
 
+    def replace(self, bundle: ClassifierBundle) -> None:
+        """Take other rows; see :meth:`ClassRows.replace`. Training with their names embeds these in its templates."""
+        super().replace(bundle)
+        self._has_train_rows = self._has_train_rows and self.class_names == self.source.class_names
+
     def _fill_train_rows(self) -> None:
         if not self._has_train_rows:
             with torch.inference_mode(False):
-                self.train_rows = self.source.embeddings(self.train_templates).to(self.train_rows)
+                source = self.source.renamed(self.class_names or self.source.class_names)
+                self.train_rows = source.embeddings(self.train_templates).to(self.train_rows)
             self._has_train_rows = True

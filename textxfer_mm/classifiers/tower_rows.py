@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +28,8 @@ class TowerRows(ClassRows):
         source: A ``TextClassifier``; its encoder gives the tower with its pretrained weights.
         chunk_size: Classes of a forward pass of the tower in training; activations are then computed twice instead of
             kept. None encodes all classes that are wanted at once.
-        options: Further arguments of :class:`ClassRows`.
+        num_classes: See :class:`ClassRows`.
+        embed_dims: See :class:`ClassRows`.
 
     Raises:
         UserError: The source has no text tower, or its weights are not those of its architecture.
@@ -37,8 +37,15 @@ class TowerRows(ClassRows):
 
     tower: TextTower | None
 
-    def __init__(self, source: ClassifierSource, *, chunk_size: int | None = None, **options: Any) -> None:
-        super().__init__(source, **options)
+    def __init__(
+        self,
+        source: ClassifierSource,
+        *,
+        chunk_size: int | None = None,
+        num_classes: int | None = None,
+        embed_dims: int | None = None,
+    ) -> None:
+        super().__init__(source, num_classes=num_classes, embed_dims=embed_dims)
         self.chunk_size = require_chunk_size(chunk_size)
         self._tower_missing = ''
         self._tokens: tuple[tuple[str, ...], Tensor] | None = None
@@ -55,10 +62,13 @@ class TowerRows(ClassRows):
             UserError: The tower is not at hand, or a prompt is too long.
         """
         tower, names = self._require_tower(), self._names()
-        training = tower.training
+        modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
-        rows = ensemble(embed_prompts(self._encode, self.source.templates, names))  # (M, K, D) -> (K, D)
-        tower.train(training)
+        try:
+            rows = ensemble(embed_prompts(self._encode, self.source.templates, names))  # (M, K, D) -> (K, D)
+        finally:
+            for module, mode in modes:
+                module.training = mode
         labels = dict(class_names=names, templates=self.source.templates, encoder_id=self.source.encoder_id)
         return ClassifierBundle.from_rows(rows, **labels)
 
@@ -85,10 +95,11 @@ class TowerRows(ClassRows):
         if classes is not None:
             ids = ids[:, classes.cpu()]  # (M, n, L)
         rows = tower.trim(ids.flatten(0, 1)).to(self.weight.device)  # (M*n, L)
-        return mean_of_normalised(in_chunks(tower, rows, chunk_size=self.chunk_size).unflatten(0, (len(ids), -1)))
+        chunk_size = None if self.chunk_size is None else self.chunk_size * len(ids)
+        return mean_of_normalised(in_chunks(tower, rows, chunk_size=chunk_size).unflatten(0, (len(ids), -1)))
 
     def doubts_about(self, held: StoredRows) -> str:
-        """None where the checkpoint's own tower makes the other rows."""
+        """No doubts where the checkpoint's own tower makes the other rows; see the base class."""
         return '' if self.tower is not None else super().doubts_about(held)
 
     def _load_tower(self) -> TextTower | None:

@@ -6,12 +6,13 @@ What a checkpoint file holds is read by :func:`textxfer_mm.classifiers.stored_ro
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from torch import nn
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
@@ -42,18 +43,21 @@ def source_of(cfg: Mapping[str, Any], class_names: Sequence[str] | None = None) 
     return build_classifier_source(classifier if class_names is None else {**classifier, 'class_names': class_names})
 
 
-def class_names_of(subject: Mapping[str, Any] | nn.Module, *, required: bool = False) -> tuple[str, ...] | None:
+def class_names_of(
+    subject: Mapping[str, Any] | nn.Module, *, required: bool = False, dataset: str | None = None
+) -> tuple[str, ...] | None:
     """The K class names of a config or a model, in the order of the labels; None where it knows none.
 
     Args:
         subject: A whole config, or a model.
         required: Whether names that the config asks for must be at hand; otherwise a checkpoint may know them.
+        dataset: Which rows are meant, for a model that has those of several datasets.
 
     Raises:
-        UserError: The names are wrong, or required and not at hand.
+        UserError: The names are wrong, or required and not at hand, or it is not clear which are meant.
     """
     if isinstance(subject, nn.Module):
-        rows = rows_of(subject)
+        rows = rows_of(subject, dataset)
         return None if rows is None else rows.class_names or None
     if not classifier_of(subject):
         return None
@@ -70,15 +74,26 @@ def num_classes_of(cfg: Mapping[str, Any], *, required: bool = True) -> int | No
     return None if names is None else len(names)
 
 
-def rows_of(model: nn.Module) -> ClassRows | None:
+def rows_of(model: nn.Module, dataset: str | None = None) -> ClassRows | None:
     """The class rows of a model; None where it classifies by a learned layer.
 
+    Args:
+        model: The model.
+        dataset: Which rows are meant, where there are those of several datasets: their name in ``NamedModules``, or the
+            last part of the path of their module.
+
     Raises:
-        UserError: The model has several.
+        UserError: The model has several and none is named, or none of that name.
     """
-    found = {name: module for name, module in model.named_modules() if isinstance(module, ClassRows)}
+    found = {unquote(path.split('.')[-1]): rows for path, rows in model.named_modules() if isinstance(rows, ClassRows)}
+    if dataset is not None:
+        if dataset not in found:
+            raise UserError(f'The model has no class rows of {dataset!r}.{nearest(dataset, found)}')
+        return found[dataset]
     if len(found) > 1:
-        raise UserError(f'The model has the class rows of several datasets ({", ".join(found)}); say which.')
+        raise UserError(
+            f'The model has the class rows of several datasets: say which, dataset={" or ".join(map(repr, found))}.'
+        )
     return next(iter(found.values()), None)
 
 

@@ -26,13 +26,13 @@ class NamedModules(nn.Module):
         for name, module in dict(modules).items():
             if not isinstance(name, str) or not name:
                 raise UserError(f'Modules are told apart by names that are not empty, got {name!r}.')
-            self.add_module(self._key(name), module)
+            self._modules[_key(name)] = module  # not by add_module, which refuses the names of nn.Module's attributes
 
     def __getitem__(self, name: str) -> nn.Module:
-        return self._modules[self._key(name)]
+        return self._modules[_key(name)]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(name) and self._key(name) in self._modules
+        return isinstance(name, str) and _key(name) in self._modules
 
     def __iter__(self) -> Iterator[str]:
         return map(unquote, self._modules)
@@ -44,9 +44,13 @@ class NamedModules(nn.Module):
         """Yield names and modules in the order they were given."""
         return zip(self, self._modules.values(), strict=True)
 
-    def _key(self, name: str) -> str:
-        """The name as a part of a state-dict key: without dots, and no attribute of ``nn.Module``."""
-        key = quote(name, safe='').replace('.', '%2E')
-        if hasattr(type(self), key) or (hasattr(self, key) and key not in self._modules):
-            key = f'%{ord(key[0]):02X}{key[1:]}'
-        return key
+    def init_weights(self) -> None:
+        """Initialise the modules; MMEngine calls it."""
+        for module in self.children():
+            if hasattr(module, 'init_weights'):
+                module.init_weights()
+
+
+def _key(name: str) -> str:
+    """The name as a part of a state-dict key: without dots."""
+    return quote(name, safe='').replace('.', '%2E')

@@ -46,7 +46,7 @@ def read_part(
     if name is None:
         raise UserError(f'A {kind} needs a `type`, got {dict(cfg)}.{nearest("", known)}')
     part = find(name) if isinstance(name, str) else name
-    if part is None:
+    if not callable(part):
         raise UserError(f'Unknown {kind} {name!r}.{nearest(name, known)}')
     parameters = dict(list(inspect.signature(part).parameters.items())[given:])
     for key in args:

@@ -54,7 +54,7 @@ class LearnablePrompts:
 
     def to(self, device: torch.device) -> 'LearnablePrompts':
         """Move tower and tensors; free of cost where they are there."""
-        if self._embeddings.device != device:
+        if {self._embeddings.device, next(self.tower.parameters()).device} != {device}:
             with torch.inference_mode(False):  # a prediction must leave tensors that training can use
                 self.tower.to(device)
                 self._order, self._ids = self._order.to(device), self._ids.to(device)

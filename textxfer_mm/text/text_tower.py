@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.encoding import check_lengths, isolated
+from textxfer_mm.text.encoding import check_lengths, in_chunks, isolated
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
@@ -262,6 +262,9 @@ def encode_in_batches(tower: TextTower, texts: Sequence[str], *, batch_size: int
     with isolated(device):
         ids = tower.tokenize(texts)  # (n, L)
         features = torch.empty(len(ids), tower.embed_dims)
-        for rows in tower.lengths(ids).argsort(stable=True).split(batch_size) if len(ids) else ():
-            features[rows] = tower(tower.trim(ids[rows]).to(device)).float().cpu()
+        if len(ids):
+            order = tower.lengths(ids).argsort(stable=True)
+            features[order] = in_chunks(
+                lambda rows: tower(tower.trim(rows).to(device)).float().cpu(), ids[order], chunk_size=batch_size
+            )
     return features

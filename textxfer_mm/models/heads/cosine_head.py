@@ -55,6 +55,7 @@ class CosineHead(BaseHead):
         self,
         in_channels: int,
         make_rows: Callable[..., ClassRows],
+        /,
         *,
         num_classes: int | None = None,
         embed_dims: int | None = None,

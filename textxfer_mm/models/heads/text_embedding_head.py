@@ -29,7 +29,7 @@ class TextEmbeddingHead(CosineHead):
         train_templates: A template set or several templates of which one is drawn at each training iteration, the same
             for all classes (Table 4, "multiple"; :class:`~textxfer_mm.classifiers.template_rows.TemplateRows`);
             testing uses the classifier's own. ``None`` trains with the classifier's own as well.
-        template_seed: The seed of these draws, which are the same on all ranks.
+        template_seed: The seed of these draws, which are the same on all ranks; 0 unless given.
         shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`.
 
     Raises:
@@ -43,14 +43,17 @@ class TextEmbeddingHead(CosineHead):
         *,
         frozen: bool = True,
         train_templates: str | Sequence[str] | None = None,
-        template_seed: int = 0,
+        template_seed: int | None = None,
         **shared: Any,
     ) -> None:
         source = build_classifier_source(classifier)
         if train_templates is None:
+            if template_seed is not None:
+                raise UserError(f'template_seed={template_seed} has no effect without train_templates: leave it out.')
             rows = partial(ClassRows, source, frozen=frozen)
         elif frozen:
-            rows = partial(TemplateRows, source, train_templates, seed=template_seed, iteration=training_iteration)
+            draws = dict(seed=template_seed or 0, iteration=training_iteration)
+            rows = partial(TemplateRows, source, train_templates, **draws)
         else:
             raise UserError(
                 'train_templates gives training its classifiers, frozen=False trains one itself: take one of the two.'

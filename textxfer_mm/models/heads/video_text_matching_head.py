@@ -67,6 +67,8 @@ class VideoTextMatchingHead(CosineHead):
         for option in _NOT_SHARED:
             if option in shared:
                 raise UserError(f'VideoTextMatchingHead takes no {option}: its loss is the matching loss.')
+        if text == 'offline' and text_batch_size is not None:
+            raise UserError(f"text_batch_size={text_batch_size} has no effect with text='offline': leave it out.")
         source = build_classifier_source(classifier)
         online = partial(TowerRows, source, chunk_size=text_batch_size)
         super().__init__(in_channels, online if text == 'online' else partial(ClassRows, source), **shared)
