@@ -178,14 +178,14 @@ def test_trained_rows_give_way_to_the_text_of_unseen_classes(tmp_path):
     model = MODELS.build(cfg.model)
     model.init_weights()
     with torch.no_grad():
-        model.cls_head.classifier += 1
-        model.cls_head.logit_scale += 0.5
+        model.cls_head.class_rows.weight += 1
+        model.cls_head.cosine.logit_scale += 0.5
     other = with_unseen_classes(model, cfg)
     source = dict(cfg.model.cls_head.classifier, class_names=list(UNSEEN_ACTIONS))
     frozen = MODELS.build(PAGE.work.config('text', 0).model).eval()
     frozen.init_weights()
-    frozen.cls_head.set_classifier(build_classifier_source(source).build())
-    frozen.cls_head.logit_scale.data.copy_(model.cls_head.logit_scale)
+    frozen.cls_head.class_rows.replace(build_classifier_source(source).build())
+    frozen.cls_head.cosine.logit_scale.data.copy_(model.cls_head.cosine.logit_scale)
     maps = torch.randn(3, 1280, 2, 1, 1)  # (N, D, T, H, W)
     torch.testing.assert_close(other.cls_head(maps), frozen.cls_head(maps))
 

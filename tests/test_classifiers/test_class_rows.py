@@ -2,10 +2,12 @@
 
 import copy
 import logging
+import pickle
 
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model import BaseModule, ExponentialMovingAverage
 from tiny import TINY_VIT, FixedSource
 from torch import nn
 
@@ -16,6 +18,7 @@ from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.classifiers.stored_rows import stored_rows
 from textxfer_mm.classifiers.template_rows import TemplateRows
 from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.engine.classes import class_names_of, rows_of
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.layers.named_modules import NamedModules
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
@@ -133,17 +136,38 @@ class TestEveryKind:
         assert not rows.is_filled
         assert rows.bundle().weight.norm(dim=1).allclose(torch.ones(K))
 
-    def test_bfloat16(self, kind):
-        if kind == 'templates':
-            return
+    @pytest.mark.parametrize('cast', ['bfloat16', 'half', 'double'])
+    def test_a_cast_leaves_rows_that_are_up_to_date_alone(self, kind, cast, monkeypatch):
         rows = KINDS[kind]()
         rows.init_weights()
-        want = rows.testing_rows().detach().clone()
-        half = KINDS[kind]().bfloat16()
-        if kind != 'tower':  # whose bfloat16 weights make other rows
-            half.load_state_dict(rows.state_dict())
-            torch.testing.assert_close(half.testing_rows().float(), want, atol=1e-2, rtol=1e-2)
-        assert half.testing_rows().shape == (K, D)
+        other = KINDS[kind]()
+        other.load_state_dict(rows.state_dict())
+        monkeypatch.setattr(CLIPTextEncoder, 'tower', lambda self: pytest.fail('the text tower was asked for'))
+        monkeypatch.setattr(tower_rows, 'encode_in_batches', lambda *args, **kwargs: pytest.fail('the tower was run'))
+        getattr(other, cast)()
+        want = getattr(rows.testing_rows().detach().clone(), cast)()
+        assert torch.equal(other.testing_rows(), want)
+        assert torch.equal(other.state_dict()['weight'], want)
+
+    def test_memory_from_the_meta_device_is_not_filled(self, kind):
+        if kind == 'tower':  # whose unused weights are found by running it
+            return
+        with torch.device('meta'):
+            rows = KINDS[kind]()
+        assert not rows.is_filled
+        rows.to_empty(device='cpu')
+        for tensor in (*rows.parameters(), *rows.buffers()):
+            tensor.data.fill_(1)
+        rows.filled.fill_(False)
+        rows.init_weights()
+        assert rows.bundle().weight.isfinite().all()
+        assert not torch.equal(rows.weight, torch.ones(K, D))
+
+    def test_it_is_pickled(self, kind):
+        rows = KINDS[kind]()
+        rows.init_weights()
+        other = pickle.loads(pickle.dumps(rows))
+        torch.testing.assert_close(other.testing_rows(), rows.testing_rows(), atol=0, rtol=0)
 
 
 class TestMovingAverages:
@@ -191,6 +215,22 @@ class TestReplace:
         moved = rows.bundle()
         assert moved.class_names == ('u', 'v', 'w', 'x')
         assert (moved.encoder_id == 'fixed/0') == (kind in ('frozen', 'templates'))
+
+    def test_templates_of_training_follow_the_names(self):
+        rows = KINDS['templates']()
+        rows.init_weights()
+        names = ['u', 'v', 'w', 'x']
+        rows.replace(text(names).build())
+        rows._iteration = lambda: 3
+        want = text(names).embeddings(rows.train_templates)[rows.draw()]
+        torch.testing.assert_close(rows.training_rows(), want)
+
+    def test_rows_that_are_given_before_words_leave_the_start_of_the_context(self):
+        rows, plain = PromptRows(text(), init_words='a video of'), PromptRows(text(), init_words='a video of')
+        rows.replace(FixedSource(NAMES, D).build())
+        rows.init_weights()
+        plain.init_weights()
+        assert torch.equal(rows.context, plain.context)
 
     def test_trained_rows_keep_their_number(self):
         rows = KINDS['trained']()
@@ -262,6 +302,17 @@ class TestTower:
         for (name, a), b in zip(whole.named_parameters(), chunked.parameters(), strict=True):
             torch.testing.assert_close(a.grad, b.grad, atol=1e-6, rtol=1e-4, msg=name)
 
+    def test_an_encoding_that_was_stopped_leaves_the_modes(self, monkeypatch):
+        rows = KINDS['tower']()
+        rows.train()
+        next(rows.tower.model.modules()).training = True
+        resting = rows.tower.model.ln_final.eval()
+        monkeypatch.setattr(tower_rows, 'encode_in_batches', lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            rows.fill()
+        assert rows.tower.training
+        assert not resting.training
+
     def test_a_first_use_encodes_all_classes_once(self, monkeypatch):
         calls, real = [], tower_rows.encode_in_batches
         monkeypatch.setattr(tower_rows, 'encode_in_batches', lambda *a, **k: calls.append(1) or real(*a, **k))
@@ -288,6 +339,10 @@ class TestErrors:
         with pytest.raises(NotAtHandError, match=r'labels\.txt is missing'):
             ClassRows(Absent(), embed_dims=D, frozen=False)
         assert ClassRows(Absent(), embed_dims=D, num_classes=4).weight.shape == (4, D)
+        held = ClassRows(FixedSource(NAMES, D))
+        held.init_weights()
+        with pytest.raises(UserError, match=r'num_classes=4, but the checkpoint has 3 class names \(waving, clapping'):
+            ClassRows(Absent(), embed_dims=D, num_classes=4).load_state_dict(held.state_dict())
 
     @pytest.mark.parametrize('size', [0, -1, 2.0, '3'])
     def test_chunk_size(self, size):
@@ -323,6 +378,21 @@ class TestSeveral:
         )
         other.load_state_dict(modules.state_dict(), strict=True)
         assert all(rows.source.builds == 0 and rows.is_filled for _, rows in other.items())
+
+    def test_a_model_with_several(self):
+        model = BaseModule()
+        model.class_rows = self.make()
+        model.init_weights()
+        assert all(rows.is_filled for _, rows in model.class_rows.items())
+        ema = ExponentialMovingAverage(model)
+        assert set(ema.module.state_dict()) == set(model.state_dict())
+        for name in self.NAMES:
+            assert rows_of(model, name) is model.class_rows[name]
+            assert class_names_of(model, dataset=name) == (name, 'other')
+        with pytest.raises(UserError, match=r"several datasets: say which, dataset='kinetics400' or 'Something-Some"):
+            rows_of(model)
+        with pytest.raises(UserError, match=r"no class rows of 'kinetics40'.*Did you mean: kinetics400"):
+            rows_of(model, 'kinetics40')
 
     @pytest.mark.parametrize('name', ['', None, 3])
     def test_no_name(self, name):

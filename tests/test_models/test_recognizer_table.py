@@ -229,7 +229,7 @@ def test_recognizer_loss_backward_predict(name):
     loss.backward()
     assert weight.grad.any()
     assert model.cls_head.cosine.logit_scale.grad.any()
-    assert not model.cls_head.classifier.requires_grad
+    assert not model.cls_head.class_rows.weight.requires_grad
     first = next(p for p in model.backbone.parameters() if p.requires_grad)
     assert first.grad.any()
 

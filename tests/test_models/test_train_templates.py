@@ -182,3 +182,5 @@ def test_errors():
         make_head(frozen=False)
     with pytest.raises(UserError, match='`template_seed` is an integer that is not negative, got -1'):
         make_head(template_seed=-1)
+    with pytest.raises(UserError, match='template_seed=3 has no effect without train_templates'):
+        make_head(train_templates=None, template_seed=3)
