@@ -103,20 +103,20 @@ def test_functional_tensor_is_provided_on_demand():
         importlib.import_module('torchvision.transforms.no_such_module')
 
 
-def test_a_real_functional_tensor_wins(monkeypatch):
-    name = 'torchvision.transforms.functional_tensor'
-
-    class Real(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-        def find_spec(self, fullname, path=None, target=None):
-            return importlib.util.spec_from_loader(fullname, self) if fullname == name else None
-
-        def exec_module(self, module):
-            module.real = True
-
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(sys, 'meta_path', [Real(), *sys.meta_path])
-    assert importlib.import_module(name).real
-    monkeypatch.delitem(sys.modules, name)
+def test_a_real_functional_tensor_wins():
+    out = run("""
+        import importlib, importlib.abc, importlib.util
+        name = 'torchvision.transforms.functional_tensor'
+        class Real(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+            def find_spec(self, fullname, path=None, target=None):
+                return importlib.util.spec_from_loader(fullname, self) if fullname == name else None
+            def exec_module(self, module):
+                module.real = True
+        sys.meta_path.append(Real())
+        compat.provide_functional_tensor()
+        print(importlib.import_module(name).real)
+    """)
+    assert out.stdout.strip() == 'True'
 
 
 def test_mmcv_lite_warning_is_filtered_and_others_are_not():
