@@ -38,7 +38,10 @@ KEYED = (
     'train_cfg',
     'optim_wrapper',
     'param_scheduler',
+    'custom_imports',
+    'default_hooks',
     'custom_hooks',
+    'load_from',
     'randomness',
 )
 

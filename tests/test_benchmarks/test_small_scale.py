@@ -71,6 +71,38 @@ def test_a_key_changes_with_each_setting_and_only_then():
     assert len(set(everything)) == len(everything) == 58
 
 
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(load_from='weights.pth'),
+        dict(default_hooks=dict(sync_buffers=None)),
+        dict(custom_hooks=[dict(type='EMAHook')]),
+        dict(custom_imports=dict(imports=['textxfer_mm.register', 'other'])),
+        dict(optim_wrapper=dict(accumulative_counts=2)),
+    ],
+)
+def test_rows_that_differ_in_one_entry_share_no_result(change):
+    text = SETTINGS['text']
+
+    def edit(cfg):
+        text.edit(cfg)
+        cfg.merge_from_dict(change)
+
+    other = replace(PAGE.work, settings=dict(text=replace(text, edit=edit)))
+    assert other.run('text', 0).key != PAGE.work.run('text', 0).key
+
+
+def test_where_a_log_goes_changes_no_key():
+    text = SETTINGS['text']
+
+    def edit(cfg):
+        text.edit(cfg)
+        cfg.log_level = 'ERROR'
+
+    other = replace(PAGE.work, settings=dict(text=replace(text, edit=edit)))
+    assert other.run('text', 0).key == PAGE.work.run('text', 0).key
+
+
 def test_fractions_take_as_many_steps_as_all_labels():
     full = PAGE.work.config('text', 0).train_dataloader.dataset
     assert full.type == 'DecodedVideos'
