@@ -74,7 +74,7 @@ def test_a_list_without_videos(cfg, serialize):
 
 def test_a_list_of_which_no_batch_is_left(cfg):
     cfg.val_dataloader.update(batch_size=8, drop_last=True)
-    with pytest.raises(UserError, match='makes no batch of its 7 videos: .*drop_last'):
+    with pytest.raises(UserError, match=r'makes no batch of its 7 videos: .*drop_last'):
         score_videos(MODELS.build(cfg.model), cfg.val_dataloader)
 
 
