@@ -378,7 +378,7 @@ class TestErrors:
         ('options', 'message'),
         [
             (dict(text='onlin'), r"Unknown text='onlin'.*Did you mean: online"),
-            (dict(matching_loss='nce'), r"Unknown matching_loss='nce'.*ce, kl|Did you mean: ce"),
+            (dict(matching_loss='nce'), r"Unknown matching_loss='nce' of VideoTextMatchingHead\. Did you mean: ce\?"),
             (dict(average_clips='features'), r"Unknown average_clips='features'"),
         ],
     )
