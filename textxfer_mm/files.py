@@ -13,7 +13,7 @@ def config_dir() -> Path:
     """The folder of the shipped configs: inside an installed package, or beside a source checkout.
 
     Raises:
-        UserError: the package was installed without its configs.
+        UserError: The package was installed without its configs.
     """
     package = Path(__file__).parent
     for folder in (package / '.mim' / 'configs', package.parent / 'configs'):
@@ -53,7 +53,7 @@ def require_writable_folder(path: str | Path, option: str) -> Path:
         option: What the user gave it as, such as '--work-dir'.
 
     Raises:
-        UserError: something else is there, or the folder cannot be made or written to.
+        UserError: Something else is there, or the folder cannot be made or written to.
     """
     folder = Path(path).expanduser()
     probe = folder / f'.{uuid.uuid4().hex}'
@@ -70,7 +70,7 @@ def require_writable_file(path: str | Path, option: str) -> Path:
     """Check that a file can be written at ``path``; its folder is made.
 
     Raises:
-        UserError: a folder or a device is there, or the folder of the file cannot be written to.
+        UserError: A folder or a device is there, or the folder of the file cannot be written to.
     """
     file = Path(path).expanduser()
     if file.is_dir():

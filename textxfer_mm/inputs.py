@@ -10,6 +10,9 @@ URL = re.compile(r'^[\w.+-]+://')
 CONFIG_SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 #: The dataloaders of a config.
 SPLITS = ('train', 'val', 'test')
+WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
+#: Kinds of devices that PyTorch, or a plugin of it that MMEngine knows, runs on.
+DEVICES = ('cpu', 'cuda', 'mps', 'xpu', 'npu', 'mlu', 'musa', 'hpu', 'xla')
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
 
 
@@ -63,6 +66,30 @@ def require_file(path: str | Path, kind: str, pattern: str) -> Path:
         siblings = [p.name for p in file.parent.glob(pattern)] if file.parent.is_dir() else []
         raise UserError(f'{kind} {path} does not exist.{nearest(file.name, siblings)}')
     return file
+
+
+def require_weights(weights: str, option: str) -> None:
+    """Check weights that look like a file (a slash, or the suffix of weights) and not like the name of some.
+
+    Args:
+        weights: A file, or a name such as ``openai``.
+        option: What gave it, for the message.
+
+    Raises:
+        UserError: There is no such file; the nearest names are listed.
+    """
+    if not URL.match(weights) and ('/' in weights or Path(weights).suffix.lower() in WEIGHT_SUFFIXES):
+        require_file(weights, option, '*.*')
+
+
+def require_device_name(device: str, option: str) -> None:
+    """Check the form of a device's name; whether the machine has it is known only to torch.
+
+    Raises:
+        UserError: It is no name of a device.
+    """
+    if not re.fullmatch(rf'({"|".join(DEVICES)})(:\d+)?', device):
+        raise UserError(f'{option} {device} is no device; give {", ".join(DEVICES)}, or one by its number: cuda:0.')
 
 
 def find_videos(path: str | Path) -> list[Path]:

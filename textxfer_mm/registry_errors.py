@@ -3,6 +3,8 @@
 import inspect
 import re
 import traceback
+from collections.abc import Callable
+from typing import get_origin
 
 from textxfer_mm.errors import UserError, nearest
 
@@ -39,9 +41,19 @@ def _wrong_arguments(error: TypeError) -> UserError | None:
         return UserError(f'The config lacks something: {_shortened(error)}.') if direct else None
     if rejected[1] not in given:  # nothing that the config says: a bug
         return None
-    known = {name for base in built.__mro__ for name in inspect.signature(base.__init__).parameters}
-    hint = nearest(rejected[1], known - {'self', 'args', 'kwargs'})
-    return UserError(f'The config has a wrong argument of {built.__name__}: {_shortened(error)}.{hint}')
+    hint = nearest(rejected[1], _arguments(built))
+    return UserError(f'The config has a wrong argument of {built.__name__}: {rejected[1]!r}.{hint}')
+
+
+def _arguments(built: type) -> set[str]:
+    """What a config can give a class and its bases; a function, such as a head's ``make_rows``, is for subclasses."""
+    return {
+        parameter.name
+        for base in built.__mro__
+        for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and Callable not in (parameter.annotation, get_origin(parameter.annotation))
+    }
 
 
 def _shortened(error: TypeError) -> str:

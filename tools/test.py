@@ -55,7 +55,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
     if args.class_names is not None:
-        from textxfer_mm.apis.inference import set_class_names
+        from textxfer_mm.engine.classes import set_class_names
 
         set_class_names(cfg, args.class_names)
 

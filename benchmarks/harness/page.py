@@ -62,6 +62,7 @@ class Table:
         extra: Heading of a further column, whose cells do not come from runs.
         image: File of the plot below it.
         plot: Draws the plot; returns whether there was anything to draw.
+        caveat: What must be said of these results besides the note; empty where there is nothing.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Table:
     extra: str = ''
     image: str = ''
     plot: Callable[[Path, Results], bool] | None = None
+    caveat: Callable[[Results], str] = lambda results: ''
 
 
 @dataclass(frozen=True)

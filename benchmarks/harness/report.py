@@ -91,7 +91,8 @@ def _table(page: Page, table: Table, results: Results, plotted: bool, extra: Map
     """Heading, note, rows, plot and verdicts of one table."""
     measures = [page.measures[name] for name in table.columns or page.columns]
     head = ['', 'paper', *(measure.title for measure in measures), *([table.extra] if extra else [])]
-    lines = [f'## {table.title}', '', table.note, '', _line(head), f'|{"---|" * len(head)}']
+    note = f'{table.note} {table.caveat(results)}'.rstrip()
+    lines = [f'## {table.title}', '', note, '', _line(head), f'|{"---|" * len(head)}']
     for row in table.rows:
         cells = [row.title, row.paper or '-', *_numbers(row, results, measures)]
         lines.append(_line([*cells, extra.get(row.name, '-')] if extra else cells))

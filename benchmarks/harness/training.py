@@ -38,7 +38,10 @@ KEYED = (
     'train_cfg',
     'optim_wrapper',
     'param_scheduler',
+    'custom_imports',
+    'default_hooks',
     'custom_hooks',
+    'load_from',
     'randomness',
 )
 
@@ -143,8 +146,8 @@ def train_and_measure(cfg: Config, measure: Callable[[nn.Module, Config], Mappin
     """Train a config's model, unless it has no epochs, and measure it.
 
     Returns:
-        What was measured, the ``losses`` and, of a training, the median ``step_seconds`` and ``step_cpu_seconds``; on
-        rank 0 alone.
+        What was measured, the ``losses`` and, where there was training, the medians ``step_seconds`` and
+        ``step_cpu_seconds``; nothing on other ranks than 0.
     """
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=[])))  # a new process knows no class yet
     init_default_scope(cfg.default_scope)

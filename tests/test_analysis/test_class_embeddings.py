@@ -11,7 +11,7 @@ from textxfer_mm.analysis.class_embeddings import (
     ClassEmbeddings,
     choose_classes,
     load_class_embeddings,
-    rows_of,
+    select_rows,
     with_names,
 )
 from textxfer_mm.classifiers.class_rows import ClassRows
@@ -87,6 +87,25 @@ def test_key(tmp_path):
     rows = torch.randn(4, 6)
     path = save(tmp_path / 'c.pth', **{'cls_head.last.weight': rows, 'cls_head.fc.weight': torch.zeros(2, 2)})
     assert torch.equal(load_class_embeddings(path, key='cls_head.last.weight').weight, rows)
+
+
+def test_damaged_rows_of_another_classifier_do_not_matter(tmp_path):
+    state, rows = two_class_rows(), torch.randn(4, 6)
+    names = load_class_embeddings(save(tmp_path / 'b.pth', **state), key='cls_head.b.weight').class_names
+    state['cls_head.a.weight'][0, 0] = float('nan')
+    path = save(tmp_path / 'c.pth', **state, **{'cls_head.fc.weight': rows})
+    found = load_class_embeddings(path, key='cls_head.b.weight')
+    assert torch.equal(found.weight, state['cls_head.b.weight'])
+    assert found.class_names == names == FixedSource().class_names
+    assert torch.equal(load_class_embeddings(path, key='cls_head.fc.weight').weight, rows)
+    with pytest.raises(UserError, match=r'are zero or not finite: they recognise nothing\. Did its training diverge'):
+        load_class_embeddings(path, key='cls_head.a.weight')
+
+
+def test_rows_that_were_never_made_are_no_classifier(tmp_path):
+    state = {f'cls_head.class_rows.{key}': value for key, value in ClassRows(FixedSource()).state_dict().items()}
+    with pytest.raises(UserError, match='holds no classifier known by its name'):
+        load_class_embeddings(save(tmp_path / 'c.pth', **state))
 
 
 def two_class_rows():
@@ -166,7 +185,7 @@ def test_drawing_is_seeded_and_in_order_and_from_what_all_have():
 
 def test_rows_follow_the_names():
     rows = torch.arange(8.0).view(4, 2)
-    assert rows_of(embeddings(NAMES, rows), ['playing harp', 'abseiling']).tolist() == [[6, 7], [0, 1]]
+    assert select_rows(embeddings(NAMES, rows), ['playing harp', 'abseiling']).tolist() == [[6, 7], [0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -186,15 +205,15 @@ def test_classes_that_there_are_not(arguments, message):
 def test_rows_of_a_training_that_diverged():
     rows = torch.eye(4)
     rows[2, 1] = float('nan')
-    assert rows_of(embeddings(NAMES, rows), NAMES[:2]).shape == (2, 4)
+    assert select_rows(embeddings(NAMES, rows), NAMES[:2]).shape == (2, 4)
     with pytest.raises(
         UserError, match=r'here holds NaN or infinite numbers for Playing Guitar: did its training diverge'
     ):
-        rows_of(embeddings(NAMES, rows), NAMES)
+        select_rows(embeddings(NAMES, rows), NAMES)
 
 
 def test_classifiers_without_a_common_class():
     with pytest.raises(UserError, match='here and there have no class name in common'):
         choose_classes([embeddings(NAMES), embeddings(list('abcd'), origin='there')])
     with pytest.raises(UserError, match="there has no class 'abseiling'"):
-        rows_of(embeddings(list('abcd'), origin='there'), ['abseiling'])
+        select_rows(embeddings(list('abcd'), origin='there'), ['abseiling'])

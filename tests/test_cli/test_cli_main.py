@@ -53,6 +53,18 @@ MISTAKES = [
     (['predict', 'a.mp4', '--config', 'nosuch.py'], 'config nosuch.py does not exist'),
     (['predict', 'a.mp4', '--checkpoint', 'nosuch.pth'], 'checkpoint nosuch.pth does not exist'),
     (['predict', 'a.mp4', '--labels', 'a,b', '--json', 'a.mp4/x.json'], '--json'),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--template', 'nobraces'], "'nobraces' is neither a set of templates nor"),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--template', 'text4vi'], 'Did you mean: text4vis'),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--device', 'nosuch'], '--device nosuch is no device; give cpu, cuda, '),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--device', 'cuda:x'], '--device cuda:x is no device'),
+    (
+        ['predict', 'a.mp4', '--labels', 'a,b', '--model', 'ViT-B-32', '--pretrained', '/no/such.pt'],
+        '--pretrained /no/such.pt does not exist',
+    ),
+    (
+        ['predict', 'a.mp4', '--labels', 'a,b', '--model', 'ViT-B-32', '--pretrained', 'b.safetensors'],
+        '--pretrained b.safetensors does not exist. Did you mean: a.safetensors',
+    ),
     (['predict', 'a.mp4'], 'Say which labels to look for'),
     (['quickstart', '--work-dir', 'a.mp4'], 'a.mp4 is no folder'),
     (['toy-actions', 'a.mp4'], 'a.mp4 is no folder'),
@@ -62,6 +74,7 @@ MISTAKES = [
 @pytest.mark.parametrize(('arguments', 'message'), MISTAKES)
 def test_a_mistake_is_told_of_before_any_heavy_import(arguments, message, tmp_path, monkeypatch):
     (tmp_path / 'a.mp4').touch()
+    (tmp_path / 'a.safetensors').touch()
     inside = f'import os; os.chdir({str(tmp_path)!r})'
     report = f'print("heavy:", [name for name in {HEAVY!r} if name in sys.modules])'
     result = run_as_script(arguments, before=f'sys.path.insert(0, {str(ROOT)!r}); {inside}', after=report)

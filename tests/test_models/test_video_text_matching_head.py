@@ -378,7 +378,7 @@ class TestErrors:
         ('options', 'message'),
         [
             (dict(text='onlin'), r"Unknown text='onlin'.*Did you mean: online"),
-            (dict(matching_loss='nce'), r"Unknown matching_loss='nce'.*ce, kl|Did you mean: ce"),
+            (dict(matching_loss='nce'), r"Unknown matching_loss='nce' of VideoTextMatchingHead\. Did you mean: ce\?"),
             (dict(average_clips='features'), r"Unknown average_clips='features'"),
             (dict(text='offline', text_batch_size=4), "text_batch_size=4 has no effect with text='offline'"),
             (dict(label_smooth_eps=0.1), 'takes no label_smooth_eps: its loss is the matching loss'),

@@ -1,10 +1,14 @@
+import sys
+
 import pytest
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.tokenizer import SimpleTokenizer
 from tiny import TINY_RESNET, TINY_VIT
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.classifiers.sources import TextClassifier
+from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 from textxfer_mm.text.encoding import TextEncoder
 
@@ -170,3 +174,11 @@ def test_tokenizer_of_the_hub_offline(monkeypatch, tmp_path):
         UserError, match=r"The tokenizer of ViT-B-16-SigLIP: 'timm/ViT-B-16-SigLIP' .* cannot be reached"
     ):
         CLIPTextEncoder('ViT-B-16-SigLIP', 'webli').encode(['a'])
+
+
+def test_a_trained_tower_tests_without_transformers(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'transformers', None)
+    encoder = CLIPTextEncoder('ViT-B-16-SigLIP')
+    with pytest.raises(NotAtHandError, match=r'ViT-B-16-SigLIP needs transformers: pip install "textxfer_mm\[language'):
+        encoder.encode(['a'])
+    assert TowerRows(TextClassifier(['waving', 'clapping'], encoder)).tower is None

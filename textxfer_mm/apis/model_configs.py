@@ -23,10 +23,10 @@ def clip_zero_shot_config(
     """Bare CLIP on videos: frame features averaged (TAP), text embeddings as the classifier, nothing trained.
 
     Args:
-        arch: open_clip model name.
-        pretrained: open_clip tag or a local file.
+        arch: The name of an open_clip model.
+        pretrained: A tag of open_clip, or a local file.
         class_names: K names.
-        templates: name of a template set, one template or several.
+        templates: The name of a template set, one template, or several.
         num_frames: T, spread over the whole video.
     """
     clip = dict(arch=arch, pretrained=pretrained)
@@ -65,7 +65,7 @@ def _resize_steps(arch: str, pretrained: str) -> list[dict[str, Any]]:
     """The steps that bring frames to the tower's size in the way that its weights were trained with.
 
     Raises:
-        UserError: it cannot be known, or needs padding.
+        UserError: It cannot be known, or needs padding.
     """
     frame = input_cfg(arch, pretrained)
     height, width = frame['size']

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from textxfer_mm.engine.classes import labels_of
+from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.scores import Scores
 
 #: Told what is done and what is to be done.
@@ -26,14 +29,49 @@ def score_videos(
         dataloader: Config of the dataloader.
         seed: Seed of the dataloader.
         progress: Called with the number of finished batches and the number of all.
+
+    Raises:
+        UserError: Several processes share the videos, there are none, or they have several labels each.
     """
+    if get_world_size() > 1:
+        raise UserError(
+            f'score_videos runs in one process, and this is one of {get_world_size()}, which would see its share of '
+            'the videos only: close the process group first, or test with tools/test.py.'
+        )
     model.eval()
-    loader = Runner.build_dataloader(dict(dataloader), seed=seed)
+    loader = _loader(dataloader, seed)
     values, labels = [], []
     for done, batch in enumerate(loader, 1):
         for sample in model.test_step(batch):
             values.append(sample.pred_score.cpu().numpy())
-            labels.append(int(sample.gt_label))
+            labels.append(_label_of(sample))
         if progress:
             progress(done, len(loader))
     return Scores(np.stack(values), np.array(labels), labels_of(model, len(values[0])))
+
+
+def _loader(dataloader: Mapping[str, Any], seed: int) -> DataLoader:
+    """Build the dataloader, which must give at least one batch."""
+    try:
+        loader = Runner.build_dataloader(dict(dataloader), seed=seed)
+        if len(loader):
+            return loader
+        number = len(loader.dataset)
+    except ValueError as error:
+        if 'need at least one array' not in str(error):  # what MMEngine makes of a dataset without samples
+            raise
+        number = 0
+    raise UserError(
+        f'The dataloader makes no batch of its {number} videos: the list of videos (ann_file) is empty, or drop_last '
+        'leaves out the only batch.'
+    )
+
+
+def _label_of(sample: Any) -> int:
+    """The one true class of a video."""
+    if sample.gt_label.numel() != 1:
+        raise UserError(
+            f'score_videos gives the scores of videos with one label each, and the label of one here is of shape '
+            f'{tuple(sample.gt_label.shape)}: test a multi-label dataset with tools/test.py.'
+        )
+    return int(sample.gt_label)

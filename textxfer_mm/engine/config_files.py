@@ -14,7 +14,7 @@ def load_config(path: str | Path) -> Config:
     """Read a config file; a path relative to the shipped configs works as well.
 
     Raises:
-        UserError: no such file (with the nearest names), or a file that cannot be read as a config.
+        UserError: There is no such file (the nearest names are listed), or it cannot be read as a config.
     """
     file = find_config(path)
     allow_config_bases()
@@ -36,7 +36,7 @@ def config_of_checkpoint(path: str | Path) -> Config:
     """The config that MMEngine saved inside a checkpoint; it is parsed, never executed.
 
     Raises:
-        UserError: the checkpoint holds none, or one that is more than values.
+        UserError: The checkpoint holds none, or one that is more than values.
     """
     from textxfer_mm.engine.checkpoint import load_checkpoint_file  # torch: not for whoever reads config files alone
     from textxfer_mm.engine.saved_config import parse_saved_config

@@ -26,15 +26,15 @@ class ConSEProjection(LazyWeights, ConSE):
     """:class:`~textxfer_mm.layers.projections.ConSE` whose classifier and concepts are fetched from outside.
 
     Args:
-        in_channels: width of the features.
-        out_channels: width D of the class embeddings.
-        concepts: classifier source of the concept names' embeddings, (num_concepts, D).
+        in_channels: The width of the features.
+        out_channels: The width D of the class embeddings.
+        concepts: The classifier source of the embeddings of the concepts' names, (num_concepts, D).
         image_classifier: ``'packaged'`` (ImageNet layer of the packaged EfficientNet-lite0, in_channels 1280) or a
             safetensors file with ``weight`` (num_concepts, in_channels) and ``bias`` (num_concepts,).
-        num_concepts: how many concepts the classifier knows.
-        temperature: divides the classifier's logits.
-        top_k: how many concepts are combined; ``None`` combines all.
-        residual: adds a trainable linear map that starts at zero.
+        num_concepts: How many concepts the classifier knows.
+        temperature: Divides the classifier's logits.
+        top_k: How many concepts are combined; ``None`` combines all.
+        residual: Adds a trainable linear map that starts at zero.
     """
 
     _fetched_prefixes = ('fc.', 'concepts')
@@ -66,7 +66,7 @@ class ConSEProjection(LazyWeights, ConSE):
         """Read the image classifier and embed the concepts' names.
 
         Raises:
-            UserError: their shapes do not fit this projection.
+            UserError: Their shapes do not fit this projection.
         """
         weight, bias = self._read_image_classifier()
         concepts = self.source.build().weight
@@ -102,11 +102,11 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
 
     Args:
         cfg: ``None`` (the widths must be equal), ``'linear'``, ``'mlp'`` or a config dict.
-        in_channels: width of the features.
-        out_channels: width D of the class embeddings.
+        in_channels: The width of the features.
+        out_channels: The width D of the class embeddings.
 
     Raises:
-        UserError: the widths differ without a projection, or a name or an argument is unknown.
+        UserError: The widths differ without a projection, or a name or an argument is unknown.
     """
     if cfg is None:
         if in_channels != out_channels:

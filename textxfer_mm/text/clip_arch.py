@@ -69,7 +69,7 @@ def resolve_tag(arch: str | dict[str, Any], tag: str, also: Sequence[str] = ()) 
         also: Further names that the caller accepts, for the message.
 
     Raises:
-        UserError: open_clip has no such tag for this architecture; the nearest ones are listed.
+        UserError: There is no such tag of open_clip for this architecture; the nearest ones are listed.
     """
     import open_clip
 

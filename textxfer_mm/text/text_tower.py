@@ -83,7 +83,7 @@ class CLIPTextTower(TextTower):
     tokens only.
 
     Args:
-        model: open_clip's text tower.
+        model: The text tower of open_clip.
         tokenizer: Its tokenizer.
         embed_dims: D.
         context_length: The most tokens of a prompt.
@@ -249,7 +249,7 @@ def encode_in_batches(tower: TextTower, texts: Sequence[str], *, batch_size: int
 
     Args:
         tower: The tower, in evaluation mode, on ``device``.
-        texts: n prompts.
+        texts: The n prompts.
         batch_size: Prompts a forward pass.
         device: Where the tower is.
 

@@ -94,14 +94,14 @@ def main() -> None:
         find_source(source)
 
     import textxfer_mm.register  # noqa: F401
-    from textxfer_mm.analysis.class_embeddings import choose_classes, load_class_embeddings, rows_of, with_names
+    from textxfer_mm.analysis.class_embeddings import choose_classes, load_class_embeddings, select_rows, with_names
     from textxfer_mm.visualization import class_correlation, plot_class_correlations
 
     embeddings = with_names([load_class_embeddings(source, key=args.key) for source in args.sources], given)
     names = choose_classes(embeddings, classes=words, num=args.num, seed=args.seed)
     if words is None and args.num is None and len(names) > DEFAULT_NUM:
         names = choose_classes(embeddings, num=DEFAULT_NUM, seed=args.seed)
-    maps = {title: class_correlation(rows_of(e, names)) for title, e in zip(titles, embeddings, strict=True)}
+    maps = {title: class_correlation(select_rows(e, names)) for title, e in zip(titles, embeddings, strict=True)}
     plot_class_correlations(
         args.out, maps, names, vmin=args.vmin or [None], vmax=args.vmax or [None], own_scales=args.own_scales
     )

@@ -1,12 +1,12 @@
 """What is measured of a trained recognizer, and how alike the rows of a classifier are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from harness.claims import Measure
+from harness.claims import Measure, Results
 from mmengine.config import Config
 from torch import nn
 
@@ -51,6 +51,11 @@ def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
         unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
         result.update(zero_shot=unseen.top(1), zero_shot_videos=len(unseen.labels))
     return result
+
+
+def count_their_videos(results: Results, rows: Iterable[str]) -> bool:
+    """Whether all results of these rows say how many videos they are of; the first that were published do not."""
+    return all('seen_videos' in one for row in rows for one in results.get(row, {}).values())
 
 
 def takes_other_names(cfg: Config) -> bool:

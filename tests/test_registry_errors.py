@@ -1,0 +1,43 @@
+"""What is said of an argument that a class of the config does not take."""
+
+import pytest
+from tiny import FixedSource
+
+from textxfer_mm.registry import MODELS
+from textxfer_mm.registry_errors import explain_config_error
+
+
+def explained(cfg):
+    with pytest.raises(TypeError) as caught:
+        MODELS.build(cfg)
+    return str(explain_config_error(caught.value))
+
+
+@pytest.mark.parametrize('kind', ['TextEmbeddingHead', 'LearnablePromptHead', 'VideoTextMatchingHead'])
+def test_the_class_that_was_written_is_named_and_not_its_base(kind):
+    cfg = dict(type=kind, in_channels=8, classifier=FixedSource(), dropout_ration=0.5)
+    told = f"The config has a wrong argument of {kind}: 'dropout_ration'. Did you mean: dropout_ratio"
+    assert explained(cfg).startswith(told)
+
+
+def test_what_no_config_can_give_is_not_suggested():
+    told = explained(dict(type='TextEmbeddingHead', in_channels=8, classifier=FixedSource(), make_row=1))
+    assert "TextEmbeddingHead: 'make_row'." in told
+    assert 'make_rows' not in told
+
+
+def test_a_mistake_that_the_config_did_not_make_is_none_of_it():
+    class Broken:
+        def __init__(self):
+            dict_of(nosuch=1)
+
+    def dict_of(known=0):
+        return known
+
+    MODELS.register_module(name='BrokenInside', module=Broken)
+    try:
+        with pytest.raises(TypeError) as caught:
+            MODELS.build(dict(type='BrokenInside'))
+        assert explain_config_error(caught.value) is None
+    finally:
+        MODELS.module_dict.pop('BrokenInside')
