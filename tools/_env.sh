@@ -91,7 +91,7 @@ install_package() {
     rm -f "$prefix"/textxfer_mm-*.stamp
     step "Installing textxfer_mm[$1] into $prefix (the first time some minutes: torch is large)" "$log" \
         "$ENV_PYTHON" -m pip install --disable-pip-version-check --no-input \
-        -c "$PROJECT_ROOT/requirements/constraints.txt" -e "$PROJECT_ROOT[$1]" ||
+        --config-settings editable_mode=compat -c "$PROJECT_ROOT/requirements/constraints.txt" -e "$PROJECT_ROOT[$1]" ||
         fail "the installation failed; see $log. Run this script again to go on. Without access to pypi.org name a" \
             "mirror (PIP_INDEX_URL=...) or a folder of wheels (PIP_NO_INDEX=1 PIP_FIND_LINKS=...)."
     echo "$wanted" >"$prefix/textxfer_mm-$1.stamp"

@@ -25,7 +25,7 @@ def predict(
     ] = None,
     config: Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')] = None,
     checkpoint: Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')] = None,
-    model: Annotated[str | None, typer.Option(help='An open_clip model instead, such as ViT-B-32.')] = None,
+    model: Annotated[str | None, typer.Option(help='An open_clip model instead, such as ViT-B-32-quickgelu.')] = None,
     pretrained: Annotated[
         str | None,
         typer.Option(

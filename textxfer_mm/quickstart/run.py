@@ -147,7 +147,7 @@ def run_quickstart(
                 step.note = _summary(results[view])
         with steps('predict') as step:
             prediction = _predict(cfg, checkpoint)
-            step.note = f'a video of "{prediction["truth"]}", unseen in training: "{prediction["top"][0][0]}"'
+            step.note = f'"{prediction["top"][0][0]}" for a video of "{prediction["truth"]}", which was not trained on'
         with steps('plot') as step:
             _plot(work_dir, history, classifier, results['views_4x3'])
             step.note = ', '.join(PLOTS)
