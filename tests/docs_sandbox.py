@@ -49,7 +49,7 @@ CLIP_CONFIG = 'text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'
 ELSEWHERE = {
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
-    r'pip install (--config-settings editable_mode=compat )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
+    r'pip install (--config-settings \S+ )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
         'tools/_env.sh',
         '-c "$PROJECT_ROOT/requirements/constraints.txt" -e "$PROJECT_ROOT[$1]"',
     ),

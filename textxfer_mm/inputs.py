@@ -1,5 +1,6 @@
 """Files that the user names: configs, checkpoints, videos. Light, so that a mistyped path is told of at once."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def require_weights(weights: str, option: str) -> None:
     """
     if not URL.match(weights) and ('/' in weights or Path(weights).suffix.lower() in WEIGHT_SUFFIXES):
         require_file(weights, option, '*.*')
+
+
+def require_clip_name(name: str) -> None:
+    """Check the name of an open_clip model, which is that of a file in its package; open_clip is not imported.
+
+    Raises:
+        UserError: open_clip has no such model; the nearest names are listed.
+    """
+    package = importlib.util.find_spec('open_clip')
+    folder = Path(package.submodule_search_locations[0]) / 'model_configs'
+    known = {path.stem for path in folder.glob('*.json')}
+    if known and name.replace('/', '-') not in known:
+        raise UserError(f'Unknown CLIP architecture {name!r}.{nearest(name, known)}')
 
 
 def require_device_name(device: str, option: str) -> None:

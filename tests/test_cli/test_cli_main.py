@@ -55,6 +55,7 @@ MISTAKES = [
     (['predict', 'a.mp4', '--labels', 'a,b', '--json', 'a.mp4/x.json'], '--json'),
     (['predict', 'a.mp4', '--labels', 'a,b', '--template', 'nobraces'], "'nobraces' is neither a set of templates nor"),
     (['predict', 'a.mp4', '--labels', 'a,b', '--template', 'text4vi'], 'Did you mean: text4vis'),
+    (['predict', 'a.mp4', '--labels', 'a,b', '--model', 'ViT-B/17'], "architecture 'ViT-B/17'. Did you mean: ViT-B-16"),
     (['predict', 'a.mp4', '--labels', 'a,b', '--device', 'nosuch'], '--device nosuch is no device; give cpu, cuda, '),
     (['predict', 'a.mp4', '--labels', 'a,b', '--device', 'cuda:x'], '--device cuda:x is no device'),
     (

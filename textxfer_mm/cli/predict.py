@@ -12,7 +12,14 @@ from rich.table import Table
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing, require_writable_file, write_text
-from textxfer_mm.inputs import find_config, find_videos, require_checkpoint, require_device_name, require_weights
+from textxfer_mm.inputs import (
+    find_config,
+    find_videos,
+    require_checkpoint,
+    require_clip_name,
+    require_device_name,
+    require_weights,
+)
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
@@ -50,7 +57,7 @@ def predict(
     files = find_videos(videos)
     names = _class_names(labels, labels_file)
     _check_files(config, checkpoint, json_file, csv_file)
-    _check_words(template, pretrained, device)
+    _check_words(model, template, pretrained, device)
 
     with console.status('Loading the model ...'):
         from textxfer_mm import register  # noqa: F401
@@ -114,8 +121,10 @@ def _check_files(config: str | None, checkpoint: Path | None, json_file: Path | 
             require_writable_file(file, option)
 
 
-def _check_words(template: str | None, pretrained: str | None, device: str | None) -> None:
+def _check_words(model: str | None, template: str | None, pretrained: str | None, device: str | None) -> None:
     """Check, as far as that is known without torch, that these name something."""
+    if model is not None:
+        require_clip_name(model)
     if template is not None and template not in TEMPLATES:
         resolve_templates(template)
     if pretrained is not None:
