@@ -224,6 +224,8 @@ class TestReplace:
         rows._iteration = lambda: 3
         want = text(names).embeddings(rows.train_templates)[rows.draw()]
         torch.testing.assert_close(rows.training_rows(), want)
+        rows.replace(text().build())
+        torch.testing.assert_close(rows.training_rows(), text().embeddings(rows.train_templates)[rows.draw()])
 
     def test_rows_that_are_given_before_words_leave_the_start_of_the_context(self):
         rows, plain = PromptRows(text(), init_words='a video of'), PromptRows(text(), init_words='a video of')

@@ -203,6 +203,10 @@ class ClassRows(nn.Module):
         held = unpack_metadata(state)
         self._describe(held['class_names'], held['templates'], held['encoder_id'])
 
+    def _names(self) -> tuple[str, ...]:
+        """The names of the rows, or of those that are to be made."""
+        return self.class_names or self.source.class_names
+
     def _describe(self, class_names: Iterable[str], templates: Iterable[str], encoder_id: str) -> None:
         self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
         self.num_classes = len(self.class_names)

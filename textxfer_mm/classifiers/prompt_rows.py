@@ -207,9 +207,6 @@ class PromptRows(ClassRows):
         rows = self._prompts().to(self.context.device).encode(self.context, self.chunk_size)  # (K, D)
         return rows if classes is None else rows[classes.to(rows.device)]
 
-    def _names(self) -> tuple[str, ...]:
-        return self.class_names or self.source.class_names
-
     def _prompts(self) -> LearnablePrompts:
         return self.source.prompts(self._names())
 

@@ -127,9 +127,6 @@ class TowerRows(ClassRows):
             )
         return self.tower
 
-    def _names(self) -> tuple[str, ...]:
-        return self.class_names or self.source.class_names
-
     def _encode(self, texts: list[str]) -> Tensor:
         batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
         return encode_in_batches(self._require_tower(), texts, batch_size=batch_size, device=device)
