@@ -28,7 +28,7 @@ STOREYS = (
         'registry_errors',
     ),
     ('registry', 'log_bridge', 'visualization'),
-    ('text', 'layers', 'losses'),
+    ('text', 'layers', 'losses', 'video'),
     ('classifiers',),
     ('models', 'image', 'datasets', 'evaluation'),
     ('engine',),
@@ -38,7 +38,7 @@ STOREYS = (
 )
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
-PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation')
+PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation', 'video')
 PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
@@ -49,7 +49,7 @@ HEAVY = (
     *('open_clip', 'timm', 'torchvision', 'cv2', 'matplotlib', 'torch._dynamo', 'torch.distributed.fsdp'),
 )
 #: The libraries that a pure room may import at its top.
-LIGHT = ('torch', 'numpy', 'safetensors', 'filelock')
+LIGHT = ('torch', 'numpy', 'safetensors', 'filelock', 'av')
 #: Modules that belong to no library: Cython and TorchScript make them when compiled code is loaded.
 COMPILED = ('_cython_', '_remote_module_non_scriptable')
 

@@ -10,7 +10,6 @@ from tiny import FixedSource
 
 from textxfer_mm.apis.feature_extraction import extract_features
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
-from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import MODELS
@@ -192,8 +191,7 @@ def test_corrupt_videos_are_left_out_and_named(tmp_path, monkeypatch, workers, t
         'truncated2.mp4',
     ]
     assert '3 of 7 videos could not be decoded and are left out' in lines[-1]
-    assert ('empty0.mp4: empty file' in lines[-1]) == tolerant
-    assert corrupt_record.read(0) == ([], 0)
+    assert 'empty0.mp4: empty file' in lines[-1]
 
 
 def test_a_class_that_is_lost(tmp_path):

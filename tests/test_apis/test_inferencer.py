@@ -2,13 +2,17 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import Compose
 from tiny_configs import CONFIGS, leaf, load, one_of_each_kind, shrink_frames, tiny_recognizer
 from tiny_runs import write_video
 
-from textxfer_mm.apis import load_recognizer, predict_videos
+from benchmarks.video_kinds import encode
+from textxfer_mm.apis import VideoFailure, load_recognizer, predict_videos
+from textxfer_mm.errors import UserError
+from textxfer_mm.video.reader import VideoReader
 
 from mmaction.apis import MMAction2Inferencer, inference_recognizer, init_recognizer  # isort: skip
 
@@ -74,3 +78,66 @@ def test_zero_shot_needs_no_checkpoint(name, video, cache, monkeypatch):
     (ours,) = predict_videos(load_recognizer(tiny(name), device='cpu'), [video])
     got = inferencer_scores(video, tiny(name))
     torch.testing.assert_close(got, torch.tensor(ours.scores), atol=1e-5, rtol=0)
+
+
+ZERO_SHOT = 'quickstart/zero_shot_efficientnet-lite0_conse_minilm.py'
+
+
+@pytest.fixture
+def model(cache, monkeypatch):
+    monkeypatch.setenv('TEXTXFER_CACHE', str(cache))
+    return load_recognizer(tiny(ZERO_SHOT), device='cpu')
+
+
+def test_a_folder_and_seeking_in_the_stock_inferencer(model, tmp_path):
+    """decord would have given it other frames of the AVI file."""
+    frames = np.random.default_rng(0).integers(0, 255, (60, 64, 96, 3), dtype=np.uint8)
+    encode(tmp_path / 'a.avi', 'xvid_b_frames_avi', frames)
+    encode(tmp_path / 'b.mp4', 'h264_mp4', frames)
+    (tmp_path / 'notes.txt').write_text('no video')
+    want = [prediction.scores for prediction in predict_videos(model, [tmp_path / 'a.avi', tmp_path / 'b.mp4'])]
+    found = MMAction2Inferencer(tiny(ZERO_SHOT), device='cpu')(str(tmp_path))['predictions']
+    got = [prediction['rec_scores'][0] for prediction in found]
+    torch.testing.assert_close(torch.tensor(got), torch.tensor(want), atol=1e-5, rtol=0)
+
+
+def test_mistakes_in_the_stock_inferencer(tmp_path):
+    inferencer = MMAction2Inferencer(tiny(ZERO_SHOT), device='cpu')
+    with pytest.raises(UserError, match=r'The folder .* holds no video'):
+        inferencer(str(tmp_path))
+    (tmp_path / 'a.mp4').write_text('hello')
+    with pytest.raises(UserError, match=r'cannot decode .*a\.mp4 \(a text file, not a video\)'):
+        inferencer(str(tmp_path / 'a.mp4'))
+
+
+def test_frames_in_memory(model, video):
+    frames = VideoReader(video).read(range(20))
+    by_path, by_frames = predict_videos(model, [video, frames])
+    assert (by_frames.video, by_frames.class_names) == ('array 1', by_path.class_names)
+    torch.testing.assert_close(torch.tensor(by_frames.scores), torch.tensor(by_path.scores), atol=1e-6, rtol=0)
+    wrapped = tiny(ZERO_SHOT)
+    pipeline = list(wrapped.test_pipeline)
+    wrapped.test_pipeline = [dict(type='TolerantDecode', transforms=pipeline[:3], test_mode=True), *pipeline[3:]]
+    for prediction in predict_videos(load_recognizer(wrapped, device='cpu'), [video, frames]):
+        torch.testing.assert_close(torch.tensor(prediction.scores), torch.tensor(by_path.scores), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'dtype'),
+    [((20, 3, 64, 64), 'uint8'), ((64, 64, 3), 'uint8'), ((4, 8, 8, 3), 'float32'), ((0, 8, 8, 3), 'uint8')],
+)
+def test_arrays_that_are_no_videos(model, shape, dtype):
+    with pytest.raises(UserError, match=r'array 0 has shape .* a video is RGB frames \(T, H, W, 3\) of type uint8'):
+        next(predict_videos(model, [np.zeros(shape, dtype)]))
+
+
+@pytest.mark.parametrize('stock', [False, True])
+def test_a_video_that_cannot_be_decoded(model, tmp_path, stock):
+    cfg = tiny(ZERO_SHOT)
+    if stock:
+        for step in cfg.test_pipeline[:3]:
+            step.type = step.type.removeprefix('Tolerant')
+            step.pop('test_mode', None)
+        model = load_recognizer(cfg, device='cpu')
+    (failure,) = predict_videos(model, [tmp_path / 'none.mp4'])
+    assert failure == VideoFailure(str(tmp_path / 'none.mp4'), 'missing file')

@@ -1,17 +1,22 @@
 """The tolerant decoding steps by themselves; whole runs are in test_corrupt_video.py."""
 
+import re
 import struct
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
+from test_video import killer
 from tiny_runs import CORRUPT_KINDS, write_corrupt, write_video
 
 import textxfer_mm.register  # noqa: F401
+from benchmarks.video_kinds import KINDS, cut, encode, number_of, numbered_frames
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_tolerant import MAX_IN_A_ROW
+from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.errors import UserError
 
 SAMPLE = dict(type='SampleFrames', clip_len=3, frame_interval=2, num_clips=2)
@@ -151,27 +156,88 @@ def write_avi(path):
     writer.release()
 
 
+@pytest.mark.parametrize('suffix', ['avi', 'mp4'])
 @pytest.mark.parametrize('unfinished', [False, True])
-def test_a_truncated_avi_does_not_reach_decord(tmp_path, recording, unfinished):
+def test_a_truncated_avi_is_corrupt(tmp_path, recording, unfinished, suffix):
     """decord dies of a segmentation fault on it."""
     write_avi(tmp_path / 'good.avi')
     assert len(flat(True)(sample(tmp_path / 'good.avi'))['imgs']) == 6
     data = bytearray((tmp_path / 'good.avi').read_bytes())
     if unfinished:
         data[4:8] = struct.pack('<I', 0)
-    (tmp_path / 'bad.avi').write_bytes(data[: len(data) // 2])
+    (tmp_path / f'bad.{suffix}').write_bytes(data[: len(data) // 2])
     for build in (flat, wrapped):
-        assert build(False)(sample(tmp_path / 'bad.avi')) is None
-    assert all('truncated AVI' in entry['reason'] for entry in recording())
+        assert build(False)(sample(tmp_path / f'bad.{suffix}')) is None
+    assert all(re.match(r'truncated: it holds \d+ of the 20 frames', entry['reason']) for entry in recording())
 
 
-def test_the_inferencer_swaps_the_drop_in_steps_for_stock_ones():
-    from mmaction.apis.inferencers import ActionRecogInferencer
-    from mmengine.config import Config
+ASKED = [3, 10, 17, 25, 32, 39, 47, 54]
 
-    inferencer = ActionRecogInferencer.__new__(ActionRecogInferencer)
-    inferencer.input_format, inferencer.pack_cfg = 'video', {}
-    steps = [dict(type='TolerantDecordInit', test_mode=True), SAMPLE, dict(type='TolerantDecordDecode', test_mode=True)]
-    cfg = Config(dict(test_dataloader=dict(dataset=dict(pipeline=steps)), model=dict(type='Recognizer3D')))
-    names = [type(step).__name__ for step in inferencer._init_pipeline(cfg).transforms]
-    assert names == ['InferencerPackInput', 'DecordInit', 'SampleFrames', 'DecordDecode']
+
+@pytest.mark.parametrize('decoder', ['Decord', 'PyAV'])
+@pytest.mark.parametrize('kind', ['xvid_b_frames_avi', 'mpeg4_b_frames_mkv', 'h264_open_groups_mp4', 'h264_ts'])
+def test_the_asked_frames_where_decord_gives_others(tmp_path, recording, kind, decoder):
+    path = encode(tmp_path / f'video{KINDS[kind].suffix}', kind, numbered_frames(60))
+
+    def asked(results):
+        return dict(results, frame_inds=np.array(ASKED))
+
+    for test_mode in (False, True):
+        two = [dict(type='TolerantDecordInit', test_mode=test_mode), asked]
+        two.append(dict(type='TolerantDecordDecode', test_mode=test_mode))
+        one = [dict(type=f'{decoder}Init'), asked, dict(type=f'{decoder}Decode')]
+        for steps in (two, [dict(type='TolerantDecode', transforms=one, test_mode=test_mode)]):
+            results = Compose(steps)(sample(path))
+            assert results['total_frames'] == 60
+            found = [number_of(frame, 60) for frame in results['imgs']]
+            assert max(abs(a - b) for a, b in zip(found, ASKED, strict=True)) <= 1
+    noted = recording()
+    assert [(entry['kind'], entry['test']) for entry in noted] == [('unusual', False), ('unusual', True)]
+
+
+@pytest.mark.parametrize('when', ['_facts', '_read'])
+def test_a_file_that_kills_its_decoder_is_one_corrupt_file(tmp_path, recording, monkeypatch, when):
+    monkeypatch.setattr(f'textxfer_mm.video.guard.{when}', killer.dies)
+    whole = encode(tmp_path / 'whole.mp4', 'h264_mp4', numbered_frames(40))
+    clip = cut(whole, tmp_path / 'clip.mp4', 20, keep_lead=True)
+    for build in (flat, wrapped):
+        assert build(False)(sample(clip)) is None
+        assert not np.any(build(True)(sample(clip))['imgs'])
+        assert build(False)(sample(whole)) is not None
+    assert {entry['reason'] for entry in recording() if entry['kind'] == 'corrupt'} == {
+        'it kills its decoder (SIGABRT)'
+    }
+    corrupt_record.close()
+    with pytest.raises(UserError, match=r'cannot decode .*clip\.mp4 \(it kills its decoder \(SIGABRT\)\)'):
+        flat(False)(sample(clip))
+
+
+def test_the_frames_of_a_cut_clip_are_sampled_from_those_it_shows(tmp_path):
+    whole = encode(tmp_path / 'whole.mp4', 'h264_one_group_mp4', numbered_frames(60))
+    clip = cut(whole, tmp_path / 'clip.mp4', 30, keep_lead=True)
+    steps = [dict(type='TolerantDecordInit', test_mode=True), dict(type='UniformSample', clip_len=6, test_mode=True)]
+    found = Compose([*steps, dict(type='TolerantDecordDecode', test_mode=True)])(sample(clip))
+    numbers = [number_of(frame, 60) for frame in found['imgs']]
+    assert numbers == sorted(set(numbers))
+    assert 60 - found['total_frames'] <= numbers[0] + 1
+    assert numbers[-1] > 50
+
+
+def test_another_storage_backend(tmp_path):
+    write_video(tmp_path / 'good.mp4')
+    steps = [dict(type='TolerantDecordInit', io_backend='memory'), dict(SAMPLE), dict(type='TolerantDecordDecode')]
+    pipeline = Compose(steps)
+    pipeline.transforms[0].file_client = type('Client', (), dict(get=lambda self, name: Path(name).read_bytes()))()
+    np.random.seed(0)
+    ours = pipeline(sample(tmp_path / 'good.mp4'))
+    np.random.seed(0)
+    np.testing.assert_array_equal(ours['imgs'], flat(False)(sample(tmp_path / 'good.mp4'))['imgs'])
+
+
+def test_stock_steps_that_take_key_frames_only_are_left_alone():
+    steps = [dict(type='DecordInit'), dict(type='DecordDecode', mode='efficient')]
+    assert with_exact_decoding(steps) == steps
+    assert with_exact_decoding([dict(type='DecordInit', num_threads=2), dict(type='DecordDecode')]) == [
+        dict(type='ExactVideoInit', num_threads=2),
+        dict(type='ExactVideoDecode'),
+    ]

@@ -20,6 +20,7 @@ from textxfer_mm.apis.inference import choose_device
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
+from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_decoding
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of
 from textxfer_mm.engine.data_checks import innermost_datasets
@@ -106,7 +107,10 @@ class _Videos(Dataset):
 
     def __getitem__(self, position: int) -> tuple[int, Any, str]:
         try:
-            return position, self.dataset[self.indices[position]], ''
+            with corrupt_record.nobody_reads():
+                return position, self.dataset[self.indices[position]], ''
+        except CorruptVideoError as error:
+            return position, None, error.reason
         except (ImportError, MemoryError, UserError):
             raise
         except Exception as error:
@@ -114,16 +118,12 @@ class _Videos(Dataset):
 
 
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    """The pipeline of one view a video; tolerant steps drop what they cannot decode instead of replacing it."""
+    """The pipeline of one view a video."""
     loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
     dataset = next(innermost_datasets(loader.dataset)) if loader else dict(pipeline=cfg.get('test_pipeline'))
     if not dataset.get('pipeline'):
         raise UserError('The config needs a val_dataloader or the variable `test_pipeline` to encode videos with.')
-    steps = [dict(step) for step in dataset['pipeline']]
-    for step in steps:
-        if str(step['type']).startswith('Tolerant'):
-            step['test_mode'] = False
-    return steps
+    return with_exact_decoding([dict(step) for step in dataset['pipeline']])
 
 
 def _one_view_each(cfg: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDict:
@@ -199,21 +199,14 @@ def _encode_all(model: nn.Module, videos: _Videos, cfg: Config, stage: str) -> t
     )
     rows: dict[int, Tensor] = {}
     failed: dict[str, str] = {}
-    corrupt_record.open_for(id(videos))
-    try:
-        for done, batch in enumerate(loader, 1):
-            failed.update({videos.names[position]: reason for position, data, reason in batch if data is None})
-            good = {position: data for position, data, _ in batch if data is not None}
-            if good:
-                features = _encode(model, list(good.values()), stage).cpu()  # (N, D)
-                rows.update({position: row.clone() for position, row in zip(good, features, strict=True)})
-            if done * 20 // len(loader) > (done - 1) * 20 // len(loader):
-                print_log(f'Encoded {done * 100 // len(loader)} % of {len(share)} videos.', logger='current')
-        failed.update(
-            {entry['name']: entry['reason'] for entry in corrupt_record.read(0)[0] if entry['name'] in failed}
-        )
-    finally:
-        corrupt_record.close()
+    for done, batch in enumerate(loader, 1):
+        failed.update({videos.names[position]: reason for position, data, reason in batch if data is None})
+        good = {position: data for position, data, _ in batch if data is not None}
+        if good:
+            features = _encode(model, list(good.values()), stage).cpu()  # (N, D)
+            rows.update({position: row.clone() for position, row in zip(good, features, strict=True)})
+        if done * 20 // len(loader) > (done - 1) * 20 // len(loader):
+            print_log(f'Encoded {done * 100 // len(loader)} % of {len(share)} videos.', logger='current')
     for part, left_out in all_gather_object((rows, failed)):
         rows.update(part)
         failed.update(left_out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
@@ -14,6 +15,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from textxfer_mm import register_all_modules
+from textxfer_mm.datasets import corrupt_record
+from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_decoding
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
 from textxfer_mm.errors import UserError, first_line, nearest
@@ -99,36 +102,61 @@ def load_recognizer(
 
 
 @torch.no_grad()
-def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[VideoPrediction | VideoFailure]:
+def predict_videos(
+    model: nn.Module, videos: Iterable[str | Path | np.ndarray]
+) -> Iterator[VideoPrediction | VideoFailure]:
     """Predict one video after the other; one that cannot be decoded is reported in its place.
 
     Args:
         model: What :func:`load_recognizer` returned.
-        videos: Paths of video files.
+        videos: Paths of video files, or RGB frames (T, H, W, 3) as uint8; these go by ``'array 0'`` and so on.
+
+    Raises:
+        UserError: An array is no video.
     """
-    pipeline = Compose(_strict_decoding(model.cfg.test_pipeline))
-    for video in videos:
+    steps = with_exact_decoding([dict(step) for step in model.cfg.test_pipeline])
+    pipelines = {kind: Compose(steps) for kind, steps in (('file', steps), ('array', _for_arrays(steps)))}
+    for position, video in enumerate(videos):
+        if isinstance(video, np.ndarray):
+            name, given = f'array {position}', _array_sample(video, position)
+        else:
+            name, given = str(video), dict(filename=str(video))
         try:
-            data = pipeline(dict(filename=str(video), label=-1, start_index=0, modality='RGB'))
+            with corrupt_record.nobody_reads():
+                data = pipelines['array' if 'array' in given else 'file'](
+                    dict(given, label=-1, start_index=0, modality='RGB')
+                )
             if data is None:
                 raise ValueError('a pipeline step dropped it')
         except (ImportError, MemoryError):
             raise
         except Exception as error:
-            reason = first_line(error)
-            print_log(f'{video} could not be decoded: {reason}', logger='current', level=logging.DEBUG)
-            yield VideoFailure(str(video), reason)
+            reason = error.reason if isinstance(error, CorruptVideoError) else first_line(error)
+            print_log(f'{name} could not be decoded: {reason}', logger='current', level=logging.DEBUG)
+            yield VideoFailure(name, reason)
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
         names = labels_of(model, len(sample.pred_score))
-        yield VideoPrediction(str(video), names, tuple(sample.pred_score.tolist()))
+        yield VideoPrediction(name, names, tuple(sample.pred_score.tolist()))
 
 
-def _strict_decoding(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The tolerant decoding steps replaced by stock ones: here each failure is reported at once."""
-    steps = [dict(step) for step in pipeline]
-    for step in steps:
-        if step['type'] in ('TolerantDecordInit', 'TolerantDecordDecode'):
-            step['type'] = step['type'].removeprefix('Tolerant')
-            step.pop('test_mode', None)
+def _array_sample(frames: np.ndarray, position: int) -> dict[str, Any]:
+    """What the first step of a pipeline takes for frames in memory."""
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise UserError(
+            f'array {position} has shape {frames.shape} and type {frames.dtype}; a video is RGB frames (T, H, W, 3) of '
+            'type uint8, values 0 to 255.'
+        )
+    return dict(array=frames, total_frames=len(frames))
+
+
+def _for_arrays(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps for frames in memory: nothing is opened, and MMAction2's ``ArrayDecode`` picks the frames."""
+    steps: list[dict[str, Any]] = []
+    for step in pipeline:
+        kind = str(step['type'])
+        if kind == 'TolerantDecode':
+            steps += _for_arrays(step['transforms'])
+        elif not kind.endswith('Init'):
+            steps.append(dict(type='ArrayDecode') if kind.endswith('Decode') else step)
     return steps

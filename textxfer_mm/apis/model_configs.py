@@ -39,9 +39,9 @@ def clip_zero_shot_config(
         encoder=dict(type='CLIPTextEncoder', **clip),
     )
     pipeline = [
-        dict(type='DecordInit'),
+        dict(type='ExactVideoInit'),
         dict(type='UniformSample', clip_len=num_frames, test_mode=True),
-        dict(type='DecordDecode'),
+        dict(type='ExactVideoDecode'),
         *_resize_steps(arch, pretrained),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),

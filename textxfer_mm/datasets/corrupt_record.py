@@ -1,4 +1,4 @@
-"""The record of corrupt videos: written by decoding steps, also in data workers, and read by ``CorruptVideoHook``.
+"""The record of corrupt and unusual videos: decoding steps write it, also in workers, ``CorruptVideoHook`` reads it.
 
 Each process has one record: a folder that lasts until the process ends, and whose name its data workers inherit in an
 environment variable. The state of the record decides what is recorded, so that no corrupt file goes unnoticed when
@@ -12,6 +12,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from typing import Any
 RECORD_ENV = 'TEXTXFER_CORRUPT_VIDEO_DIR'
 _LINES, _STATE = 'corrupt.jsonl', 'state'
 
+_noted: set[tuple[str, bool]] = set()
+_is_silent = False
 _folder: Path | None = None  # of this process; workers that are forked know it from the environment
 
 
@@ -88,10 +92,32 @@ def record(name: str, reason: str, *, test_mode: bool) -> Path | None:
     Returns:
         The folder of the record, or None if nothing was recorded because no hook will report it.
     """
+    return _write('corrupt', name, reason, test_mode=test_mode)
+
+
+def note(name: str, remark: str, *, test_mode: bool) -> None:
+    """Note what is unusual about a video that can be decoded, once in each worker."""
+    if (name, test_mode) not in _noted and _write('unusual', name, remark, test_mode=test_mode):
+        _noted.add((name, test_mode))
+
+
+@contextmanager
+def nobody_reads() -> Iterator[None]:
+    """Record nothing in this process meanwhile, so that the first corrupt video is an error."""
+    global _is_silent
+    before, _is_silent = _is_silent, True
+    try:
+        yield
+    finally:
+        _is_silent = before
+
+
+def _write(kind: str, name: str, reason: str, *, test_mode: bool) -> Path | None:
     folder = os.environ.get(RECORD_ENV)
-    if folder is None or _state(Path(folder)) not in (('open',) if test_mode else ('open', 'waiting')):
+    is_heard = not _is_silent and folder is not None
+    if not is_heard or _state(Path(folder)) not in (('open',) if test_mode else ('open', 'waiting')):
         return None
-    line = json.dumps(dict(name=name, reason=reason, test=test_mode)) + '\n'
+    line = json.dumps(dict(kind=kind, name=name, reason=reason, test=test_mode)) + '\n'
     descriptor = os.open(os.path.join(folder, _LINES), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         os.write(descriptor, line.encode())  # a single write, so that lines of several workers do not mix

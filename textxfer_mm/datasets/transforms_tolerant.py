@@ -6,7 +6,6 @@ steps of any decoder. All of them report to ``CorruptVideoHook``; without it the
 
 import os
 import re
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,15 +14,25 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
-from textxfer_mm.datasets.corrupt_record import record
+from textxfer_mm.datasets import corrupt_record
+from textxfer_mm.datasets.transforms_video import (
+    CorruptVideoError,
+    ExactVideoDecode,
+    ExactVideoInit,
+    with_exact_decoding,
+)
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing
 from textxfer_mm.registry import TRANSFORMS
-
-from mmaction.datasets.transforms import DecordDecode, DecordInit  # isort: skip  (after the registry: it repairs mmaction)
+from textxfer_mm.video.index import VideoFacts
 
 #: This many failures in a row mean that the files or the pipeline are wrong as a whole.
 MAX_IN_A_ROW = 100
+
+
+_ADVICE = (
+    " To skip such files in training and list them all in testing, add dict(type='CorruptVideoHook') to custom_hooks."
+)
 
 
 class _Tolerant:
@@ -36,10 +45,14 @@ class _Tolerant:
         """Run ``step`` on a copy of ``results``; None stands for a corrupt video in training.
 
         Raises:
-            UserError: Without a ``CorruptVideoHook``, or after :data:`MAX_IN_A_ROW` failures in a row in training.
+            CorruptVideoError: Without a ``CorruptVideoHook``.
+            UserError: After :data:`MAX_IN_A_ROW` failures in a row in training.
         """
         try:
             done = step(dict(results))
+        except CorruptVideoError as error:
+            folder = self._note(str(results['filename']), error)
+            return stand_in(folder) if self.test_mode else None
         except (ImportError, MemoryError, UserError):
             raise
         except Exception as error:
@@ -51,12 +64,9 @@ class _Tolerant:
     def _note(self, name: str, error: Exception) -> Path:
         """Record a corrupt video and return the folder of the record."""
         reason = _reason(name, error)
-        folder = record(name, reason, test_mode=self.test_mode)
+        folder = corrupt_record.record(name, reason, test_mode=self.test_mode)
         if folder is None:
-            raise UserError(
-                f'cannot decode {name} ({reason}). To skip such files in training and list them all in testing, add '
-                "dict(type='CorruptVideoHook') to custom_hooks."
-            )
+            raise CorruptVideoError(name, reason, _ADVICE) from error
         self._in_a_row += 1
         if self._in_a_row >= MAX_IN_A_ROW and not self.test_mode:
             raise UserError(
@@ -67,14 +77,14 @@ class _Tolerant:
 
 
 @TRANSFORMS.register_module()
-class TolerantDecordInit(_Tolerant, DecordInit):
+class TolerantDecordInit(_Tolerant, ExactVideoInit):
     """``DecordInit`` that survives files which cannot be opened; to be used with :class:`TolerantDecordDecode`.
 
-    These two are drop-in replacements of the stock steps, which ``MMAction2Inferencer`` recognises by name. In
-    training, a corrupt sample becomes None, and MMEngine's dataset draws another one. In testing, a black video stands
-    in for it, so that the epoch goes on and finds the other corrupt files, too; ``CorruptVideoHook`` then ends the run
-    before anything is scored. Empty, truncated and missing files, files that are not videos, and videos without frames
-    count as corrupt.
+    These two are drop-in replacements of the stock steps. In training, a corrupt sample becomes None, and MMEngine's
+    dataset draws another one. In testing, black frames stand in for it, so that the epoch goes on and finds the other
+    corrupt files, too; ``CorruptVideoHook`` then ends the run before anything is scored. Empty, truncated and missing
+    files, files that are not videos or kill their decoder, and videos without frames count as corrupt. What can be
+    decoded gives the frames that were asked for, where decord itself would not (see :class:`ExactVideoInit`).
 
     Args:
         test_mode: Replace a corrupt video by a black one instead of dropping the sample.
@@ -89,62 +99,47 @@ class TolerantDecordInit(_Tolerant, DecordInit):
 
     def transform(self, results: dict) -> dict | None:
         """Open the video of ``results['filename']``."""
-
-        def stand_in(folder: Path) -> dict:
-            black = self._open(dict(results, filename=str(_black(folder, '.mp4'))))
-            return dict(black, filename=results['filename'])
-
-        return self._attempt(self._open, results, stand_in)
-
-    def _open(self, results: dict) -> dict:
-        _refuse_truncated_avi(results['filename'])
-        opened = super().transform(results)
-        if opened['total_frames'] == 0:
-            raise ValueError('no frames')
+        opened = self._attempt(
+            super().transform,
+            results,
+            lambda _: _BlackReader.opened(results),
+        )
+        if opened is not None and opened['video_reader'].facts.seeking:
+            corrupt_record.note(opened['filename'], opened['video_reader'].facts.seeking, test_mode=self.test_mode)
         return opened
 
 
 @TRANSFORMS.register_module()
-class TolerantDecordDecode(_Tolerant, DecordDecode):
+class TolerantDecordDecode(_Tolerant, ExactVideoDecode):
     """``DecordDecode`` that survives videos whose frames cannot be decoded; see :class:`TolerantDecordInit`.
 
     Args:
-        mode: 'accurate' or 'efficient', as in ``DecordDecode``.
         test_mode: Replace the frames of a corrupt video by black ones instead of dropping the sample.
     """
 
-    def __init__(self, mode: str = 'accurate', test_mode: bool = False) -> None:
-        super().__init__(mode=mode)
+    def __init__(self, test_mode: bool = False) -> None:
+        super().__init__()
         self.test_mode = test_mode
 
     def transform(self, results: dict) -> dict | None:
         """Decode the frames ``results['frame_inds']``."""
-
-        def stand_in(folder: Path) -> dict:
-            frame_inds = np.reshape(results['frame_inds'], -1)
-            frames = [_black_frame() for _ in frame_inds]
-            shape = frames[0].shape[:2]
-            return dict(
-                results, video_reader=None, frame_inds=frame_inds, imgs=frames, original_shape=shape, img_shape=shape
-            )
-
-        return self._attempt(super().transform, results, stand_in)
+        decode = super().transform
+        return self._attempt(decode, results, lambda _: decode(dict(results, video_reader=_BlackReader())))
 
 
 @TRANSFORMS.register_module()
 class TolerantDecode(_Tolerant, BaseTransform):
     """Wraps the steps that open, sample and decode a video, and makes them as tolerant as :class:`TolerantDecordInit`.
 
-    Meant for PyAV, OpenCV and raw frames; whatever the decoder can still read of a damaged file counts as a video. With
-    decord, prefer the two drop-in steps: ``MMAction2Inferencer`` rewrites pipelines step by step and would replace a
-    wrapper.
+    Meant for OpenCV and raw frames; whatever the decoder can still read of a damaged file counts as a video. In place
+    of the steps of decord and PyAV it runs those that :class:`TolerantDecordInit` stands on.
 
     Example::
 
         dict(type='TolerantDecode', transforms=[
-            dict(type='PyAVInit'),
+            dict(type='OpenCVInit'),
             dict(type='SampleFrames', clip_len=8, frame_interval=8, num_clips=1),
-            dict(type='PyAVDecode')])
+            dict(type='OpenCVDecode')])
 
     Args:
         transforms: Configs or callables of the wrapped steps, the decoding step last.
@@ -153,7 +148,7 @@ class TolerantDecode(_Tolerant, BaseTransform):
 
     def __init__(self, transforms: Sequence[dict | Callable], test_mode: bool = False) -> None:
         super().__init__()
-        self.transforms = Compose(transforms)
+        self.transforms = Compose(with_exact_decoding(transforms))
         self.test_mode = test_mode
 
     def transform(self, results: dict) -> dict | None:
@@ -165,7 +160,6 @@ class TolerantDecode(_Tolerant, BaseTransform):
         return self._attempt(self._decode, results, stand_in)
 
     def _decode(self, results: dict) -> dict:
-        _refuse_truncated_avi(results.get('filename', ''))
         decoded = self.transforms(results)
         if decoded is None:
             raise ValueError('a step dropped the sample')
@@ -181,26 +175,14 @@ class TolerantDecode(_Tolerant, BaseTransform):
 
 def _reason(name: str, error: Exception) -> str:
     """Say in a few words why a video could not be decoded."""
+    if isinstance(error, CorruptVideoError):
+        return error.reason
     if os.path.isfile(name) and os.path.getsize(name) == 0:
         return 'empty file'
     if isinstance(error, FileNotFoundError):
         return 'missing file'
     text = re.sub(r'\[[\d:]+\] \S+\.\w+:\d+: ', '', str(error))  # decord puts its time and source line in front
     return f'{type(error).__name__}: {text}'.strip().splitlines()[0][:200]
-
-
-def _refuse_truncated_avi(name: str) -> None:
-    """Refuse an AVI file that is shorter than its header says, or whose header was never completed.
-
-    decord 0.6.0 reads past the end of such a file when it is given as bytes, as mmaction does; the worker then dies of
-    a segmentation fault, which no handler can catch.
-    """
-    if not name.lower().endswith('.avi') or not os.path.isfile(name):
-        return
-    with open(name, 'rb') as stream:
-        tag, length, kind = struct.unpack('<4sI4s', stream.read(12).ljust(12, b'\0'))
-    if tag == b'RIFF' and kind == b'AVI ' and not 0 < length <= os.path.getsize(name) - 8:
-        raise ValueError(f'truncated AVI: the header declares {length + 8} bytes, the file has {os.path.getsize(name)}')
 
 
 def _with_black_source(results: dict, folder: Path) -> dict:
@@ -216,6 +198,21 @@ def _with_black_source(results: dict, folder: Path) -> dict:
 def _source(results: dict) -> dict:
     """Return the entries that say where the frames come from."""
     return {key: results[key] for key in ('filename', 'frame_dir', 'filename_tmpl') if key in results}
+
+
+class _BlackReader:
+    """Stands in for the reader of a corrupt video: two seconds of black frames."""
+
+    facts = VideoFacts('', '', 320, 256, 25.0, 50, 50, '', is_plain=True)
+
+    @classmethod
+    def opened(cls, results: dict) -> dict:
+        """``results`` as if a black video had been opened."""
+        return dict(results, video_reader=cls(), total_frames=cls.facts.frames, avg_fps=cls.facts.frame_rate)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Black frames (n, H, W, 3)."""
+        return np.stack([_black_frame()] * np.size(indices))
 
 
 def _black_frame() -> np.ndarray:

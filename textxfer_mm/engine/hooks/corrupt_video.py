@@ -1,5 +1,6 @@
 """Counts and names the videos that could not be decoded."""
 
+import collections
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ class CorruptVideoHook(Hook):
     of the dataset. Validation and testing stop at their last batch, before anything is scored, if even one video was
     corrupt; all of them are named (``corrupt_videos_val.txt``, ``corrupt_videos_test.txt``).
 
+    It also counts, once, the videos of kinds in which decord would have given other frames than were asked for.
+
     Args:
         max_share: Share of the training videos that may be corrupt, from 0 to 1.
     """
@@ -41,6 +44,8 @@ class CorruptVideoHook(Hook):
     def _begin(self) -> None:
         self._offset = 0
         self._found: dict[bool, dict[str, str]] = {False: {}, True: {}}
+        self._unusual: dict[bool, dict[str, str]] = {False: {}, True: {}}
+        self._told: set[str] = set()
 
     def before_run(self, runner: Runner) -> None:
         """Open the record of this process for this run."""
@@ -55,6 +60,7 @@ class CorruptVideoHook(Hook):
     def after_train_epoch(self, runner: Runner) -> None:
         """Report the corrupt videos of the epoch, and abort if there are too many."""
         found = self._collect(test_mode=False)
+        self._tell_unusual('training', runner.train_dataloader.dataset, test_mode=False)
         if found:
             total = count_videos(runner.train_dataloader.dataset)
             self._report(
@@ -89,6 +95,7 @@ class CorruptVideoHook(Hook):
         if batch_idx + 1 < len(loader):
             return
         found = self._collect(test_mode=True)
+        self._tell_unusual(phase, loader.dataset, test_mode=True)
         if not found:
             return
         total = count_videos(loader.dataset)
@@ -126,17 +133,33 @@ class CorruptVideoHook(Hook):
             )
         entries, self._offset = corrupt_record.read(self._offset)
         for entry in entries:
-            self._found[entry['test']][entry['name']] = entry['reason']
-        return bool(entries)
+            kept = self._found if entry['kind'] == 'corrupt' else self._unusual
+            kept[entry['test']][entry['name']] = entry['reason']
+        return any(entry['kind'] == 'corrupt' for entry in entries)
 
     def _collect(self, *, test_mode: bool) -> dict[str, str]:
         """Return and forget the corrupt videos of all ranks: name -> reason."""
         self._drain()
         found, self._found[test_mode] = self._found[test_mode], {}
-        merged: dict[str, str] = {}
-        for part in all_gather_object(found):
-            merged.update(part)
-        return merged
+        return _merged(found)
+
+    def _tell_unusual(self, phase: str, dataset: Dataset, *, test_mode: bool) -> None:
+        """Log how many videos decord would have misread, when there are new ones."""
+        unusual = _merged(self._unusual[test_mode])
+        if not unusual.keys() - self._told:
+            return
+        self._told |= unusual.keys()
+        kinds = collections.Counter(unusual.values()).most_common()
+        print_log(
+            f'{len(unusual)} of {count_videos(dataset)} {phase} videos are of kinds in which decord gives other frames '
+            f'than asked for; they were decoded exactly: {first_few((f"{n} x {kind}" for kind, n in kinds), 5, "; ")}.',
+            logger='current',
+        )
+
+
+def _merged(entries: dict[str, str]) -> dict[str, str]:
+    """The entries of all ranks."""
+    return {name: reason for part in all_gather_object(entries) for name, reason in part.items()}
 
 
 def count_videos(dataset: Dataset) -> int:

@@ -1,0 +1,220 @@
+"""The frames that were asked for, of every kind of file that people bring."""
+
+import numpy as np
+import pytest
+
+from benchmarks.video_kinds import KINDS, cut, encode, number_of, numbered_frames
+from textxfer_mm.video import index
+from textxfer_mm.video.reader import VideoReader
+from textxfer_mm.video.unreadable import UnreadableVideoError
+
+COUNT = 60
+
+
+def numbers(frames):
+    return [number_of(frame, COUNT) for frame in frames]
+
+
+def shown_numbers(path):
+    """Decodes in one go from the beginning: the reference."""
+    return numbers(VideoReader(str(path)).read(np.arange(len(VideoReader(str(path))))))
+
+
+def off(given, expected):
+    return max(abs(a - b) for a, b in zip(given, expected, strict=True))
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_the_asked_frames_of_every_kind(video_of, kind):
+    reader = VideoReader(str(video_of(kind)))
+    assert len(reader) == COUNT
+    assert reader.facts.frame_rate == 25
+    in_order = numbers(reader.read(range(COUNT)))
+    rough = 8 if kind == 'gif' else 1  # a palette has few grey levels, and codecs round them
+    assert off(in_order, range(COUNT)) <= rough
+    for asked in ([3, 10, 18, 25, 33, 40, 47, 55], [59], [55, 3, 3, 40, 0], list(range(12, 36))):
+        assert numbers(reader.read(asked)) == [in_order[i] for i in asked]
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_what_decord_misreads_is_known_from_the_file(video_of, kind):
+    """Where the facts say nothing against seeking, decord gives the asked frames or an error."""
+    decord = pytest.importorskip('decord')
+    decord.logging.set_level(decord.logging.QUIET)
+    asked = [3, 10, 18, 25, 33, 40, 47, 55]
+    reader = VideoReader(str(video_of(kind)))
+    try:
+        theirs = decord.VideoReader(str(video_of(kind)), num_threads=1).get_batch(asked).asnumpy()
+    except decord.DECORDError:
+        return
+    wrong = off(numbers(theirs), numbers(reader.read(asked))) > 1
+    assert not wrong or reader.facts.seeking
+    if kind in ('xvid_b_frames_avi', 'mpeg4_b_frames_mkv', 'h264_open_groups_mp4', 'mpeg2_mpg', 'h264_ts'):
+        assert wrong
+
+
+@pytest.mark.parametrize('kind', ['h264_mp4', 'h264_one_group_mp4', 'h264_mkv', 'vp9_webm'])
+def test_pixels_are_those_of_decord_where_it_is_right(tmp_path, kind):
+    decord = pytest.importorskip('decord')
+    noise = np.random.default_rng(0).integers(0, 255, (30, 96, 128, 3), dtype=np.uint8)
+    path = str(encode(tmp_path / f'noise{KINDS[kind].suffix}', kind, noise))
+    asked = [0, 7, 12, 20, 29]
+    np.testing.assert_array_equal(
+        VideoReader(path).read(asked), decord.VideoReader(path, num_threads=1).get_batch(asked).asnumpy()
+    )
+
+
+@pytest.mark.parametrize('kind', ['h264_mp4', 'h264_open_groups_mp4', 'xvid_b_frames_avi', 'mpeg2_ts'])
+def test_large_files_and_files_in_memory(video_of, monkeypatch, kind):
+    path = video_of(kind)
+    asked = [50, 2, 31]
+    kept = VideoReader(str(path)).read(asked)
+    np.testing.assert_array_equal(VideoReader(path.read_bytes()).read(asked), kept)
+    monkeypatch.setattr(index, 'KEPT_BYTES', 100)
+    again = VideoReader(str(path))
+    np.testing.assert_array_equal(again.read(asked), kept)
+    np.testing.assert_array_equal(again.read(asked), kept)
+
+
+@pytest.mark.parametrize('kind', ['h264_one_group_mp4', 'h264_mp4'])
+def test_a_clip_cut_without_re_encoding_has_the_frames_it_shows(tmp_path, video_of, kind):
+    path = cut(video_of(kind), tmp_path / 'clip.mp4', 20, keep_lead=True)
+    shown = shown_numbers(path)
+    reader = VideoReader(str(path))
+    assert reader.facts.declared > len(reader) == len(shown)
+    assert off(shown, range(COUNT - len(shown), COUNT)) <= 1
+    asked = [1, len(reader) // 2, len(reader) - 1]
+    assert numbers(reader.read(asked)) == [shown[i] for i in asked]
+    assert 'not shown' in reader.facts.seeking
+
+
+@pytest.mark.parametrize(
+    'kind', ['h264_mkv', 'h264_ts', 'mpeg2_mpg', 'h264_open_groups_mp4', 'xvid_b_frames_avi', 'h264_flv']
+)
+def test_a_clip_cut_in_the_middle_of_a_group(tmp_path, video_of, kind):
+    """Its first frames cannot be had: they lean on ones that were cut off."""
+    path = cut(video_of(kind), tmp_path / f'clip{KINDS[kind].suffix}', 16)
+    shown = shown_numbers(path)
+    assert off(shown, range(COUNT - len(shown), COUNT)) <= 1
+    assert 20 <= len(shown) <= COUNT - 16
+    reader = VideoReader(str(path))
+    asked = [0, 1, len(shown) // 2, len(shown) - 1]
+    assert numbers(reader.read(asked)) == [shown[i] for i in asked]
+    assert reader.facts.seeking
+
+
+#: Display matrices: where the bright top edge goes, by a quarter turn, a half turn and mirrors.
+ONE = 1 << 16
+TURNS = {
+    'none': ((ONE, 0, 0, 0, ONE, 0), 'top'),
+    'counter-clockwise': ((0, -ONE, 0, ONE, 0, 0), 'left'),
+    'clockwise': ((0, ONE, 0, -ONE, 0, 0), 'right'),
+    'half': ((-ONE, 0, 0, 0, -ONE, 0), 'bottom'),
+    'mirrored left to right': ((-ONE, 0, 0, 0, ONE, 0), 'top'),
+    'mirrored upside down': ((ONE, 0, 0, 0, -ONE, 0), 'bottom'),
+}
+
+
+@pytest.mark.parametrize('suffix', ['mp4', 'mkv'])
+@pytest.mark.parametrize('turn', TURNS)
+def test_frames_are_upright(tmp_path, turn, suffix):
+    matrix, edge = TURNS[turn]
+    frames = np.stack(list(numbered_frames(12)))
+    frames[:, 60:, 120:] = 0  # the lower right corner is black
+    kind = 'h264_mp4' if suffix == 'mp4' else 'h264_mkv'
+    path = encode(tmp_path / f'turned.{suffix}', kind, frames, matrix=(*matrix, 0, 0, 1 << 30))
+    frame = VideoReader(str(path)).read([5])[0].mean(-1)
+    assert frame.shape == ((160, 120) if edge in ('left', 'right') else (120, 160))
+    edges = dict(top=frame[2:6], bottom=frame[-6:-2], left=frame[:, 2:6], right=frame[:, -6:-2])
+    assert max(edges, key=lambda name: np.median(edges[name])) == edge
+    height, width = frame.shape
+    corners = {(y, x): frame[y * (height - 9) :][:9, x * (width - 9) :][:, :9].mean() for y in (0, 1) for x in (0, 1)}
+    dark = {
+        'none': (1, 1),
+        'counter-clockwise': (0, 1),
+        'clockwise': (1, 0),
+        'half': (0, 0),
+        'mirrored left to right': (1, 0),
+        'mirrored upside down': (0, 1),
+    }
+    assert min(corners, key=corners.get) == dark[turn]
+
+
+@pytest.mark.parametrize(('width', 'height'), [(2, 2), (8, 8), (48, 120), (72, 64), (130, 2)])
+def test_small_frames(tmp_path, width, height):
+    path = encode(tmp_path / 'small.mp4', 'h264_mp4', numbered_frames(20, width, height))
+    reader = VideoReader(str(path))
+    frames = reader.read([0, 10, 19])
+    assert frames.shape == (3, height, width, 3)
+    assert np.median(frames[0]) < np.median(frames[1]) < np.median(frames[2])
+
+
+def test_an_odd_rate_and_a_single_frame(tmp_path):
+    reader = VideoReader(str(encode(tmp_path / 'odd.wmv', 'wmv', numbered_frames(40), rate=7)))
+    assert off([number_of(f, 40) for f in reader.read([5, 20, 39])], [5, 20, 39]) <= 1
+    assert reader.facts.frame_rate == pytest.approx(7, abs=0.1)
+    frames = [next(numbered_frames(2))]
+    assert VideoReader(str(encode(tmp_path / 'one.mp4', 'h264_mp4', frames))).read([0]).shape == (1, 120, 160, 3)
+
+
+def test_times_of_a_wall_clock(tmp_path, video_of):
+    """decord aborts the process on them."""
+    import av
+
+    with av.open(str(video_of('h264_mkv'))) as given, av.open(str(tmp_path / 'clock.mkv'), 'w') as out:
+        copy = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.size:
+                packet.pts, packet.dts, packet.stream = packet.pts + 10**12, (packet.dts or 0) + 10**12, copy
+                out.mux(packet)
+    reader = VideoReader(str(tmp_path / 'clock.mkv'))
+    assert off(numbers(reader.read([3, 31, 59])), [3, 31, 59]) <= 1
+    assert 'far from zero' in reader.facts.seeking
+
+
+def test_sound_that_begins_within_the_file(tmp_path):
+    """Transport streams can be joined byte by byte; PyAV does not expect another stream then."""
+    silent = encode(tmp_path / 'silent.ts', 'h264_ts', numbered_frames(COUNT)).read_bytes()
+    loud = encode(tmp_path / 'loud.ts', 'h264_ts', numbered_frames(COUNT), with_sound=True).read_bytes()
+    reader = VideoReader(silent + loud)
+    assert len(reader) >= COUNT
+    assert off(numbers(reader.read([5, 30])), [5, 30]) <= 1
+
+
+def test_frames_that_are_not_there(video_of):
+    reader = VideoReader(str(video_of('h264_mp4')))
+    for asked in ([60], [-1, 3], []):
+        with pytest.raises(IndexError, match='frames 0 to 59'):
+            reader.read(asked)
+
+
+@pytest.mark.parametrize('kind', ['h264_mp4', 'xvid_b_frames_avi', 'mpeg4_b_frames_mkv', 'h264_ts', 'gif', 'vp9_webm'])
+def test_damaged_files_give_frames_or_one_reason(video_of, kind):
+    rng = np.random.default_rng(0)
+    data = video_of(kind).read_bytes()
+    whole, reasons = 0, []
+    for _ in range(25):
+        damaged = bytearray(data[: rng.integers(len(data) // 4, len(data) + 1)])
+        for place in rng.integers(0, len(damaged), 4):
+            damaged[place] = rng.integers(256)
+        try:
+            reader = VideoReader(bytes(damaged))
+            frames = reader.read(np.linspace(0, len(reader) - 1, 5).astype(int))
+            whole += len(frames) == 5
+        except UnreadableVideoError as error:
+            reasons.append(str(error))
+    assert whole + len(reasons) == 25
+    assert whole
+    assert all(reason and '\n' not in reason for reason in reasons)
+
+
+def test_a_gap_in_the_stream_fails_clearly(video_of):
+    """A stretch of an AVI file is overwritten: a frame far from the asked one must not take its place."""
+    data = bytearray(video_of('xvid_b_frames_avi').read_bytes())
+    data[len(data) // 4 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 4)
+    try:
+        reader = VideoReader(bytes(data))
+        found = numbers(reader.read([len(reader) - 1]))
+    except UnreadableVideoError:
+        return
+    assert off(found, [COUNT - 1]) <= 2

@@ -1,0 +1,31 @@
+"""The child process of :mod:`textxfer_mm.video.guard`: it calls what it is told to, until its input ends."""
+
+import os
+import pickle
+import signal
+import sys
+
+#: The first answer, before any call.
+READY = 'ready'
+
+
+def main() -> None:
+    """Answer calls ``(function, args)`` from stdin by ``(is_result, value)`` on stdout."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
+    pickle.dump(READY, answers)
+    answers.flush()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # what native code prints of a broken file would reach the terminal raw
+        os.dup2(silence, stream)
+    while True:
+        try:
+            function, args = pickle.load(calls)
+        except EOFError:
+            return
+        try:
+            answer = True, function(*args)
+        except Exception as error:
+            answer = False, error
+        pickle.dump(answer, answers, protocol=5)
+        answers.flush()

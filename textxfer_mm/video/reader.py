@@ -1,0 +1,129 @@
+"""The frames that were asked for, of any file that FFmpeg reads."""
+
+import bisect
+import itertools
+from collections.abc import Iterator, Sequence
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from textxfer_mm.video.index import VideoFacts, VideoIndex
+from textxfer_mm.video.orientation import turn_of
+from textxfer_mm.video.unreadable import UnreadableVideoError
+
+
+class VideoReader:
+    """Decodes frames by their number in the order in which they are shown.
+
+    Decoding starts at the last key frame from which a frame can be had, and a frame is recognised by its time, so that
+    B frames, open groups of pictures and clips cut without re-encoding give what was asked for. Where a file does not
+    tell the times of its frames (AVI), they are counted from the beginning. Frames are upright as the file asks for.
+
+    Args:
+        source: Path or content of the file.
+        num_threads: Threads that decode; 0 lets FFmpeg choose.
+        index: The index of the file, where it has been read.
+
+    Raises:
+        UnreadableVideoError: There is no video in the file, or nothing to show.
+    """
+
+    def __init__(self, source: str | bytes, num_threads: int = 1, index: VideoIndex | None = None) -> None:
+        self._index = index or VideoIndex(source, num_threads)
+        self._reformatter = VideoReformatter()
+        if self._index.times is None and not self.facts.is_plain:
+            self._index.correct(sum(len(frames) for frames in self._decoded(self._index.entries[0][0])))
+
+    @property
+    def facts(self) -> VideoFacts:
+        """What is known of the file."""
+        return self._index.facts
+
+    def __len__(self) -> int:
+        return self._index.facts.frames
+
+    def close(self) -> None:
+        """Close the file."""
+        self._index.close()
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Decode frames.
+
+        Args:
+            indices: Numbers (n,) of frames from 0, in any order, also repeated.
+
+        Returns:
+            RGB pixels (n, H, W, 3), uint8.
+
+        Raises:
+            UnreadableVideoError: One of them cannot be decoded, nor one beside it.
+            IndexError: There is no such frame.
+        """
+        asked = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if len(asked) == 0 or asked.min() < 0 or asked.max() >= len(self):
+            raise IndexError(f'the video has frames 0 to {len(self) - 1}, not all of {asked.tolist()}')
+        unique, inverse = np.unique(asked, return_inverse=True)
+        return self._pixels(self._decode_all(unique.tolist()))[inverse]
+
+    def _decode_all(self, wanted: list[int]) -> list[av.VideoFrame]:
+        """The frames of increasing numbers; one beside takes the place of a frame that is not there."""
+        entries = self._index.entries
+        held = self._decode(wanted, entries)
+        missing = [number for number in wanted if number not in held]
+        if missing and len(entries) > 1:  # gradual refresh: not every key frame gives a whole picture at once
+            held |= self._decode(missing, entries[:1])
+        found = [held.get(number, held.get(number - 1, held.get(number + 1))) for number in wanted]
+        if None in found:
+            number = wanted[found.index(None)]
+            raise UnreadableVideoError(f'damaged: frame {number} of {len(self)} cannot be decoded')
+        return found
+
+    def _decode(self, wanted: list[int], entries: list[tuple[int, int]]) -> dict[int, av.VideoFrame]:
+        """Decode frames by number, and keep those beside them.
+
+        Args:
+            wanted: Increasing numbers.
+            entries: Where decoding may start.
+        """
+        starts = [time for _, time in entries]
+        near = {number + step for number in wanted for step in (-1, 0, 1)}
+        held: dict[int, av.VideoFrame] = {}
+        position, latest, decoded = -1, -1, iter(())
+        for number in wanted:
+            entry = entries[max(bisect.bisect_right(starts, self._index.time(number)) - 1, 0)][0]
+            if entry > position:
+                position, latest, decoded = entry, -1, self._decoded(entry)
+            while latest < number:
+                frames = next(decoded, None)
+                if frames is None:
+                    break
+                position += 1
+                for shown, frame in frames:
+                    latest = max(latest, shown)
+                    if shown in near:
+                        held[shown] = frame
+        return held
+
+    def _decoded(self, start: int) -> Iterator[list[tuple[int, av.VideoFrame]]]:
+        """Decode from an entry on: the frames that come out after each packet, with their numbers."""
+        context = self._index.stream.codec_context
+        context.flush_buffers()
+        count = 0
+        for packet in itertools.chain(self._index.packets(start), [None]):
+            try:
+                frames = context.decode(packet)
+            except av.FFmpegError:  # a damaged packet; the next may be whole
+                frames = []
+            numbers = [self._index.number(frame, count + i) for i, frame in enumerate(frames)]
+            count += len(frames)
+            yield list(zip(numbers, frames, strict=True))
+
+    def _pixels(self, frames: list[av.VideoFrame]) -> np.ndarray:
+        """The pixels (n, H, W, 3) of frames, all as large as the first and upright."""
+        width, height, turn = frames[0].width, frames[0].height, turn_of(frames[0])
+        try:
+            images = [self._reformatter.reformat(f, width, height, 'rgb24').to_ndarray() for f in frames]
+        except (av.FFmpegError, ValueError) as error:
+            raise UnreadableVideoError(f'its pixels ({frames[0].format.name}) cannot be made RGB') from error
+        return np.stack(images if turn is None else [turn(image) for image in images])
