@@ -20,6 +20,7 @@ STOREYS = (
         'files',
         'inputs',
         'memory',
+        'text_files',
         'version',
         'wrappers',
         'compat',
@@ -39,7 +40,7 @@ STOREYS = (
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation')
-PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers')
+PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'text_files', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
 MAY_REGISTER = ('engine', 'apis', 'convert', 'analysis', 'quickstart', 'cli', 'web')
