@@ -24,6 +24,7 @@ STOREYS = (
         'version',
         'wrappers',
         'compat',
+        'compat_datasets',
         'compat_distributed',
         'compat_imports',
         'registry_errors',

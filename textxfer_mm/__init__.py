@@ -17,10 +17,12 @@ def register_all_modules() -> None:
     import textxfer_mm.engine.hooks
     import textxfer_mm.engine.optim_wrappers
     import textxfer_mm.models  # noqa: F401
+    from textxfer_mm import compat_datasets
     from textxfer_mm.compat import accept_bfloat16_scores
     from textxfer_mm.engine.checkpoint import read_checkpoints_of_mmengine
     from textxfer_mm.log_bridge import forward_to_mmengine
 
     accept_bfloat16_scores()
+    compat_datasets.apply()
     read_checkpoints_of_mmengine()
     forward_to_mmengine()
