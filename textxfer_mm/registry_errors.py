@@ -44,6 +44,8 @@ def accepted_arguments(built: Any) -> set[str] | None:
         inits = [vars(base)['__init__'] for base in built.__mro__ if '__init__' in vars(base)]
     names: set[str] = set()
     for init in inits:
+        if init is object.__init__:  # takes nothing
+            return names
         parameters = inspect.signature(init).parameters.values()
         names |= {parameter.name for parameter in parameters}
         free = [parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]

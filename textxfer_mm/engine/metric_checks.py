@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
@@ -139,8 +140,10 @@ def _of_one_video(metric: AccMetric | ConfusionMatrix, several: bool) -> dict[st
     scores = torch.linspace(0, 1, 10)
     label = (scores > 0.5).float() if several else torch.tensor([9])
     metric.process({}, [dict(pred_score=scores, gt_label=label)])
+    with np.errstate(all='ignore'):  # no precision without a hit; the number itself is of no interest
+        values = metric.compute_metrics(metric.results)
     prefix = f'{metric.prefix}/' if metric.prefix else ''
-    return {f'{prefix}{name}': value for name, value in metric.compute_metrics(metric.results).items()}
+    return {f'{prefix}{name}': value for name, value in values.items()}
 
 
 def _check_hooks(cfg: Config, reported: Mapping[str, Any], is_all: bool) -> None:
