@@ -20,9 +20,11 @@ STOREYS = (
         'files',
         'inputs',
         'memory',
+        'text_files',
         'version',
         'wrappers',
         'compat',
+        'compat_datasets',
         'compat_distributed',
         'compat_imports',
         'registry_errors',
@@ -39,7 +41,7 @@ STOREYS = (
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation', 'video')
-PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers')
+PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'text_files', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
 MAY_REGISTER = ('engine', 'apis', 'convert', 'analysis', 'quickstart', 'cli', 'web')

@@ -17,12 +17,14 @@ def register_all_modules() -> None:
     import textxfer_mm.engine.hooks
     import textxfer_mm.engine.optim_wrappers
     import textxfer_mm.models  # noqa: F401
+    from textxfer_mm import compat_datasets
     from textxfer_mm.compat import accept_bfloat16_scores
     from textxfer_mm.datasets.transforms_video import repair_inferencers
     from textxfer_mm.engine.checkpoint import read_checkpoints_of_mmengine
     from textxfer_mm.log_bridge import forward_to_mmengine
 
     accept_bfloat16_scores()
+    compat_datasets.apply()
     repair_inferencers()
     read_checkpoints_of_mmengine()
     forward_to_mmengine()

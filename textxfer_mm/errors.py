@@ -1,7 +1,15 @@
 """The one exception for a user's mistake, and the helpers that word its message."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+#: Control characters (escape sequences of terminals begin with one), what turns the direction of writing around, line
+#: separators, and halves of characters, which stand for bytes of a file name that are no UTF-8.
+_UNSHOWABLE = re.compile(r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]')
+_UNSHOWABLE_IN_LINES = re.compile(r'(?!\n)' + _UNSHOWABLE.pattern)
+#: Letters of one name in a message, and of a whole message.
+_NAME_LIMIT, _MESSAGE_LIMIT = 200, 4000
 
 
 class UserError(ValueError):
@@ -19,22 +27,64 @@ class NotAtHandError(UserError):
     """
 
 
+def shown(text: object, limit: int | None = _NAME_LIMIT) -> str:
+    r"""Return a name, label or path as it is shown: control characters escaped (``\x1b``), a long one cut.
+
+    Args:
+        text: What a user wrote, or what lies in a file; anything else is shown as ``str`` has it.
+        limit: The most letters; None keeps all.
+    """
+    return _cut(_UNSHOWABLE.sub(_escaped, _head(str(text), limit)), str(text), limit)
+
+
+def shown_message(error: object) -> str:
+    """Return a whole message for a terminal: like :func:`shown`, with its line breaks and a larger limit."""
+    text = str(error)
+    return _cut(_UNSHOWABLE_IN_LINES.sub(_escaped, _head(text, _MESSAGE_LIMIT)), text, _MESSAGE_LIMIT)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode('unicode_escape').decode('ascii')
+
+
+def _head(text: str, limit: int | None) -> str:
+    return text if limit is None else text[:limit]
+
+
+def _cut(head: str, text: str, limit: int | None) -> str:
+    return head if limit is None or len(text) <= limit else f'{head}... ({len(text):,} letters)'
+
+
 def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ``' Did you mean: a, b?'`` for the closest names, or a short list of all choices when none is close."""
     names = sorted({str(choice) for choice in choices})
-    lowered = {name.lower(): name for name in names}
-    close = [lowered[m] for m in difflib.get_close_matches(str(given).lower(), list(lowered), n=limit, cutoff=0.6)]
+    close = closest(given, names, limit)
     if close:
-        return f' Did you mean: {", ".join(close)}?'
+        return f' Did you mean: {", ".join(map(shown, close))}?'
     return f' Known: {first_few(names, 12)}.' if names else ''
 
 
+def closest(given: str, choices: Iterable[str], limit: int = 3, likeness: float = 0.6) -> list[str]:
+    """Return the choices that are spelled most like what was given, best first; none may be like it.
+
+    Args:
+        given: What was written.
+        choices: What could have been meant.
+        limit: The most choices to return.
+        likeness: The least share of letters in common, from 0 to 1.
+    """
+    lowered = {str(choice).lower(): str(choice) for choice in choices}
+    word = str(given)[:_NAME_LIMIT].lower()  # comparing takes the square of the length
+    return [lowered[m] for m in difflib.get_close_matches(word, list(lowered), n=limit, cutoff=likeness)]
+
+
 def first_few(names: Iterable[object], n: int = 3, separator: str = ', ') -> str:
-    """Return ``'a, b, c, ... (7 in all)'``, without the number where there are no more than ``n``."""
-    words = [str(name) for name in names]
-    return separator.join([*words[:n], f'... ({len(words)} in all)'] if len(words) > n else words)
+    """Return ``'a, b, c, ... (7 in all)'`` as :func:`shown`, without the number where there are no more than ``n``."""
+    words = list(names)
+    few = [shown(name) for name in words[:n]]
+    return separator.join([*few, f'... ({len(words)} in all)'] if len(words) > n else few)
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:
     """Return the first line of an error's message, cut to ``limit`` letters; its type where it has no message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]
+    return shown((str(error).strip().splitlines() or [type(error).__name__])[0][:limit], None)

@@ -1,28 +1,93 @@
 """A misspelled ``type`` or argument in a config, told in one line. Light: MMEngine is imported only to tell of it."""
 
+import ast
+import functools
 import inspect
 import re
+import textwrap
 import traceback
-from collections.abc import Callable
-from typing import get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, nearest, shown
 
 _MISSING = re.compile(r'(\S+) is not in the (?:[\w-]+::)?([\w -]+) registry')
 _REJECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_UNTYPED = re.compile(r'must contain the key "type", but got (.*)', flags=re.S)
 
 
 def explain_config_error(error: KeyError | TypeError) -> UserError | None:
     """Return the one-line message for MMEngine's error about a ``type`` or arguments; None for other errors."""
-    return _unknown_type(error) if isinstance(error, KeyError) else _wrong_arguments(error)
+    return _wrong_type(error) if isinstance(error, KeyError) else _wrong_arguments(error)
 
 
-def _unknown_type(error: KeyError) -> UserError | None:
-    found = _MISSING.search(str(error.args[0]) if error.args else '')
-    if found is None:
-        return None
-    name, kind = found.groups()
-    return UserError(f'type={name!r} of the config is no registered {kind}.{nearest(name, _registered(kind))}')
+def unknown_type(name: object, kind: str) -> UserError:
+    """Say that a ``type`` is in no registry of a kind ('model', 'hook', ...), and what may have been meant."""
+    return UserError(f'type={shown(name)!r} of the config is no registered {kind}.{nearest(name, _registered(kind))}')
+
+
+def no_type(place: str, node: object) -> UserError:
+    """Say that a part of a config lacks its ``type``."""
+    return UserError(f'{place} of the config has no `type`: dict(type=..., ...) is expected, got {shown(node, 80)}.')
+
+
+def wrong_argument(built: Any, name: str) -> UserError:
+    """Say that a class takes no such argument, and what may have been meant."""
+    hint = nearest(name, _arguments(built) if inspect.isclass(built) else inspect.signature(built).parameters)
+    return UserError(f'The config has a wrong argument of {built.__name__}: {shown(name)!r}.{hint}')
+
+
+def accepted_arguments(built: Any) -> set[str] | None:
+    """The arguments that a class or function takes; None where it takes any, or hands them to nobody knows whom."""
+    inits = [built]
+    if inspect.isclass(built):
+        inits = [vars(base)['__init__'] for base in built.__mro__ if '__init__' in vars(base)]
+    names: set[str] = set()
+    for init in inits:
+        if init is object.__init__:  # takes nothing
+            return names
+        parameters = inspect.signature(init).parameters.values()
+        names |= {parameter.name for parameter in parameters}
+        free = [parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
+        if not free:
+            return names
+        if not _hands_on(init, free[0]):
+            return None
+    return None
+
+
+@functools.cache
+def _hands_on(init: Callable, name: str) -> bool:
+    """Whether ``**name`` of a constructor goes to its base's, and nowhere else."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and re.fullmatch(r'super\(.*\)\.__init__', ast.unparse(node.func))
+    ]
+    handed = [keyword.value for call in calls for keyword in call.keywords if keyword.arg is None]
+    return len(uses) == 1 and uses[0] in handed
+
+
+def missing_arguments(built: Any, given: Mapping[str, Any]) -> list[str]:
+    """The arguments that a class or function needs and that are not given."""
+    parameters = inspect.signature(built).parameters.values()
+    free = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in free]
+    return [name for name in needed if name not in given]
+
+
+def _wrong_type(error: KeyError) -> UserError | None:
+    message = str(error.args[0]) if error.args else ''
+    if found := _MISSING.search(message):
+        return unknown_type(*found.groups())
+    if found := _UNTYPED.search(message):
+        return no_type('A part', found[1].split('\n')[0])
+    return None
 
 
 def _wrong_arguments(error: TypeError) -> UserError | None:
@@ -41,8 +106,7 @@ def _wrong_arguments(error: TypeError) -> UserError | None:
         return UserError(f'The config lacks something: {_shortened(error)}.') if direct else None
     if rejected[1] not in given:  # nothing that the config says: a bug
         return None
-    hint = nearest(rejected[1], _arguments(built))
-    return UserError(f'The config has a wrong argument of {built.__name__}: {rejected[1]!r}.{hint}')
+    return wrong_argument(built, rejected[1])
 
 
 def _arguments(built: type) -> set[str]:

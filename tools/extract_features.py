@@ -65,7 +65,7 @@ def main() -> None:
     from textxfer_mm.apis.feature_extraction import extract_features
     from textxfer_mm.engine.data_checks import check_datasets
 
-    check_datasets(cfg, (args.split,))
+    check_datasets(cfg, (args.split,), may_miss=(args.split,))
     start(cfg)
     made = extract_features(cfg, split=args.split, per_class=args.per_class, seed=args.seed, checkpoint=args.checkpoint)
     if is_main_process():

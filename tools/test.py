@@ -1,6 +1,7 @@
 """Test a checkpoint, with MMAction2's arguments: ``python tools/test.py CONFIG CHECKPOINT [--dump FILE.pkl]``."""
 
 import argparse
+import logging
 import sys
 
 from mmengine.config import Config
@@ -66,12 +67,18 @@ def main() -> None:
     check_paths(args)
     cfg = config_of_args(args)
 
+    from mmengine.logging import print_log
+
+    from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
+    from textxfer_mm.engine.metric_checks import leave_out_scores
     from textxfer_mm.engine.runners import build_runner, require_full_checkpoint
 
     require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
-    check_datasets(cfg, ('test',))
+    check_config(cfg, ('test',))
+    if 'test' in check_datasets(cfg, ('test',)):
+        print_log(leave_out_scores(cfg), logger='current', level=logging.WARNING)
     runner = build_runner(cfg)
     require_full_checkpoint(runner)
     runner.test()

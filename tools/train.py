@@ -97,6 +97,7 @@ def main() -> None:
         require_checkpoint(args.resume)
     cfg = config_of_args(args)
 
+    from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
     from textxfer_mm.engine.runners import build_runner
 
@@ -104,7 +105,9 @@ def main() -> None:
     merge_args(cfg, args)
     if cfg.get('load_from'):
         require_checkpoint(cfg.load_from)
-    check_datasets(cfg, ('train', 'val') if cfg.get('val_dataloader') else ('train',))
+    phases = ('train', 'val') if cfg.get('val_dataloader') else ('train',)
+    check_config(cfg, phases)
+    check_datasets(cfg, phases, may_miss=('train',))
     build_runner(cfg).train()
 
 

@@ -142,3 +142,80 @@ def test_numbered_lines_warn(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert load_class_names(path)[0] == '1 Apply'
     assert 'save the list as a csv file' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('a.csv', 'id;name\n0;brush hair\n1;ApplyEyeMakeup\n2;riding a bike, fast\n'),
+        ('b.csv', '2;riding a bike, fast\n0;brush hair\n1;ApplyEyeMakeup\n'),
+        ('c.csv', 'sep=;\nname;id\nApplyEyeMakeup;2\nriding a bike, fast;3\nbrush hair;1\n'),
+        ('d.csv', 'id\tname\n0\tbrush hair\n1\tApplyEyeMakeup\n2\triding a bike, fast\n'),
+        ('e.tsv', '0\tbrush hair\n1\tApplyEyeMakeup\n2\triding a bike, fast\n'),
+        ('f.csv', 'id;name;note\n0;brush hair;\n1;ApplyEyeMakeup;"a;b"\n2;"riding a bike, fast";x\n'),
+    ],
+)
+def test_columns_may_be_divided_by_semicolons_and_tabs(tmp_path, name, text):
+    assert load_class_names(write(tmp_path / name, text)) == NAMES
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        ('a.csv', 'nr;title\n0;brush hair\n1;wave\n'),
+        ('b.csv', 'a,b,c\n'),
+        ('c.csv', 'brush hair\nriding a bike, fast\n'),
+        ('d.csv', 'brush hair\tx\nwave\ty\n'),
+        ('e.tsv', 'brush hair\nwave\ty\n'),
+    ],
+)
+def test_a_table_of_another_kind_is_no_list_of_names(tmp_path, name, text):
+    with pytest.raises(UserError, match=r'give a header with a column `name`.*divided by commas, semicolons or tabs'):
+        load_class_names(write(tmp_path / name, text))
+
+
+def test_one_column_may_hold_semicolons(tmp_path):
+    assert load_class_names(write(tmp_path / 'a.csv', 'brush hair\nwave; smile\n')) == ('brush hair', 'wave; smile')
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-32'])
+@pytest.mark.parametrize('name', ['a.txt', 'a.csv', 'a.json'])
+def test_marked_encodings_are_read(tmp_path, name, encoding):
+    names = ('走路', 'être assis', 'jump')
+    text = json.dumps(names, ensure_ascii=False) if name.endswith('json') else '\r\n'.join(names) + '\r\n'
+    assert load_class_names(write(tmp_path / name, text, encoding)) == names
+
+
+@pytest.mark.parametrize('encoding', ['gbk', 'big5', 'utf-16-le'])
+@pytest.mark.parametrize('name', ['a.txt', 'a.csv', 'a.json'])
+def test_other_encodings_are_one_line(tmp_path, name, encoding):
+    with pytest.raises(UserError, match=r'is not a text file in UTF-8') as caught:
+        load_class_names(write(tmp_path / name, '["走路", "跑步"]\n', encoding))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('first', 'second'),
+    [('push-up', 'push up'), ('walking', 'walking.'), ('Really?', 'really!'), ('caf\u00e9', 'cafe\u0301')],
+)
+def test_names_of_one_prompt_are_duplicates(first, second):
+    with pytest.raises(UserError, match='Duplicate class names'):
+        check_class_names([first, 'something else', second])
+    check_class_names(['C', 'C++', 'C#', '-5', '5', '!', '?', 'A', 'A-'])
+
+
+def test_a_text_of_one_line_is_no_name_and_is_not_echoed(tmp_path):
+    for name in ('a.txt', 'a.csv', 'a.json'):
+        text = json.dumps(['a' * 10_000_000, 'b']) if name == 'a.json' else 'a' * 10_000_000 + '\nb\n'
+        with pytest.raises(UserError) as caught:
+            load_class_names(write(tmp_path / name, text))
+        assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        load_class_names('a' * 10_000_000)
+    assert len(str(caught.value)) < 600
+
+
+def test_control_characters_are_shown_escaped():
+    with pytest.raises(UserError) as caught:
+        check_class_names(['\x1b[2Jrun', '\x1b[2JRun'])
+    assert r"'\x1b[2Jrun' (class 0)" in str(caught.value)

@@ -272,8 +272,9 @@ class TestArguments:
         assert merged(test, path, 'a.pth', '--cfg-options', 'work_dir=None').work_dir == './work_dirs/tiny'
 
     def test_cfg_options_and_launcher(self, merged, config):
-        cfg = merged(train, config(), '--launcher', 'pytorch', '--cfg-options', 'train_cfg.max_epochs=7', 'a.b=1')
-        assert (cfg.train_cfg.max_epochs, cfg.a.b, cfg.launcher) == (7, 1, 'pytorch')
+        options = ('train_cfg.max_epochs=7', 'load_from=a.pth')
+        cfg = merged(train, config(), '--launcher', 'pytorch', '--cfg-options', *options)
+        assert (cfg.train_cfg.max_epochs, cfg.load_from, cfg.launcher) == (7, 'a.pth', 'pytorch')
 
     @pytest.mark.parametrize('flag', ['--local_rank', '--local-rank'])
     def test_local_rank(self, merged, config, monkeypatch, flag):

@@ -64,6 +64,11 @@ class LabelFractionDataset:
         self.full_init()
         return self.dataset.get_data_info(idx)
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the labels of a kept video, for ``ClassBalancedDataset``."""
+        self.full_init()
+        return self.dataset.get_cat_ids(idx)
+
     def __getitem__(self, idx: int) -> dict[str, Any]:
         self.full_init()
         return self.dataset[idx]

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from textxfer_mm.compat import allow_config_bases
+from textxfer_mm.engine.config_keys import check_keys
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import find_config
 
@@ -14,16 +15,19 @@ def load_config(path: str | Path) -> Config:
     """Read a config file; a path relative to the shipped configs works as well.
 
     Raises:
-        UserError: There is no such file (the nearest names are listed), or it cannot be read as a config.
+        UserError: There is no such file (the nearest names are listed), it cannot be read as a config, or a name in it
+            is misspelt.
     """
     file = find_config(path)
     allow_config_bases()
     try:
-        return Config.fromfile(file)
+        cfg = Config.fromfile(file)
     except UserError:
         raise
     except Exception as error:  # a config is code: it may raise anything
         raise UserError(f'config {file} cannot be read{_place(error)}: {type(error).__name__}: {error}') from error
+    check_keys(cfg, file)
+    return cfg
 
 
 def _place(error: Exception) -> str:

@@ -1,38 +1,66 @@
 """Checks of a config's data before a run starts, so that a mistake costs seconds and one line."""
 
+import logging
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
+from textxfer_mm.engine.annotation_lists import AnnotationList, is_remote, join, kind_of, missing_files
 from textxfer_mm.engine.classes import num_classes_of
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.engine.launch import RANK_VARIABLES
+from textxfer_mm.errors import UserError, first_few, nearest, shown
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
-from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
+from mmaction.registry import DATASETS  # isort: skip
+
+#: What ``data_prefix`` names the folder of videos, or that of the folders of frames.
+PREFIXES = {VideoDataset: 'video', RawframeDataset: 'img'}
 
 
-def check_datasets(cfg: Config, phases: Sequence[str]) -> None:
+def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str] = ()) -> set[str]:
     """Check the datasets of a config without building them.
 
     Annotation files and data folders must exist; the lines of stock video and raw-frame lists must be well formed, with
-    labels that the head has classes for. Files behind a URL or another storage backend are not looked at.
+    labels that the head has classes for, and their videos must be there. What is behind a URL or another storage
+    backend is not looked at. Of several ranks the first looks for the videos.
 
     Args:
         cfg: A whole config.
         phases: Which dataloaders to check: 'train', 'val', 'test'.
+        may_miss: Phases in which videos may be missing, up to ``max_share`` of the config's ``CorruptVideoHook``, where
+            the decoding steps are tolerant; more of them, or any elsewhere, are an error.
+
+    Returns:
+        The phases whose lists have no labels; of those that are checked here only 'test' may be one.
 
     Raises:
         UserError: At the first mistake found.
     """
     classes = num_classes_of(cfg, required='train' in phases)
+    unlabelled = set()
     for phase in phases:
         loader = cfg.get(f'{phase}_dataloader')
-        for dataset in innermost_datasets(loader.get('dataset') if loader else None):
+        whole = loader.get('dataset') if loader else None
+        _check_wrappers(whole, phase)
+        found: list[tuple[ConfigDict, AnnotationList]] = []
+        for dataset in innermost_datasets(whole):
             _check_paths(dataset, phase)
-            _check_lines(dataset, phase, classes)
+            annotations = AnnotationList.of(dataset)
+            if annotations is not None:
+                if not annotations.rows:
+                    raise UserError(f'annotation file {annotations.path} of {phase}_dataloader is empty.')
+                annotations.check(train=phase == 'train', classes=classes)
+                found.append((dataset, annotations))
+        if _are_unlabelled([annotations for _, annotations in found], phase):
+            unlabelled.add(phase)
+        if _is_first_rank(cfg):
+            _check_files(cfg, found, phase, tolerant=phase in may_miss)
+    return unlabelled
 
 
 def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
@@ -46,73 +74,105 @@ def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
         yield from innermost_datasets(part)
 
 
-def _join(root: str | None, path: str) -> str:
-    """Join as MMEngine's datasets do: an absolute path or a URL stands for itself."""
-    return path if not root or os.path.isabs(path) or _is_remote(path) else os.path.join(root, path)
-
-
-def _is_remote(path: str) -> bool:
-    return re.match(r'^\S+://', path) is not None
+def _check_wrappers(dataset: ConfigDict | None, phase: str) -> None:
+    """Check that what balances classes can ask for them."""
+    if not isinstance(dataset, dict):
+        return
+    inner = dataset.get('dataset')
+    if dataset.get('type') == 'ClassBalancedDataset' and isinstance(inner, dict):
+        kind = DATASETS.get(inner['type']) if isinstance(inner.get('type'), str) else inner.get('type')
+        asked = getattr(kind, 'get_cat_ids', None)
+        if isinstance(kind, type) and asked in (None, BaseDataset.get_cat_ids):
+            raise UserError(
+                f'ClassBalancedDataset of {phase}_dataloader cannot wrap {kind.__name__}, which does not tell the '
+                'labels of its entries (get_cat_ids). Wrap each list in it, and other wrappers around that.'
+            )
+    for part in (inner, *dataset.get('datasets', [])):
+        _check_wrappers(part, phase)
 
 
 def _check_paths(dataset: ConfigDict, phase: str) -> None:
     """Check that the annotation file and the data folders exist."""
     root, ann_file = dataset.get('data_root'), dataset.get('ann_file')
     if ann_file:
-        path = _join(root, ann_file)
-        if not _is_remote(path) and not os.path.isfile(path):
+        path = join(root, ann_file)
+        if not is_remote(path) and not os.path.isfile(path):
             folder = Path(path).parent
             hint = nearest(Path(path).name, os.listdir(folder)) if folder.is_dir() else f' {folder} does not exist.'
-            raise UserError(f'annotation file {path} of {phase}_dataloader does not exist.{hint}')
-    prefixes = dataset.get('data_prefix') or {}
-    for prefix in prefixes.values() if isinstance(prefixes, dict) else [prefixes]:
-        path = _join(root, prefix or '')
-        if path and not _is_remote(path) and not os.path.isdir(path):
+            raise UserError(f'annotation file {shown(path)} of {phase}_dataloader does not exist.{hint}')
+    for prefix in _prefixes(dataset, phase).values():
+        path = join(root, prefix or '')
+        if path and not is_remote(path) and not os.path.isdir(path):
             raise UserError(
-                f'data folder {path} of {phase}_dataloader (data_root, data_prefix) does not exist; '
+                f'data folder {shown(path)} of {phase}_dataloader (data_root, data_prefix) does not exist; '
                 'files are looked for relative to the folder in which the command runs.'
             )
 
 
-def _check_lines(dataset: ConfigDict, phase: str, classes: int | None) -> None:
-    """Check the lines of a stock video or raw-frame list."""
-    kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
-    ann_file = dataset.get('ann_file')
-    if not ann_file or not isinstance(kind, type) or not issubclass(kind, VideoDataset | RawframeDataset):
-        return
-    path = _join(dataset.get('data_root'), ann_file)
-    if _is_remote(path):
-        return
-    # Columns before the labels: video | frame_dir [offset] total_frames
-    leading = 1 if issubclass(kind, VideoDataset) else 2 + bool(dataset.get('with_offset'))
-    delimiter = dataset.get('delimiter', ' ') if issubclass(kind, VideoDataset) else None
-    multi, count = dataset.get('multi_class', False), 0
-    with open(path, encoding='utf-8') as lines:
-        for count, line in enumerate(lines, 1):
-            mistake = _mistake(
-                line.strip().split(delimiter), leading, multi=multi, train=phase == 'train', classes=classes
-            )
-            if mistake:
-                raise UserError(f'{path}, line {count} ({line.strip()!r}): {mistake}')
+def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
+    """The ``data_prefix`` of a dataset, which stock video and raw-frame datasets read one key of."""
+    prefixes, kind = dataset.get('data_prefix') or {}, kind_of(dataset)
+    if kind is None:
+        return prefixes if isinstance(prefixes, dict) else {}
+    wanted = PREFIXES[kind]
+    if (
+        not isinstance(prefixes, dict)
+        or (prefixes and wanted not in prefixes)
+        or not all(isinstance(prefix, str) for prefix in prefixes.values())
+    ):
+        raise UserError(
+            f'data_prefix={shown(repr(prefixes))} of {phase}_dataloader: {kind.__name__} takes '
+            f"dict({wanted}='FOLDER'), the folder of its {'videos' if kind is VideoDataset else 'folders of frames'}."
+        )
+    return prefixes
+
+
+def _are_unlabelled(lists: Sequence[AnnotationList], phase: str) -> bool:
+    """Whether the lists of a phase have no labels; some with and some without are an error."""
+    bare = {annotations.path: annotations.count_unlabelled() for annotations in lists}
+    count, total = sum(bare.values()), sum(len(annotations.rows) for annotations in lists)
     if count == 0:
-        raise UserError(f'annotation file {path} of {phase}_dataloader is empty.')
+        return False
+    path = next(path for path in bare if bare[path])
+    lack = f'{path} of {phase}_dataloader: {count} of {total} lines have no label'
+    if phase == 'val':
+        raise UserError(f'{lack}, but validation needs one. Add them, or train with --no-validate.')
+    if count < total:
+        raise UserError(f'{lack}. Give all a label, or none: lists without any are predicted and not scored.')
+    return True
 
 
-def _mistake(columns: list[str], leading: int, *, multi: bool, train: bool, classes: int | None) -> str | None:
-    """Say what is wrong with one split line of an annotation list, if anything."""
-    if not columns or not columns[0]:
-        return 'an empty line; remove it.'
-    numbers, labels = columns[1:leading], columns[leading:]
-    if not all(re.fullmatch(r'-?\d+', text) for text in numbers + labels):
-        return 'expected a path followed by whole numbers; if paths hold spaces, set `delimiter` of the dataset.'
-    if len(numbers) < leading - 1:
-        return f'expected {leading} columns before the label, found {len(columns)}.'
-    if not labels and train:
-        return 'no label, but training needs one.'
-    if len(labels) > 1 and not multi:
-        return f'{len(labels)} labels; set multi_class=True and num_classes of the dataset for several.'
-    for label in map(int, labels):
-        if label < 0 or (classes is not None and label >= classes):
-            known = 'labels count from 0' if classes is None else f'the head has {classes} classes, 0 to {classes - 1}'
-            return f'label {label} is out of range: {known}.'
-    return None
+def _is_first_rank(cfg: Config) -> bool:
+    """Whether this is the one process, or the first of several, as far as is known before they meet."""
+    if cfg.get('launcher', 'none') == 'none':
+        return True
+    return next((os.environ[name] for name in ('RANK', *RANK_VARIABLES) if name in os.environ), '0') == '0'
+
+
+def _check_files(
+    cfg: Config, found: Sequence[tuple[ConfigDict, AnnotationList]], phase: str, *, tolerant: bool
+) -> None:
+    """Check that the videos of the lists are there, or say how many are not."""
+    missing: list[str] = []
+    total, share, what = 0, _max_share(cfg) if tolerant else 0.0, 'videos'
+    for dataset, annotations in found:
+        kind = kind_of(dataset)
+        prefix = join(dataset.get('data_root'), _prefixes(dataset, phase).get(PREFIXES[kind]) or '')
+        what = 'videos' if kind is VideoDataset else 'folders of frames'
+        missing += missing_files(annotations.files(prefix), folders=kind is RawframeDataset)
+        total += len(annotations.rows)
+        if not any(str(step.get('type')).startswith('Tolerant') for step in dataset.get('pipeline') or ()):
+            share = 0.0
+    if not missing:
+        return
+    message = f'{len(missing)} of {total} {what} of {phase}_dataloader are missing: {first_few(missing)}.'
+    if len(missing) > share * total:
+        allowed = f' More than max_share={share:g} of CorruptVideoHook allows.' if share else ''
+        raise UserError(f'{message}{allowed} Restore them or take them off the annotation list.')
+    print_log(f'{message} Others take their place.', logger='current', level=logging.WARNING)
+
+
+def _max_share(cfg: Config) -> float:
+    """The share of corrupt and missing videos that the config allows in training."""
+    hooks = [hook for hook in cfg.get('custom_hooks') or () if isinstance(hook, dict)]
+    return next((hook.get('max_share', 0.2) for hook in hooks if hook.get('type') == 'CorruptVideoHook'), 0.0)

@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from textxfer_mm import register_all_modules
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.engine.config_files import load_config
+from textxfer_mm.engine.config_keys import check_options
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import require_writable_folder
 from textxfer_mm.inputs import find_config
@@ -80,8 +81,9 @@ def merge_options(cfg: Config, options: dict[str, Any] | None, source: str) -> N
     """Merge ``--cfg-options`` into the config read from ``source``.
 
     Raises:
-        UserError: If an option does not fit it.
+        UserError: If an option does not fit it, or nothing would read it.
     """
+    check_options(options or {}, cfg, source)
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError, AssertionError) as error:

@@ -1,0 +1,149 @@
+"""Annotation lists of stock video and raw-frame datasets: their lines, labels and files, read as the datasets do."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from textxfer_mm.compat_datasets import read_list
+from textxfer_mm.errors import UserError, shown
+
+from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
+from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
+
+#: From this many files of one folder on, listing the folder costs less than looking for each.
+_WORTH_LISTING = 8
+#: File systems on the network answer slowly, but many at a time.
+_THREADS = 16
+_URL = re.compile(r'^\S+://')
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL, which is not looked at."""
+    return _URL.match(path) is not None
+
+
+def join(root: str | None, path: str) -> str:
+    """Join as MMEngine's datasets do: an absolute path or a URL stands for itself."""
+    return path if not root or os.path.isabs(path) or is_remote(path) else os.path.join(root, path)
+
+
+def kind_of(dataset: Mapping[str, Any]) -> type | None:
+    """``VideoDataset`` or ``RawframeDataset``, if a dataset config is one of them or of their kin."""
+    kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
+    kinds = (VideoDataset, RawframeDataset)
+    return next((base for base in kinds if isinstance(kind, type) and issubclass(kind, base)), None)
+
+
+@dataclass(frozen=True)
+class AnnotationList:
+    """The split lines of a list.
+
+    Attributes:
+        path: The list.
+        rows: The columns of each line.
+        leading: How many columns come before the labels.
+        several: Whether a line may have several labels.
+    """
+
+    path: str
+    rows: list[list[str]]
+    leading: int
+    several: bool
+
+    @classmethod
+    def of(cls, dataset: Mapping[str, Any]) -> 'AnnotationList | None':
+        """Read the list of a dataset config; None where it is none of those that are known, or remote.
+
+        Raises:
+            UserError: It is no text.
+        """
+        kind, ann_file = kind_of(dataset), dataset.get('ann_file')
+        path = join(dataset.get('data_root'), ann_file or '')
+        if kind is None or not ann_file or is_remote(path):
+            return None
+        # Columns before the labels: video | frame_dir [offset] total_frames
+        leading = 1 if kind is VideoDataset else 2 + bool(dataset.get('with_offset'))
+        delimiter = dataset.get('delimiter', ' ') if kind is VideoDataset else None
+        rows = [line.strip().split(delimiter) for line in read_list(path)]
+        return cls(path, rows, leading, bool(dataset.get('multi_class')))
+
+    def check(self, *, train: bool, classes: int | None) -> None:
+        """Check that each line is a path, numbers and labels that there are classes for.
+
+        Raises:
+            UserError: At the first line that is not.
+        """
+        for number, row in enumerate(self.rows, 1):
+            mistake = _mistake(row, self.leading, several=self.several, train=train, classes=classes)
+            if mistake:
+                raise UserError(f"{self.path}, line {number} ('{shown(' '.join(row))}'): {mistake}")
+
+    def count_unlabelled(self) -> int:
+        """How many lines have no label; where lines may have several, none or all of them count."""
+        bare = sum(len(row) <= self.leading for row in self.rows)
+        return bare if not self.several or bare == len(self.rows) else 0
+
+    def files(self, prefix: str) -> list[str]:
+        """The video or folder of frames of each line, as the dataset joins it."""
+        return [os.path.join(prefix, row[0]) for row in self.rows]
+
+
+def _mistake(columns: list[str], leading: int, *, several: bool, train: bool, classes: int | None) -> str | None:
+    """Say what is wrong with one split line of an annotation list, if anything."""
+    if not columns or not columns[0]:
+        return 'an empty line; remove it.'
+    numbers, labels = columns[1:leading], columns[leading:]
+    if not all(re.fullmatch(r'-?\d{1,18}', text) for text in numbers + labels):
+        return 'expected a path followed by whole numbers; if paths hold spaces, set `delimiter` of the dataset.'
+    if len(numbers) < leading - 1:
+        return f'expected {leading} columns before the label, found {len(columns)}.'
+    if not labels and train:
+        return 'no label, but training needs one.'
+    if len(labels) > 1 and not several:
+        return f'{len(labels)} labels; set multi_class=True and num_classes of the dataset for several.'
+    for label in map(int, labels):
+        if label < 0 or (classes is not None and label >= classes):
+            known = 'labels count from 0' if classes is None else f'the head has {classes} classes, 0 to {classes - 1}'
+            return f'label {label} is out of range: {known}.'
+    return None
+
+
+def missing_files(paths: Sequence[str], *, folders: bool = False) -> list[str]:
+    """Return those of many files that are not there, in their order.
+
+    Folders are listed instead of asked for each file: looking for the 240,000 videos of Kinetics one by one takes
+    minutes where they lie on the network.
+
+    Args:
+        paths: Paths of files; URLs are not looked at.
+        folders: Whether folders are looked for instead.
+    """
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        if not is_remote(path):
+            folder, name = os.path.split(path)
+            names.setdefault(folder, set()).add(name)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda folder: _absent(folder, names[folder], folders), names)
+        absent = {os.path.join(folder, name) for folder, part in zip(names, found, strict=True) for name in part}
+    return [path for path in paths if path in absent]
+
+
+def _absent(folder: str, names: set[str], folders: bool) -> set[str]:
+    """The names that are not in a folder."""
+    exists = os.path.isdir if folders else os.path.isfile
+    listed: set[str] = set()
+    if len(names) >= _WORTH_LISTING:
+        try:
+            with os.scandir(folder or '.') as entries:
+                wanted = (entry for entry in entries if entry.name in names)
+                listed = {entry.name for entry in wanted if (entry.is_dir() if folders else entry.is_file())}
+        except (FileNotFoundError, NotADirectoryError):
+            return names
+        except OSError:  # one may look for files in a folder that one may not list
+            listed = set()
+    # Some file systems find a name that they list in another spelling.
+    return {name for name in names - listed if not exists(os.path.join(folder, name))}

@@ -1,0 +1,155 @@
+"""Checks of a whole config before a run starts: a slip costs seconds and one line, and leaves no work dir behind."""
+
+import inspect
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import FUNCTIONS, OPTIMIZERS
+from mmengine.runner import set_random_seed
+from torch.utils.data import DataLoader
+
+from textxfer_mm.engine.config_parts import check_parts, look_up
+from textxfer_mm.engine.metric_checks import check_metrics
+from textxfer_mm.errors import UserError, first_line, nearest, shown
+from textxfer_mm.registry_errors import no_type, unknown_type
+
+#: What MMEngine takes out of a dataloader's config before the rest reaches PyTorch.
+_OF_RUNNER = ('dataset', 'sampler', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning')
+#: What can be tried on any dataset.
+_PLAIN = ('batch_size', 'num_workers', 'persistent_workers', 'pin_memory', 'drop_last', 'timeout', 'prefetch_factor')
+#: Parts of a config in which a text that reads as a number should be one, and words of keys for which it may be text.
+_NUMERIC = (
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'auto_scale_lr',
+    'randomness',
+    'default_hooks',
+    'custom_hooks',
+)
+_TEXTS = ('dir', 'file', 'name', 'path', 'tmpl', 'prefix', 'norm_type', 'dataset', 'type')
+
+
+def check_config(cfg: Config, phases: Sequence[str]) -> None:
+    """Check all that a run builds, without building it.
+
+    Args:
+        cfg: A whole config.
+        phases: The dataloaders that are used: 'train', 'val', 'test'.
+
+    Raises:
+        UserError: At the first mistake found.
+    """
+    _check_groups(cfg)
+    for name in ('model', *(f'{phase}_dataloader' for phase in phases), *(('optim_wrapper',) * ('train' in phases))):
+        require_dict(cfg, name)
+    for place, value in _texts_for_numbers(cfg, phases):
+        raise UserError(f'{place}={value!r} of the config is text where a number is expected: write {value.strip()}.')
+    check_parts(cfg, phases)
+    for phase in phases:
+        _check_loader(cfg[f'{phase}_dataloader'], f'{phase}_dataloader')
+    if 'train' in phases:
+        _check_optimizer(cfg)
+    _check_call(cfg.get('randomness') or {}, set_random_seed, 'randomness')
+    check_metrics(cfg, phases)
+
+
+def require_dict(cfg: Config, name: str) -> None:
+    """Check that a part of a config is a dict.
+
+    Raises:
+        UserError: It is something else; a comma behind it makes it a tuple.
+    """
+    part = cfg.get(name)
+    if not isinstance(part, Mapping):
+        comma = ': take away the comma behind it' if isinstance(part, tuple) and len(part) == 1 else ''
+        raise UserError(f'{name} of the config is a {type(part).__name__}, and a dict is expected{comma}.')
+
+
+def _check_groups(cfg: Config) -> None:
+    """Check that what MMEngine takes together is there together."""
+    for group in (
+        ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+        ('val_dataloader', 'val_cfg', 'val_evaluator'),
+        ('test_dataloader', 'test_cfg', 'test_evaluator'),
+    ):
+        missing = [name for name in group if cfg.get(name) is None]
+        if missing and len(missing) < len(group):
+            given = ', '.join(name for name in group if name not in missing)
+            raise UserError(f'The config has {given}, but not {", ".join(missing)}: give all of them, or none.')
+
+
+def _texts_for_numbers(cfg: Config, phases: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the places of texts that read as numbers, such as a rate of '0.01' (YAML takes 1e-3 for text)."""
+    for name in (*_NUMERIC, *(f'{phase}_dataloader' for phase in phases)):
+        yield from _texts(cfg.get(name), name)
+
+
+def _texts(node: Any, place: str) -> Iterator[tuple[str, str]]:
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, value in items:
+        inner = f'{place}[{key}]' if isinstance(key, int) else f'{place}.{key}'
+        if isinstance(key, str) and any(word in key for word in _TEXTS):
+            continue
+        if isinstance(value, str) and _is_number(value):
+            yield inner, value
+        yield from _texts(value, inner)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _check_loader(loader: Mapping[str, Any], name: str) -> None:
+    """Check what a dataloader is made of besides its dataset."""
+    for key in ('dataset', 'sampler'):
+        if loader.get(key) is None:
+            raise UserError(f'The config lacks something: {name}.{key}, as dict(type=..., ...).')
+    known = {*inspect.signature(DataLoader.__init__).parameters, *_OF_RUNNER} - {'self'}
+    for key in loader:
+        if key not in known:
+            raise UserError(
+                f'The config has a wrong argument of DataLoader in {name}: {shown(key)!r}.{nearest(key, known)}'
+            )
+    for key in ('worker_init_fn', 'collate_fn'):
+        if isinstance(loader.get(key), Mapping):
+            kind = loader[key].get('type')
+            if kind is None:
+                raise no_type(f'{name}.{key}', dict(loader[key]))
+            if isinstance(kind, str) and FUNCTIONS.get(kind) is None:  # as MMEngine does, whatever the scope
+                raise unknown_type(kind, FUNCTIONS.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of more workers than cores: the real one says so
+        _try(lambda: DataLoader([0], **{key: loader[key] for key in _PLAIN if key in loader}), name)
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """Try PyTorch's own optimizers on one number; those of others may want more of a model."""
+    node = cfg.optim_wrapper.get('optimizer')
+    kind = node.get('type') if isinstance(node, Mapping) else None
+    kind = look_up(kind, OPTIMIZERS)
+    if isinstance(kind, type) and kind.__module__.startswith('torch.optim'):
+        given = {key: value for key, value in node.items() if key not in ('type', '_scope_')}
+        _try(lambda: kind([torch.nn.Parameter(torch.zeros(1))], **given), 'optim_wrapper.optimizer')
+
+
+def _try(build: Any, place: str) -> None:
+    try:
+        build()
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f'{place} of the config cannot be built: {first_line(error)}.') from error
+
+
+def _check_call(arguments: Mapping[str, Any], function: Any, place: str) -> None:
+    """Check arguments that MMEngine hands to a function of its own."""
+    known = inspect.signature(function).parameters
+    for key in arguments:
+        if key not in known:
+            raise UserError(f'The config has a wrong argument in {place}: {shown(key)!r}.{nearest(key, known)}')

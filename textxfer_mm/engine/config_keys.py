@@ -1,0 +1,91 @@
+"""The names at the top of a config: which of them are read by something, and which are misspelt."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from textxfer_mm.errors import UserError, closest, first_few, shown
+
+#: Names besides the runner's that something reads: MMEngine, the inferencers and tools.
+_READ = (
+    *('custom_imports', 'runner_type', 'strategy', 'compile', 'tta_model', 'tta_pipeline'),
+    *('train_pipeline', 'val_pipeline', 'test_pipeline', 'vis_backends'),
+)
+#: The share of letters in common from which a name that nothing reads is taken for another one.
+_LIKENESS = 0.8
+
+
+def known_keys() -> set[str]:
+    """The names at the top of a config that MMEngine's runner or a tool reads."""
+    from mmengine.runner import Runner  # torch: not for whoever has no config
+
+    return {*inspect.signature(Runner.__init__).parameters, *_READ} - {'self', 'cfg'}
+
+
+def check_keys(cfg: Config, source: str | Path) -> None:
+    """Check that no name of a config file is a misspelt one of the runner's.
+
+    A config may define variables of its own. They are told from misspellings by being read, in the file or in those
+    that inherit from it, or by being like no name that is known.
+
+    Args:
+        cfg: What the file holds.
+        source: The file, for the message.
+
+    Raises:
+        UserError: A name that nothing reads is spelled nearly as one that is known.
+    """
+    known = known_keys()
+    # Names in a value, as opposed to those that a value is given to; other files than Python hold values only.
+    text = re.sub(r'#.*', '', cfg.text) if str(cfg.filename or '').endswith('.py') else ''
+    for key in cfg:
+        if key in known or re.search(rf'\b{re.escape(key)}\b(?!\s*=(?!=))', text):
+            continue
+        meant = [name for name in closest(key, known, 1, _LIKENESS) if not _is_variant(key, name)]
+        if meant:
+            raise UserError(
+                f'config {source}: nothing reads {shown(key)!r}. Did you mean: {meant[0]}? (Variables of your own need '
+                'names less like it.)'
+            )
+
+
+def _is_variant(key: str, name: str) -> bool:
+    """Whether one name is the other with a word more, as ``train_pipeline_8frames`` is: no misspelling."""
+    return key.startswith(f'{name}_') or key.endswith(f'_{name}')
+
+
+def check_options(options: Mapping[str, Any], cfg: Config, source: str | Path) -> None:
+    """Check that ``--cfg-options`` change what the config has or the runner reads.
+
+    Args:
+        options: Values by dotted keys.
+        cfg: The config that they change.
+        source: Its file, for the message.
+
+    Raises:
+        UserError: The first part of a key is neither; it would have no effect.
+    """
+    known = {*known_keys(), *cfg}
+    for option in options:
+        key = option.partition('.')[0]
+        if key in known:
+            continue
+        deeper = list(_paths_to(key, cfg))
+        meant = closest(key, known)
+        hint = f' Did you mean: {first_few([*deeper, *meant])}?' if deeper or meant else ''
+        raise UserError(
+            f'--cfg-options: {source} has no {shown(key)!r}, and nothing would read {shown(option)!r}.{hint}'
+        )
+
+
+def _paths_to(key: str, node: Any, path: str = '') -> Iterator[str]:
+    """The dotted keys of a config that end in a key."""
+    items = node.items() if isinstance(node, Mapping | Config) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in items:
+        if name == key:
+            yield f'{path}{name}'
+        yield from _paths_to(key, value, f'{path}{name}.')
