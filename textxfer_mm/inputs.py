@@ -14,7 +14,10 @@ SPLITS = ('train', 'val', 'test')
 WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
 #: Kinds of devices that PyTorch, or a plugin of it that MMEngine knows, runs on.
 DEVICES = ('cpu', 'cuda', 'mps', 'xpu', 'npu', 'mlu', 'musa', 'hpu', 'xla')
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp')
+VIDEO_SUFFIXES = (
+    *('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp', '.3g2', '.gif', '.ogv'),
+    *('.ts', '.mts', '.m2ts', '.vob', '.asf', '.divx', '.f4v', '.mxf'),
+)
 
 
 def find_config(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textxfer_mm.cli import doctor, predict, quickstart, toy_actions
+from textxfer_mm.cli import data, doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
@@ -63,6 +63,7 @@ app.command('predict')(predict.predict)
 app.command('quickstart')(quickstart.quickstart)
 app.command('toy-actions')(toy_actions.toy_actions)
 app.command('doctor')(doctor.doctor)
+app.add_typer(data.app)
 
 
 def main() -> None:

@@ -32,8 +32,9 @@ class VideoReader:
     def __init__(self, source: str | bytes, num_threads: int = 1, index: VideoIndex | None = None) -> None:
         self._index = index or VideoIndex(source, num_threads)
         self._reformatter = VideoReformatter()
+        self._failed = 0  # packets that could not be decoded
         if self._index.times is None and not self.facts.is_plain:
-            self._index.correct(sum(len(frames) for frames in self._decoded(self._index.entries[0][0])))
+            self._index.correct(self.count()[0])
 
     @property
     def facts(self) -> VideoFacts:
@@ -65,6 +66,18 @@ class VideoReader:
             raise IndexError(f'the video has frames 0 to {len(self) - 1}, not all of {asked.tolist()}')
         unique, inverse = np.unique(asked, return_inverse=True)
         return self._pixels(self._decode_all(unique.tolist()))[inverse]
+
+    def count(self) -> tuple[int, int]:
+        """Decode everything.
+
+        Returns:
+            How many frames came out, and how many of them are repaired, packets that could not be decoded included.
+        """
+        failed_before, decoded, repaired = self._failed, 0, 0
+        for frames in self._decoded(self._index.entries[0][0]):
+            decoded += len(frames)
+            repaired += sum(frame.is_corrupt for _, frame in frames)
+        return decoded, repaired + self._failed - failed_before
 
     def _decode_all(self, wanted: list[int]) -> list[av.VideoFrame]:
         """The frames of increasing numbers; one beside takes the place of a frame that is not there."""
@@ -114,6 +127,7 @@ class VideoReader:
             try:
                 frames = context.decode(packet)
             except av.FFmpegError:  # a damaged packet; the next may be whole
+                self._failed += 1
                 frames = []
             numbers = [self._index.number(frame, count + i) for i, frame in enumerate(frames)]
             count += len(frames)
