@@ -8,9 +8,11 @@ from mmengine.config import Config
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from test_video import killer
 from tiny_runs import CORRUPT_KINDS, run_config, write_dataset
 
 import textxfer_mm.register  # noqa: F401
+from benchmarks.video_kinds import cut, encode, numbered_frames
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook, count_videos
 from textxfer_mm.errors import UserError
@@ -182,3 +184,35 @@ def test_repeated_videos_count_once():
     joined.datasets = [repeated, np.arange(3)]
     assert len(repeated) == 30
     assert count_videos(joined) == 9
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_file_that_kills_its_decoder_costs_that_file(tmp_path, build, monkeypatch, workers):
+    """The videos are sound; the process that decodes the clip that was cut dies of it, whoever asks."""
+    monkeypatch.setattr('textxfer_mm.video.guard._read', killer.dies)
+    ann_file = write_dataset(tmp_path / 'videos', good=5)
+    whole = encode(tmp_path / 'whole.mp4', 'h264_mp4', numbered_frames(40))
+    cut(whole, tmp_path / 'videos' / 'clip.mp4', 20, keep_lead=True)
+    ann_file.write_text(ann_file.read_text() + 'clip.mp4 0\n')
+    runner = build(ann_file, workers=workers, epochs=2)
+    runner.train()
+    assert listed(runner, 'train') == ['clip.mp4']
+    assert 'clip.mp4: it kills its decoder (SIGABRT)' in log_of(runner)
+    assert (tmp_path / 'run' / 'epoch_2.pth').is_file()
+    with pytest.raises(UserError, match=r'1 of 6 test videos .*clip\.mp4 \(it kills its decoder'):
+        runner.test()
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_videos_that_decord_would_misread_are_counted_once(tmp_path, build, workers):
+    ann_file = write_dataset(tmp_path / 'videos', good=3)
+    encode(tmp_path / 'videos' / 'b.avi', 'xvid_b_frames_avi', numbered_frames(40))
+    encode(tmp_path / 'videos' / 'open.mp4', 'h264_open_groups_mp4', numbered_frames(40))
+    ann_file.write_text(ann_file.read_text() + 'b.avi 0\nopen.mp4 1\n')
+    runner = build(ann_file, workers=workers, epochs=3)
+    runner.train()
+    (line,) = [line for line in log_of(runner).splitlines() if 'are of kinds in which' in line]
+    assert '2 of 5 training videos are of kinds in which decord gives other frames than asked for' in line
+    assert '1 x open groups of pictures' in line
+    runner.test()
+    assert '2 of 5 test videos are of kinds' in log_of(runner)
