@@ -64,6 +64,19 @@ def test_pixels_are_those_of_decord_where_it_is_right(tmp_path, kind):
     )
 
 
+@pytest.mark.parametrize(
+    'kind', ['h264_mp4', 'h264_open_groups_mp4', 'mpeg2_ts', 'mpeg4_b_frames_mkv', 'hevc_mp4', 'xvid_b_frames_avi']
+)
+def test_frames_that_are_left_out_change_no_pixel_of_the_others(tmp_path, kind):
+    """Against decoding everything: what no other frame leans on is not decoded."""
+    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 96, 3), dtype=np.uint8)
+    reader = VideoReader(str(encode(tmp_path / f'noise{KINDS[kind].suffix}', kind, noise)))
+    everything = reader.read(range(30))
+    for number in range(30):
+        np.testing.assert_array_equal(reader.read([number])[0], everything[number])
+    np.testing.assert_array_equal(reader.read([3, 4, 17, 29]), everything[[3, 4, 17, 29]])
+
+
 @pytest.mark.parametrize('kind', ['h264_mp4', 'h264_open_groups_mp4', 'xvid_b_frames_avi', 'mpeg2_ts'])
 def test_large_files_and_files_in_memory(video_of, monkeypatch, kind):
     path = video_of(kind)

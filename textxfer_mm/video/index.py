@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Discard
 from av.video.stream import VideoStream
 
+from textxfer_mm.video.display_order import display_order
 from textxfer_mm.video.unreadable import UnreadableVideoError, describe, read_head
 
 #: Demuxers that may open a file. None that reads other files or the network, as those of playlists do, and none that
@@ -28,7 +29,7 @@ KEPT_BYTES = 64 * 2**20
 MAX_PIXELS = 2**26
 #: A start after more seconds is that of a wall clock; decord aborts the process on it.
 MAX_START = 10**6
-#: Containers whose packets carry the times at which their frames are shown. AVI does not.
+#: Containers whose packets carry the times at which their frames are shown. Those of AVI do not.
 _TIMED = ('mov', 'matroska', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'nut', 'mxf', 'ivf', 'obu')
 
 #: Containers of ordinary files.
@@ -158,8 +159,18 @@ class VideoIndex:
             raise UnreadableVideoError(
                 f'truncated: it holds {len(times)} of the {self.stream.frames} frames it declares'
             )
-        self._place(times, keys, shown, is_timed=container in _TIMED)
+        numbers = self._numbers() if container == 'avi' and is_sound and keys[0] else None
+        is_timed = container in _TIMED or numbers is not None
+        self._place(numbers or times, keys, shown, is_timed=is_timed)
         self.facts = self._facts(container, times, keys, shown, is_sound=is_sound)
+
+    def _numbers(self) -> list[int] | None:
+        """Give the packets of an AVI file the numbers of their frames for times, where these can be told."""
+        numbers = display_order(self._kept or (), self.stream.codec_context.codec.canonical_name)
+        if numbers is not None:
+            for packet, number in zip(self._kept, numbers, strict=True):
+                packet.pts = number
+        return numbers
 
     def _is_cut_avi(self) -> bool:
         """Whether this is an AVI file that is shorter than its header says, or its header was never completed."""

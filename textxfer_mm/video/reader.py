@@ -12,6 +12,9 @@ from textxfer_mm.video.index import VideoFacts, VideoIndex
 from textxfer_mm.video.orientation import turn_of
 from textxfer_mm.video.unreadable import UnreadableVideoError
 
+#: Codecs that mark frames which no other leans on, so that leaving these out changes no pixel of the others.
+_MARKS_UNUSED = ('h264', 'mpeg1video', 'mpeg2video', 'mpeg4')
+
 
 class VideoReader:
     """Decodes frames by their number in the order in which they are shown.
@@ -82,23 +85,26 @@ class VideoReader:
     def _decode_all(self, wanted: list[int]) -> list[av.VideoFrame]:
         """The frames of increasing numbers; one beside takes the place of a frame that is not there."""
         entries = self._index.entries
-        held = self._decode(wanted, entries)
+        held = self._decode(wanted, entries, in_haste=True)
         missing = [number for number in wanted if number not in held]
-        if missing and len(entries) > 1:  # gradual refresh: not every key frame gives a whole picture at once
-            held |= self._decode(missing, entries[:1])
+        if missing:  # damage, or gradual refresh: not every key frame gives a whole picture at once
+            held |= self._decode(missing, entries[:1], in_haste=False)
         found = [held.get(number, held.get(number - 1, held.get(number + 1))) for number in wanted]
         if None in found:
             number = wanted[found.index(None)]
             raise UnreadableVideoError(f'damaged: frame {number} of {len(self)} cannot be decoded')
         return found
 
-    def _decode(self, wanted: list[int], entries: list[tuple[int, int]]) -> dict[int, av.VideoFrame]:
+    def _decode(self, wanted: list[int], entries: list[tuple[int, int]], *, in_haste: bool) -> dict[int, av.VideoFrame]:
         """Decode frames by number, and keep those beside them.
 
         Args:
             wanted: Increasing numbers.
             entries: Where decoding may start.
+            in_haste: Leaves out frames that were not asked for and that no other leans on, where the codec says so.
         """
+        may_skip = in_haste and self._index.times is not None and self.facts.codec in _MARKS_UNUSED
+        needed = {self._index.time(number) for number in wanted} if may_skip else None
         starts = [time for _, time in entries]
         near = {number + step for number in wanted for step in (-1, 0, 1)}
         held: dict[int, av.VideoFrame] = {}
@@ -106,7 +112,7 @@ class VideoReader:
         for number in wanted:
             entry = entries[max(bisect.bisect_right(starts, self._index.time(number)) - 1, 0)][0]
             if entry > position:
-                position, latest, decoded = entry, -1, self._decoded(entry)
+                position, latest, decoded = entry, -1, self._decoded(entry, needed)
             while latest < number:
                 frames = next(decoded, None)
                 if frames is None:
@@ -118,13 +124,20 @@ class VideoReader:
                         held[shown] = frame
         return held
 
-    def _decoded(self, start: int) -> Iterator[list[tuple[int, av.VideoFrame]]]:
-        """Decode from an entry on: the frames that come out after each packet, with their numbers."""
+    def _decoded(self, start: int, needed: set[int] | None = None) -> Iterator[list[tuple[int, av.VideoFrame]]]:
+        """Decode from an entry on: the frames that come out after each packet, with their numbers.
+
+        Args:
+            start: Position of the first packet.
+            needed: Times of frames that must come out; None stands for all.
+        """
         context = self._index.stream.codec_context
         context.flush_buffers()
         count = 0
         for packet in itertools.chain(self._index.packets(start), [None]):
             try:
+                is_needed = needed is None or packet is None or packet.pts in needed
+                context.skip_frame = 'DEFAULT' if is_needed else 'NONREF'
                 frames = context.decode(packet)
             except av.FFmpegError:  # a damaged packet; the next may be whole
                 self._failed += 1
