@@ -4,7 +4,7 @@ import pytest
 
 from textxfer_mm.video.display_order import display_order
 
-I, P, B = 0, 1, 2
+I, P, B = 0, 1, 2  # noqa: E741  (the names of the field)
 
 
 def packet(*kinds, size=64):
