@@ -11,7 +11,7 @@ take turns in one process on one core (processor time):
 
 Results with their machine are in docs/benchmarks.md.
 
-    python benchmarks/decoding.py [--source VIDEO] [--rounds 9] [--json FILE]
+    python benchmarks/decoding.py [--source VIDEO | --files VIDEO ...] [--rounds 9] [--json FILE]
 """
 
 import argparse
@@ -65,6 +65,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--source', type=Path, help='video whose frames are encoded; by default moving texture')
+    parser.add_argument('--files', type=Path, nargs='+', help='videos to measure as they are, instead of encoding any')
     parser.add_argument('--rounds', type=int, default=9, help='how often each way is timed')
     parser.add_argument('--json', type=Path, help='write the results to this file')
     return parser.parse_args()
@@ -145,6 +146,28 @@ def measure(path: str, rounds: int) -> dict[str, float | None]:
     return found | dict(decord_is_right=is_right)
 
 
+def videos(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, str]]:
+    """Names and paths of what is measured; it is encoded into the folder."""
+    if args.files:
+        yield from ((path.name, str(path)) for path in args.files)
+        return
+    frames = list(texture() if args.source is None else frames_of(args.source))
+    for kind, name in MEASURED.items():
+        yield name, str(encode(folder / f'video{KINDS[kind].suffix}', kind, frames))
+
+
+def row(name: str, found: dict[str, float | None]) -> str:
+    """A line of the table."""
+    cells = []
+    for way, width in (('bare', 8), ('decord', 11), ('stock', 11), ('ours', 8), ('pipeline', 10)):
+        text = f'{ASKED / found[way]:.0f}' if way in found else '-'
+        is_wrong = way in ('decord', 'stock') and way in found and not found['decord_is_right']
+        cells.append(f'{text + " wrong" if is_wrong else text:>{width}}')
+    ratios = [f'{found["bare"] / found[way]:.2f}' for way in ('ours', 'pipeline')]
+    ratios.append(f'{found["stock"] / found["ours"]:.2f}' if 'stock' in found else '-')
+    return f'{name:30}{"".join(cells)}  {", ".join(ratios)}'
+
+
 def main() -> None:
     """Encode, measure and print a table."""
     args = parse_args()
@@ -152,21 +175,13 @@ def main() -> None:
     torch.set_num_threads(1)
     decord.logging.set_level(decord.logging.QUIET)
     init_default_scope('mmaction')
-    frames = list(texture() if args.source is None else frames_of(args.source))
     results = {}
-    ways = f'{"bare":>8}{"decord":>10}{"stock":>10}{"ours":>8}{"pipeline":>10}'
-    print(f'{"frames a second":26}{ways}  ours/bare, pipeline/bare')
+    ways = f'{"bare":>8}{"decord":>11}{"stock":>11}{"ours":>8}{"pipeline":>10}'
+    print(f'{"frames a second":30}{ways}  ours/bare, pipeline/bare, ours/stock')
     with tempfile.TemporaryDirectory() as folder:
-        for kind, name in MEASURED.items():
-            path = str(encode(Path(folder) / f'video{KINDS[kind].suffix}', kind, frames))
+        for name, path in videos(args, Path(folder)):
             found = results[name] = measure(path, args.rounds)
-            cells = []
-            for way, width in (('bare', 8), ('decord', 10), ('stock', 10), ('ours', 8), ('pipeline', 10)):
-                text = f'{ASKED / found[way]:.0f}' if way in found else '-'
-                wrong = way in ('decord', 'stock') and way in found and not found['decord_is_right']
-                cells.append(f'{text + " wrong" if wrong else text:>{width}}')
-            ratios = (found['bare'] / found[way] for way in ('ours', 'pipeline'))
-            print(f'{name:26}{"".join(cells)}  {", ".join(f"{ratio:.2f}" for ratio in ratios)}', flush=True)
+            print(row(name, found), flush=True)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2))
 

@@ -241,3 +241,7 @@ def test_stock_steps_that_take_key_frames_only_are_left_alone():
         dict(type='ExactVideoInit', num_threads=2),
         dict(type='ExactVideoDecode'),
     ]
+    steps = [dict(type='PyAVInit'), dict(type='PyAVDecode', multi_thread=True, mode='accurate')]
+    assert with_exact_decoding(steps)[1] == dict(type='ExactVideoDecode', mode='accurate')
+    with pytest.raises(UserError, match=r"TolerantDecordDecode gives the frames asked for, so mode='efficient'"):
+        Compose([dict(type='TolerantDecordDecode', mode='efficient')])

@@ -114,11 +114,12 @@ class TolerantDecordDecode(_Tolerant, ExactVideoDecode):
     """``DecordDecode`` that survives videos whose frames cannot be decoded; see :class:`TolerantDecordInit`.
 
     Args:
+        mode: ``'accurate'``, as in :class:`ExactVideoDecode`.
         test_mode: Replace the frames of a corrupt video by black ones instead of dropping the sample.
     """
 
-    def __init__(self, test_mode: bool = False) -> None:
-        super().__init__()
+    def __init__(self, mode: str = 'accurate', test_mode: bool = False) -> None:
+        super().__init__(mode=mode)
         self.test_mode = test_mode
 
     def transform(self, results: dict) -> dict | None:

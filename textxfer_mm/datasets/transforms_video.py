@@ -87,12 +87,18 @@ class ExactVideoInit(DecordInit):
 class ExactVideoDecode(DecordDecode):
     """Decodes the frames ``frame_inds`` of what :class:`ExactVideoInit` opened; upright RGB frames.
 
+    Args:
+        mode: ``'accurate'``; here for those who replace a ``DecordDecode`` that says so.
+
     Raises:
+        UserError: Another mode: ``'efficient'`` would give other frames than asked for.
         CorruptVideoError: From ``transform``, if a frame cannot be decoded.
     """
 
-    def __init__(self) -> None:
-        super().__init__(mode='accurate')
+    def __init__(self, mode: str = 'accurate') -> None:
+        if mode != 'accurate':
+            raise UserError(f'{type(self).__name__} gives the frames asked for, so mode={mode!r} is not for it.')
+        super().__init__(mode=mode)
 
     def transform(self, results: dict) -> dict:
         """Decode the frames."""
@@ -119,7 +125,7 @@ def _exact(step: dict[str, Any]) -> dict[str, Any]:
     name = _EXACT.get(step['type'])
     if name is None:
         return step
-    return dict({key: value for key, value in step.items() if key not in ('mode', 'multi_thread')}, type=name)
+    return dict({key: value for key, value in step.items() if key != 'multi_thread'}, type=name)
 
 
 def repair_inferencers() -> None:
