@@ -132,7 +132,7 @@ def measure(path: str, rounds: int) -> dict[str, float | None]:
         'pipeline': lambda: whole(sample()),
     }
     try:
-        is_right = np.abs(right - by_decord(path, asked)).mean() < 1
+        is_right = bool(np.abs(right - by_decord(path, asked)).mean() < 1)
     except decord.DECORDError:
         is_right = False
         del ways['decord'], ways['stock']

@@ -7,8 +7,8 @@ import pytest
 from test_video import killer
 from tiny_runs import write_corrupt
 from typer.testing import CliRunner
+from video_kinds import cut, encode, numbered_frames
 
-from benchmarks.video_kinds import cut, encode, numbered_frames
 from textxfer_mm.apis import data_check
 from textxfer_mm.apis.data_check import check_videos, summary, videos_to_check
 from textxfer_mm.cli.main import app

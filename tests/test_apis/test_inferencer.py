@@ -8,8 +8,8 @@ import torch
 from mmengine.dataset import Compose
 from tiny_configs import CONFIGS, leaf, load, one_of_each_kind, shrink_frames, tiny_recognizer
 from tiny_runs import write_video
+from video_kinds import encode
 
-from benchmarks.video_kinds import encode
 from textxfer_mm.apis import VideoFailure, load_recognizer, predict_videos
 from textxfer_mm.errors import UserError
 from textxfer_mm.video.reader import VideoReader

@@ -11,9 +11,9 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from test_video import killer
 from tiny_runs import CORRUPT_KINDS, write_corrupt, write_video
+from video_kinds import KINDS, cut, encode, number_of, numbered_frames
 
 import textxfer_mm.register  # noqa: F401
-from benchmarks.video_kinds import KINDS, cut, encode, number_of, numbered_frames
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_tolerant import MAX_IN_A_ROW
 from textxfer_mm.datasets.transforms_video import with_exact_decoding

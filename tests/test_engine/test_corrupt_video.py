@@ -10,9 +10,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from test_video import killer
 from tiny_runs import CORRUPT_KINDS, run_config, write_dataset
+from video_kinds import cut, encode, numbered_frames
 
 import textxfer_mm.register  # noqa: F401
-from benchmarks.video_kinds import cut, encode, numbered_frames
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook, count_videos
 from textxfer_mm.errors import UserError

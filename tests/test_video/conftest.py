@@ -1,8 +1,7 @@
 """Encoded videos, one file a kind for the whole session."""
 
 import pytest
-
-from benchmarks.video_kinds import KINDS, encode, numbered_frames
+from video_kinds import KINDS, encode, numbered_frames
 
 COUNT = 60
 

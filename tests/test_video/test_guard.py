@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_video import killer
+from video_kinds import cut
 
-from benchmarks.video_kinds import cut
 from textxfer_mm.video.guard import GuardedProcess, GuardedReader, open_video
 from textxfer_mm.video.reader import VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from video_kinds import KINDS, cut, encode, number_of, numbered_frames
 
-from benchmarks.video_kinds import KINDS, cut, encode, number_of, numbered_frames
 from textxfer_mm.video import index
 from textxfer_mm.video.reader import VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError

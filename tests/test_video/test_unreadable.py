@@ -3,8 +3,8 @@
 import av
 import numpy as np
 import pytest
+from video_kinds import encode, numbered_frames
 
-from benchmarks.video_kinds import encode, numbered_frames
 from textxfer_mm.video import index
 from textxfer_mm.video.reader import VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError
