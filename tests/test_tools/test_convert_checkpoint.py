@@ -39,9 +39,11 @@ def test_what_it_says(convert):
     assert lines[0] == 'a.pt -> b.pth'
     assert lines[1].startswith("architecture: none that open_clip has a name for: {'embed_dim': 128, ")
     assert lines[2] == 'temporal module: TokenT1D (all blocks) and T-Trans (in_channels=128)'
-    assert lines[3].startswith('frames: cannot be told from the weights')
+    assert lines[3].startswith('heads of the vision tower: 3 of 64 channels are ASSUMED')
+    assert lines[4].startswith('heads of T-Trans: 2 are ASSUMED')
+    assert lines[5].startswith('frames: cannot be told from the weights')
     assert set(load_checkpoint_file('b.pth')) == {'state_dict', 'meta'}
-    assert lines[4].startswith('No shipped config has this architecture.')
+    assert lines[6].startswith('No shipped config has this architecture.')
 
 
 def test_the_config_that_it_prints(convert):
