@@ -111,10 +111,11 @@ def _is_safetensors(path: Path) -> bool:
 
 def is_torchscript(path: Path) -> bool:
     """Return whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith('/constants.pkl') for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or a damaged one: its reader says so
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -129,7 +130,7 @@ def _read_torchscript(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', FutureWarning)  # deprecated, but the one way to read OpenAI's files
             return torch.jit.load(str(path), map_location='cpu').state_dict()
-    except RuntimeError as error:
+    except Exception as error:  # a damaged one ends in whatever its bytes happen to ask of the reader
         raise UserError(f'{path} is a damaged TorchScript archive ({first_line(error)}).') from error
 
 
