@@ -107,6 +107,10 @@ def test_without_its_config_what_weights_do_not_tell_is_said(tmp_path):
         (dict(model_type='clip', vision_config=dict(hidden_act='relu')), r"hidden_act is 'relu'; only quick_gelu and"),
         (dict(model_type='clip_vision_model', num_attention_heads='two'), r"num_attention_heads is 'two'"),
         (dict(model_type='clip', vision_config=dict(num_attention_heads=0)), r'num_attention_heads is 0'),
+        (
+            dict(model_type='clip', vision_config=dict(num_attention_heads=3)),
+            r'says 3 heads, which the width 128',
+        ),
     ],
 )
 def test_broken_configs_of_hugging_face(content, message, tmp_path):
@@ -242,6 +246,33 @@ def test_a_projection_that_disagrees_with_the_text_tower(tmp_path):
         assert known.arch == 'ViT-B-32-quickgelu'
 
 
+def test_a_tie_that_no_model_decides_is_refused(tmp_path):
+    weights = clip_model(WIDER_VIT).state_dict()
+    weights['visual.proj'] = torch.zeros(128, 100)
+    with pytest.raises(UserError, match=r'visual\.proj is \(128, 100\), but text_projection is \(64, 128\)\.'):
+        convert(torch_file(tmp_path, weights), 'openai')
+
+
+def test_the_nearest_model_is_named(tmp_path):
+    with torch.device('meta'):
+        _, _, tower = build_vision_tower('ViT-B-16')
+    weights = {name: torch.zeros(value.shape).half() for name, value in tower.state_dict().items()}
+    weights['proj'] = torch.zeros(768, 500)
+    known = recognize_arch(weights, quick_gelu=True, text_width=None, path=tmp_path)
+    assert known.arch['embed_dim'] == 500
+    assert known.nearest == 'ViT-B-16, with embed_dim=512'
+
+
+@pytest.mark.parametrize('name', ['ViT-g-14', 'ViT-bigG-14', 'ViT-S-32-alt'])
+def test_models_of_other_proportions_are_recognised(name, tmp_path):
+    """Heads of other widths than 64, and blocks of another hidden width."""
+    with torch.device('meta'):
+        _, _, tower = build_vision_tower(name)
+    known = recognize_arch(tower.state_dict(), quick_gelu=None, text_width=None, path=tmp_path)
+    assert known.arch == name
+    assert known.assumed_heads is None
+
+
 def test_a_missing_block_is_told_as_missing(tmp_path):
     weights = random_weights()
     weights |= {name.replace('resblocks.1', 'resblocks.2'): value for name, value in weights.items()}
@@ -332,3 +363,14 @@ def test_widths_that_64_does_not_divide_build(width, tmp_path):
     done = convert(torch_file(tmp_path, clip_model(config).state_dict()), 'openai')
     recognizer(done)
     assert width % done.arch.assumed_heads == 0
+
+
+def test_hidden_widths_that_no_ratio_gives_exactly(tmp_path):
+    """open_clip rounds the product of width and ratio down: 67 * (116 / 67) is just below 116."""
+    width, hidden = next((w, m) for w in range(65, 200) for m in range(w, 2 * w) if int(w * (m / w)) != m)
+    cfg = dict(image_size=32, layers=1, width=width, head_width=width, patch_size=16)
+    state = clip_model(dict(WIDER_VIT, vision_cfg=cfg)).state_dict()
+    block = 'visual.transformer.resblocks.0.mlp.'
+    shapes = {'c_fc.weight': (hidden, width), 'c_fc.bias': (hidden,), 'c_proj.weight': (width, hidden)}
+    state |= {block + name: torch.randn(shape) for name, shape in shapes.items()}
+    recognizer(convert(torch_file(tmp_path, state), 'openai'))

@@ -11,8 +11,9 @@ import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor
 
-from textxfer_mm.convert.dimensions import TOLD_BY, count_blocks, dimensions, kind_of
+from textxfer_mm.convert.dimensions import kind_of
 from textxfer_mm.convert.hf_settings import HFSettings
+from textxfer_mm.convert.told import even_votes, told_configs, told_image_size
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.towers import Arch, build_vision_tower, with_text_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
@@ -32,6 +33,7 @@ class RecognizedArch:
         others: Names of further architectures whose vision tower has the same shapes.
         quick_gelu: Whether it is built with quick GELU.
         assumed_heads: Heads of the vision tower where nothing tells them: those of 64 channels each; else None.
+        nearest: For an architecture without a name, the named one that differs from it in one thing, and this thing.
     """
 
     arch: Arch
@@ -40,6 +42,7 @@ class RecognizedArch:
     others: tuple[str, ...]
     quick_gelu: bool
     assumed_heads: int | None = None
+    nearest: str = ''
 
 
 def recognize_arch(
@@ -64,10 +67,10 @@ def recognize_arch(
     Raises:
         UserError: The names or shapes are those of no ViT or ModifiedResNet.
     """
-    configs, settings = _told(visual, beside or {}, path), settings or HFSettings()
+    configs, settings = told_configs(visual, beside or {}, path), settings or HFSettings()
     for config in configs:
         if settings.vision_heads and kind_of(visual) == 'vit':
-            config['vision_cfg']['head_width'] = config['vision_cfg']['width'] // settings.vision_heads
+            config['vision_cfg']['head_width'] = _head_width(config['vision_cfg']['width'], settings.vision_heads, path)
         chosen, exact = _fitting_models(config, quick_gelu, text_width, settings.vision_heads)
         if chosen:
             name, other = chosen[0]
@@ -75,11 +78,12 @@ def recognize_arch(
             others = tuple(name for name, _ in chosen[1:])
             text_heads = settings.text_heads or _text_heads(other)
             return RecognizedArch(name, size, text_heads, others, bool(other.get('quick_gelu')))
+    if len(configs) > 1:
+        raise UserError(f'{path} does not fit together: {even_votes(visual, beside or {})}. Find out which is wrong.')
     config = dict(configs[0], quick_gelu=bool(quick_gelu))
     text_heads = settings.text_heads or (text_width and max(text_width // 64, 1))
-    return RecognizedArch(
-        config, None, text_heads, (), bool(quick_gelu), None if settings.vision_heads else _vision_heads(config)
-    )
+    assumed = None if settings.vision_heads else _vision_heads(config)
+    return RecognizedArch(config, None, text_heads, (), bool(quick_gelu), assumed, _nearest_model(config))
 
 
 def _fitting_models(
@@ -154,12 +158,38 @@ def _told_models() -> Sequence[tuple[str, dict[str, Any]]]:
 
 def _fits(model: Mapping[str, Any], told: Mapping[str, Any], text_width: int | None) -> bool:
     """Whether a model has what was told, the input size aside."""
-    mine, other = told['vision_cfg'], model['vision_cfg']
-    same = model['embed_dim'] == told['embed_dim'] and _layers(other) == _layers(mine)
-    same = same and other['width'] == mine['width'] and other.get('patch_size') == mine.get('patch_size')
-    mlp = [int(cfg['width'] * cfg.get('mlp_ratio', 4)) for cfg in (other, mine)]
     text = model['text_cfg'].get('width', CLIPTextCfg.width)
-    return same and mlp[0] == mlp[1] and text_width in (None, text)
+    return _entries(model) == _entries(told) and text_width in (None, text)
+
+
+def _nearest_model(config: Mapping[str, Any]) -> str:
+    """The model that has all but one entry of a config, and this entry of it; an empty text where there is none."""
+    mine = _entries(config)
+    for name, other in _told_models():
+        entries = _entries(other)
+        differing = [f'{key}={value}' for key, value in entries.items() if value != mine[key]]
+        if len(differing) == 1:
+            return f'{name}, with {differing[0]}'
+    return ''
+
+
+def _entries(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the shapes of a vision tower, its input size aside."""
+    cfg = config['vision_cfg']
+    mlp_width = int(cfg['width'] * cfg.get('mlp_ratio', CLIPVisionCfg.mlp_ratio))  # rounded, as the models are
+    return dict(
+        embed_dim=config['embed_dim'],
+        layers=_layers(cfg),
+        width=cfg['width'],
+        patch_size=cfg.get('patch_size'),
+        mlp_width=mlp_width,
+    )
+
+
+def _head_width(width: int, heads: int, path: Path) -> int:
+    if width % heads:
+        raise UserError(f'The config.json beside {path} says {heads} heads, which the width {width} is no multiple of.')
+    return width // heads
 
 
 def _layers(vision_cfg: Mapping[str, Any]) -> int | tuple[int, ...]:
@@ -181,68 +211,3 @@ def _vision_heads(config: Mapping[str, Any]) -> int | None:
     if not isinstance(_layers(vision_cfg), int):
         return None
     return vision_cfg['width'] // vision_cfg.get('head_width', CLIPVisionCfg.head_width)
-
-
-def told_image_size(visual: Mapping[str, Tensor]) -> int | None:
-    """The input size of a ViT or ModifiedResNet, where its positions tell one."""
-    kind = kind_of(visual)
-    told = dimensions(_named(visual), kind) if kind else {}
-    side = _side(told['S'][0]) if 'S' in told else None
-    if side is None or (kind == 'vit' and 'P' not in told):
-        return None
-    return side * (told['P'][0] if kind == 'vit' else 32)
-
-
-def _named(visual: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f'visual.{name}': value for name, value in visual.items()}
-
-
-def _side(positions: int) -> int | None:
-    """The side of a square of patches with a class token; None where they make no square."""
-    side = round(max(positions - 1, 0) ** 0.5)
-    return side if side and side**2 == positions - 1 else None
-
-
-def _told(visual: Mapping[str, Tensor], beside: Mapping[str, Tensor], path: Path) -> list[dict[str, Any]]:
-    """The model config that the weights of a ViT or ModifiedResNet tell; several where D is told evenly."""
-    kind = kind_of(visual)
-    if kind is None:
-        raise UserError(
-            f'The architecture of {path} cannot be told from its names (neither a ViT with square inputs nor a '
-            'ModifiedResNet): give --arch.'
-        )
-    told = dimensions(_named(visual) | dict(beside), kind)
-    lacking = [_shown(visual, name) for symbol, name in TOLD_BY[kind].items() if symbol not in told]
-    if 'S' in told and _side(told['S'][0]) is None:
-        lacking.append(f'{_shown(visual, TOLD_BY[kind]["S"])}, not one position and those of a square')
-    if lacking:
-        raise UserError(
-            f'{path} does not tell its architecture: {", ".join(lacking)}. With --arch, all misfits are listed.'
-        )
-    width, side = told['W'][0], _side(told['S'][0])
-    if kind == 'vit':
-        vision_cfg = _vit_config(visual, told, width, side)
-    else:
-        layers = [count_blocks(visual, f'layer{number}.') for number in range(1, 5)]
-        vision_cfg = dict(image_size=32 * side, layers=layers, width=width)
-    return [dict(embed_dim=embed_dims, vision_cfg=dict(vision_cfg)) for embed_dims in told['D']]
-
-
-def _shown(visual: Mapping[str, Tensor], name: str) -> str:
-    return f'visual.{name} is {tuple(visual[name].shape)}' if name in visual else f'visual.{name} missing'
-
-
-def _vit_config(visual: Mapping[str, Tensor], told: Mapping[str, list[int]], width: int, side: int) -> dict[str, Any]:
-    """The vision_cfg of a ViT, with 64 channels a head as in CLIP, or as near to that as its width allows."""
-    patch, hidden = told['P'][0], told.get('M', [4 * width])[0]
-    heads = next(heads for heads in range(max(width // 64, 1), 0, -1) if not width % heads)
-    vision_cfg = dict(
-        image_size=side * patch,
-        layers=count_blocks(visual, 'transformer.resblocks.'),
-        width=width,
-        head_width=width // heads,
-        patch_size=patch,
-    )
-    if hidden != 4 * width:
-        vision_cfg['mlp_ratio'] = hidden / width
-    return vision_cfg

@@ -1,5 +1,6 @@
 """Reading the checkpoints of others, and telling whose they are."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from textxfer_mm.wrappers import strip_wrappers
 
 _FUSION = 'fusion_model.'
 _SCALE = 'logit_scale'
+_STRAY = re.compile(r'(?:^|\.)(fusion_model\..+|logit_scale)$')
+_OURS = re.compile(r'(?:^|\.)cls_head\.')
 
 
 @dataclass(frozen=True)
@@ -104,17 +107,16 @@ def _with_strays(layout: Layout) -> tuple[dict[str, Tensor], list[str]]:
     """The weights, with what belongs to the model and stands beside its prefix: T-Trans and the scale."""
     weights, beside = dict(layout.weights), []
     for name, value in layout.outside.items():
-        start = name.find(_FUSION) if f'.{name}'.find(f'.{_FUSION}') >= 0 else -1
-        stray = name[start:] if start >= 0 else name.rpartition('.')[2]
-        if (start >= 0 or stray == _SCALE) and stray not in weights:
-            weights[stray] = value
+        stray = _STRAY.search(name)
+        if stray and stray.group(1) not in weights:
+            weights[stray.group(1)] = value
         else:
             beside.append(name)
     return weights, beside
 
 
 def _refuse_ours(weights: Mapping[str, Tensor], path: Path) -> None:
-    if any(name.startswith('cls_head.') for name in weights):
+    if any(_OURS.search(name) for name in weights):
         raise UserError(f"{path} is a checkpoint of a recognizer already; --reverse brings one to the authors' layout.")
 
 

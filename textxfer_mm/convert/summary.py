@@ -96,7 +96,8 @@ def _configs_of(folder: Path) -> dict[Path, Config]:
 
 def _name(done: Conversion) -> str:
     if not isinstance(done.arch.arch, str):
-        return f'none that open_clip has a name for: {done.arch.arch}'
+        nearest = f'; nearest: {done.arch.nearest}' if done.arch.nearest else ''
+        return f'none that open_clip has a name for: {done.arch.arch}{nearest}'
     others = f' (the same shapes: {", ".join(done.arch.others)})' if done.arch.others else ''
     return done.arch.arch + others
 
