@@ -1,5 +1,6 @@
 """Weights of CLIP with the names that other codes give them, written out here independently of the package."""
 
+import open_clip
 import torch
 
 _HF_BLOCK = {
@@ -47,10 +48,10 @@ def hugging_face(state, *, text=True):
     return named
 
 
-def vifi_clip(state, *, num_classes=3):
-    """The state of a whole CLIP as the fine-tuned model of ViFi-CLIP's released code saves it."""
-    width = state['ln_final.weight'].shape[0]
-    named = {'prompt_learner.complete_text_embeddings': torch.randn(num_classes, 77, width)}
+def vifi_clip(state, *, prompts=('a video.', 'another one.', '!')):
+    """The state of a whole CLIP as ViFi-CLIP's released code saves its fine-tuned model: with embedded prompts."""
+    ids = open_clip.SimpleTokenizer()(list(prompts))
+    named = {'prompt_learner.complete_text_embeddings': state['token_embedding.weight'][ids]}
     for name, value in state.items():
         if name == 'logit_scale':
             named[name] = value

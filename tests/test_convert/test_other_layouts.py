@@ -1,20 +1,28 @@
 """Files of Hugging Face, ViFi-CLIP and Lightning become recognizers that compute the same; misfits name a tensor."""
 
+import argparse
+import dataclasses
 import json
+import shlex
 
+import open_clip
 import pytest
 import torch
 from authors_text4vis import D, random_weights
 from clip_layouts import hugging_face, vifi_clip, x_clip
 from converted import WIDER_VIT, T, clip_model, compare_with_clip, recognizer, videos
+from mmengine.config import Config
 from safetensors.torch import save_file
 
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.convert.arch import recognize_arch
 from textxfer_mm.convert.conversion import convert_checkpoint
 from textxfer_mm.convert.summary import report
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.engine.launch import add_config_options
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.towers import build_vision_tower
+from textxfer_mm.registry import MODELS
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 
 
@@ -130,8 +138,78 @@ def test_vifi_clip_files(tmp_path):
     compare_with_clip(done, model)
     lines = '\n'.join(report(done))
     assert not done.has_text
-    assert 'cannot be used: the file lacks its token_embedding' in lines
+    assert 'Give --class-names for the classifier of its own classes' in lines
     assert 'left out, the words of the text side, which belong to the classifier: prompt_learner.complete_' in lines
+
+
+PROMPTS = ('a video of a person dancing.', 'fencing!', 'word ' * 75)  # the last one fills the context of 77
+
+
+def vifi_file(folder, model, change=lambda weights: None):
+    weights = vifi_clip(model.state_dict(), prompts=PROMPTS)
+    change(weights)
+    return torch_file(folder, dict(model={f'module.{name}': value for name, value in weights.items()}))
+
+
+@pytest.mark.parametrize('half', [False, True])
+def test_the_classifier_of_vifi_clip(half, tmp_path):
+    """Its rows are those of the whole CLIP, tokens and all, on the same prompts; the command tests with them."""
+    model = clip_model(dict(WIDER_VIT, text_cfg=dict(WIDER_VIT['text_cfg'], heads=1)))  # 64 channels each, as in CLIP
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if 'visual' not in name and half:
+                parameter.copy_(parameter.half())
+        expected = torch.nn.functional.normalize(model.encode_text(open_clip.SimpleTokenizer()(list(PROMPTS))), dim=-1)
+
+    def to_half(weights):
+        if half:
+            weights |= {name: value.half() for name, value in weights.items() if name.startswith(('text', 'prompt'))}
+
+    done = convert(vifi_file(tmp_path, model, to_half), 'vifi-clip', class_names=['dancing', 'fencing', 'words'])
+    assert done.classifier == tmp_path / 'ours.classifier.safetensors'
+    bundle = ClassifierBundle.load(done.classifier)
+    assert bundle.class_names == ('dancing', 'fencing', 'words')
+    torch.testing.assert_close(bundle.weight, expected, atol=1e-5, rtol=1e-5)
+    lines = report(done)
+    assert f"classifier=dict(_delete_=True, type='FileClassifier', path='{done.classifier}')" in '\n'.join(lines)
+
+
+@pytest.mark.parametrize(
+    ('change', 'names', 'message'),
+    [
+        (lambda w: None, ['a', 'b'], r'was trained on 3 classes, and --class-names gives 2'),
+        (lambda w: w.pop('prompt_learner.complete_text_embeddings'), 'abc', r'holds no prompt_learner\.complete_text_'),
+        (lambda w: w.pop('text_encoder.text_projection'), 'abc', r'holds no text_projection'),
+        (lambda w: w.pop('text_encoder.ln_final.bias'), 'abc', r'its text tower: ln_final\.bias is missing'),
+    ],
+)
+def test_classifiers_that_cannot_be_made(change, names, message, tmp_path):
+    path = vifi_file(tmp_path, clip_model(WIDER_VIT), change)
+    with pytest.raises(UserError, match=message):
+        convert(path, 'vifi-clip', class_names=list(names))
+    assert [file.name for file in tmp_path.iterdir()] == ['a.pt']
+
+
+def test_only_vifi_clip_takes_class_names(tmp_path):
+    path = torch_file(tmp_path, clip_model(WIDER_VIT).state_dict())
+    with pytest.raises(UserError, match=r'--class-names says nothing with --source openai'):
+        convert(path, 'openai', class_names=['a', 'b'])
+
+
+def test_the_command_tests_with_the_classifier(tmp_path):
+    """Its options put the file in the place of the text encoder of the shipped config."""
+    done = convert(vifi_file(tmp_path, clip_model(WIDER_VIT)), 'vifi-clip', class_names=['a', 'b', 'c'])
+    with torch.device('meta'):
+        _, _, tower = build_vision_tower('ViT-B-16')
+    arch = recognize_arch(tower.state_dict(), quick_gelu=True, text_width=512, path=tmp_path)
+    command = report(dataclasses.replace(done, arch=arch))[-1]
+    config, _, *options = shlex.split(command.removeprefix('test: python tools/test.py '))
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(parser.parse_args(options).cfg_options)
+    assert cfg.model.cls_head.classifier == dict(type='FileClassifier', path=str(done.classifier))
+    assert MODELS.build(cfg.model.cls_head.classifier).class_names == ('a', 'b', 'c')
 
 
 def test_lightning_files(tmp_path):

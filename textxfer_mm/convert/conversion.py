@@ -1,6 +1,6 @@
 """From the checkpoints of others to those of our recognizers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from textxfer_mm.convert.parts import (
     split,
 )
 from textxfer_mm.convert.source_files import SourceFile, read_source_file
+from textxfer_mm.convert.vifi_classifier import vifi_classifier
 from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import replacing, require_writable_file
+from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.clip_files import is_of_text_tower
 from textxfer_mm.version import __version__
 
@@ -43,6 +45,7 @@ class Conversion:
         told_activation: Whether the source says which GELU it was trained with.
         dropped: Entries that have no place in a recognizer, by the reason.
         notes: What else to tell about the weights.
+        classifier: The file of the classifier that was made of ViFi-CLIP's text side, if its class names were given.
     """
 
     src: Path
@@ -55,6 +58,7 @@ class Conversion:
     told_activation: bool = True
     dropped: dict[str, list[str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    classifier: Path | None = None
 
     @property
     def backbone(self) -> dict[str, Any]:
@@ -70,7 +74,14 @@ class Conversion:
         return bool(text) and self.source != 'vifi-clip'  # whose file lacks the embeddings of the tokens
 
 
-def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: str | None = None) -> Conversion:
+def convert_checkpoint(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    source: str,
+    arch: str | None = None,
+    class_names: str | Path | Sequence[str] | None = None,
+) -> Conversion:
     """Convert a checkpoint of others into one of our recognizers.
 
     The vision tower becomes ``backbone.visual.*``, TokenT1D ``backbone.temporal.*``, the temporal transformer
@@ -83,6 +94,8 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
         source: What it is, a key of ``SOURCES``.
         arch: The architecture, where it cannot be recognised or is to be checked: an open_clip model name or a JSON
             file with a model config.
+        class_names: For ``'vifi-clip'``, the names of its classes, see ``load_class_names``: their classifier is made
+            with its text tower and written beside ``dst``, as ``*.classifier.safetensors``.
 
     Raises:
         UserError: The file is no such checkpoint, its weights are not those of the architecture (what is missing,
@@ -90,6 +103,11 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
     """
     target = require_writable_file(dst, 'DST')
     refuse_same_file(src, target)
+    names = None if class_names is None else load_class_names(class_names)
+    if names is not None and source != 'vifi-clip':
+        raise UserError(
+            f'--class-names says nothing with --source {source}: only files of ViFi-CLIP hold their prompts.'
+        )
     file = read_source_file(src, source)
     parts = split(file)
     quick_gelu = None if source == 'open_clip' else file.settings.quick_gelu is not False
@@ -100,12 +118,16 @@ def convert_checkpoint(src: str | Path, dst: str | Path, *, source: str, arch: s
         raise UserError(f'{file.path} does not fit {name}; {found}{_other_arch(file, parts, quick_gelu, arch)}')
     require_finite(parts, file.path)
     told = quick_gelu is not None and (source != 'huggingface' or file.settings.quick_gelu is not None)
+    bundle = None if names is None else vifi_classifier(file.weights, names, file.path)
     done = Conversion(
         *(file.path, target, source, known, _temporal(parts), _neck(parts, known), _num_frames(file), told),
         *(parts.dropped, tuple(parts.notes)),
+        None if bundle is None else target.with_suffix('.classifier.safetensors'),
     )
     meta = dict(textxfer_mm=__version__, source=source, prefix=file.prefix, dtypes=_other_dtypes(file.weights))
     meta |= dict(control_point=parts.control_point, arch=known.arch)
+    if bundle is not None:
+        _write(lambda: bundle.save(done.classifier), done.classifier)
     write_checkpoint(target, dict(state_dict=_our_state(parts), meta=meta))
     return done
 
@@ -144,9 +166,17 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         UserError: The disk does not take it.
     """
-    try:
+
+    def save() -> None:
         with replacing(path) as part:
             torch.save(content, part)
+
+    _write(save, path)
+
+
+def _write(save: Callable[[], object], path: Path) -> None:
+    try:
+        save()
     except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
         raise UserError(f'{path} could not be written; is the disk full? ({first_line(error)})') from error
 

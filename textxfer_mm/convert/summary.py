@@ -40,10 +40,13 @@ def report(done: Conversion) -> list[str]:
             f'trained with the other one, give --arch{_or_settings(done)}.'
         )
     lines += done.notes
-    if done.source == 'vifi-clip':
+    if done.classifier is not None:
+        lines.append(f'classifier: {done.classifier}, by the prompts and the trained text tower of the file')
+    elif done.source == 'vifi-clip':
         lines.append(
-            "text: this file's text tower was trained too, and cannot be used: the file lacks its token_embedding. A "
-            'classifier by the released CLIP, as below, does not give the accuracy of the authors.'
+            'text: its text tower was trained too, and the file lacks the token_embedding for other words. Give '
+            '--class-names for the classifier of its own classes; one by the released CLIP, as below, does not give '
+            'the accuracy of the authors.'
         )
     lines += [f'left out, {reason}: {first_few(names, 1)}' for reason, names in done.dropped.items()]
     return lines + list(_how_to_test(done))
@@ -148,7 +151,10 @@ def _how_to_test(done: Conversion) -> Iterator[str]:
         yield 'No shipped config has this model; the options of the command make it of one with the same architecture.'
     else:
         yield f'configs: {", ".join(_short(path) for path in fitting_configs(done))}'
-    if done.has_text:
+    if done.classifier is not None:
+        file = dict(type='FileClassifier', path=str(done.classifier))
+        options = [*options, *_replaced(dict(classifier={}), 'classifier', file, path='model.cls_head.classifier')]
+    elif done.has_text:
         yield 'The classifier is made with the text tower of the source, so the command names it.'
         options = [*options, f'model.cls_head.classifier.encoder.pretrained={done.src}']
     shown = f' --cfg-options {" ".join(map(shlex.quote, options))}' if options else ''
@@ -167,7 +173,12 @@ def _how_to_configure(done: Conversion) -> Iterator[str]:
         told = 'the number of the text tower' if done.arch.text_heads is not None else 'assumed: the width // 64'
         yield f'    # num_heads={neck["num_heads"]} is {told}; weights do not tell it'
     yield f'    neck=dict(_delete_=True, {_options(neck)}),'
-    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier=dict(...)),'
+    classifier = 'dict(...)'
+    if done.classifier is not None:
+        classifier = f"dict(_delete_=True, type='FileClassifier', path={str(done.classifier)!r})"
+    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier={classifier}),'
+    if done.classifier is not None:
+        return
     yield 'with a classifier of the same width, by the text tower that this one was trained with.'
 
 

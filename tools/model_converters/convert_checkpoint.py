@@ -22,10 +22,17 @@ def parse_args() -> argparse.Namespace:
         '--arch',
         help='open_clip model name or JSON file with a model config, checked against the weights (default: recognised)',
     )
+    parser.add_argument(
+        '--class-names',
+        help='with --source vifi-clip, the classes it was trained on (a file or the name of a dataset): their '
+        'classifier is made with its text tower and written beside DST',
+    )
     parser.add_argument('--reverse', action='store_true', help='SRC is ours; DST gets the layout of text4vis')
     args = parser.parse_args()
     if args.reverse and args.arch:
         parser.error('--arch says nothing with --reverse')
+    if args.class_names and (args.reverse or args.source != 'vifi-clip'):
+        parser.error('--class-names needs --source vifi-clip, and says nothing with --reverse')
     return args
 
 
@@ -44,7 +51,8 @@ def main() -> None:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
     else:
-        print('\n'.join(report(convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch))))
+        done = convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch, class_names=args.class_names)
+        print('\n'.join(report(done)))
 
 
 if __name__ == '__main__':
