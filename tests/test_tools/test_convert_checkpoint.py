@@ -81,6 +81,10 @@ def test_there_and_back(convert):
     [
         (['--source', 'openai', 'a.pt', 'b.pth'], 'error: a.pt is no openai checkpoint: it looks like '),
         (['--source', 'text4vis', 'none.pt', 'b.pth'], 'error: SRC none.pt does not exist. Known: a.pt.'),
+        (
+            ['--source', 'text4vis', '.', 'b.pth'],
+            'error: SRC . is a folder: give the file of the weights in it. Known: a.pt.',
+        ),
         (['--source', 'text4vis', 'a.pt', 'a.pt'], 'error: SRC and DST are one file'),
         (['--source', 'text4vis', '--reverse', 'none.pth', 'b.pt'], 'error: SRC none.pth does not exist. Known: a.pt.'),
         (['--source', 'openai', '--reverse', 'a.pt', 'b.pt'], 'error: --reverse writes the layout of text4vis only'),
@@ -101,6 +105,7 @@ def test_mistakes_end_in_one_line(words, message, convert):
         (['a.pt', 'b.pth'], 'required: --source'),
         (['--source', 'clip', 'a.pt', 'b.pth'], "invalid choice: 'clip'"),
         (['--source', 'text4vis', '--reverse', '--arch', 'ViT-B-16', 'a', 'b'], '--arch says nothing with --reverse'),
+        (['--source', 'openai', '--class-names', 'kinetics400', 'a', 'b'], '--class-names needs --source vifi-clip'),
     ],
 )
 def test_usage(words, message, convert):

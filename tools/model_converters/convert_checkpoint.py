@@ -2,11 +2,15 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from textxfer_mm.convert import SOURCES
 from textxfer_mm.engine.launch import run_tool
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import require_file
+
+WEIGHT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,9 +40,20 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def require_no_folder(src: str) -> None:
+    """Refuse the folder of a model, such as those of Hugging Face, and name the files of weights in it."""
+    folder = Path(src).expanduser()
+    if folder.is_dir():
+        weights = sorted(path.name for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES)
+        raise UserError(
+            f'SRC {src} is a folder: give the file of the weights in it. Known: {first_few(weights) or "none"}.'
+        )
+
+
 def main() -> None:
     """Convert, and say what was recognised; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
+    require_no_folder(args.src)
     require_file(args.src, 'SRC', '*.p*')
     require_writable_file(args.dst, 'DST')
 
