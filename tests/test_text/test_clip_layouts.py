@@ -87,6 +87,14 @@ def test_one_model_under_two_prefixes_is_refused(state):
         to_open_clip(halves, 'a.pt')
 
 
+@pytest.mark.parametrize('name', ['visual.a\nerror: b', 'visual.\x1b[31mred', 'x' * 100_000])
+def test_names_that_would_spoil_a_message_are_shown_escaped_and_short(name, state):
+    with pytest.raises(UserError, match=r'a\.pt has an entry with a name that is no name of a weight') as refused:
+        to_open_clip(state | {name: torch.zeros(1)}, 'a.pt')
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 200
+
+
 @pytest.mark.parametrize('form', ['microsoft', 'transformers', 'parallel'])
 def test_x_clip_is_refused_by_name(form, state):
     names = x_clip(state)

@@ -141,7 +141,7 @@ def _read_pickle(path: Path) -> object:
             return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r'GLOBAL (\S+)', str(error))
-        reason = f'it asks for {found.group(1)}' if found else 'it is no checkpoint of PyTorch'
+        reason = f'it asks for {ascii(found.group(1)[:100])[1:-1]}' if found else 'it is no checkpoint of PyTorch'
         raise UserError(
             f'{path} is refused: {reason}. Only tensors and plain containers are read (weights_only=True), since '
             'anything else can run code. Give a state dict saved with torch.save, a safetensors file, or a '

@@ -51,6 +51,9 @@ _QKV = ('q', 'k', 'v')
 #: What every CLIP of Hugging Face has, and its BLIP, SigLIP and ViT do not.
 _HF_OWN = ('pre_layrnorm.weight', 'embeddings.class_embedding', 'self_attn.q_proj.weight')
 
+#: More letters than the name of any weight has.
+_LONGEST = 300
+
 _XCLIP = re.compile(r'(?:^|\.)(?:message_(?:fc|ln|attn)\.|prompts_generator\.|mit\.)')
 _VIFI_PROMPTS = re.compile(r'(?:^|\.)VPT(?:_shallow)?$')
 
@@ -85,9 +88,14 @@ def to_open_clip(weights: Mapping[str, Tensor], source: object) -> Layout:
         source: What to call them in messages.
 
     Raises:
-        UserError: The model has parts that no CLIP has (X-CLIP, learned visual prompts), or is one of Hugging Face's
-            that is no CLIP.
+        UserError: A name holds control characters or never ends; the model has parts that no CLIP has (X-CLIP, learned
+            visual prompts); or it is one of Hugging Face's that is no CLIP.
     """
+    odd = next((name for name in weights if len(name) > _LONGEST or not name.isprintable()), None)
+    if odd is not None:
+        raise UserError(
+            f'{source} has an entry with a name that is no name of a weight: {odd[:50]!a} ({len(odd)} letters).'
+        )
     message = next((name for name in weights if _XCLIP.search(name)), None)
     if message is not None:
         raise UserError(
