@@ -128,6 +128,21 @@ def test_mmcv_lite_warning_is_filtered_and_others_are_not():
     assert [str(warning.message) for warning in caught] == ['Fail to import something else']
 
 
+def test_bases_of_mmaction_show_no_warning_of_pkg_resources(tmp_path):
+    """MMEngine imports it for each such base, and the warning comes with the import; others are still shown."""
+    (tmp_path / 'mine.py').write_text("_base_ = ['mmaction::_base_/schedules/sgd_50e.py']\n")
+    code = """
+        import warnings
+        compat.apply()
+        from mmengine.config import Config
+        Config.fromfile('mine.py')
+        warnings.warn('pkg_resources is something else')
+    """
+    done = run(code, tmp_path)
+    assert 'deprecated as an API' not in done.stdout + done.stderr
+    assert 'pkg_resources is something else' in done.stderr
+
+
 def test_decoding_prints_no_notice_about_file_client():
     done = run("""
         compat.apply()

@@ -33,6 +33,7 @@ def apply() -> None:
         return
     postpone_imports()
     hide_mmcv_lite_warning()
+    hide_pkg_resources_warning()
     hide_file_client_notice()
     provide_missing_drn()
     disable_broken_multimodal('mmaction')
@@ -58,6 +59,16 @@ def hide_mmcv_lite_warning() -> None:
     no recognizer uses (https://github.com/open-mmlab/mmcv/blob/v2.1.0/mmcv/cnn/bricks/transformer.py).
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``', category=UserWarning)
+
+
+def hide_pkg_resources_warning() -> None:
+    """Silence the warning that ``pkg_resources`` is deprecated, shown twice where a config has a base of MMAction2.
+
+    Cause: ``mmengine.utils.is_installed`` imports and reloads it for every base ``mmaction::...``
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/utils/package_utils.py). Its last releases, those
+    below setuptools 82, are among the requirements for this very reason, so that no user can do anything about it.
+    """
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated as an API', category=UserWarning)
 
 
 def hide_file_client_notice() -> None:

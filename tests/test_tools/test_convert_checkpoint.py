@@ -39,9 +39,11 @@ def test_what_it_says(convert):
     assert lines[0] == 'a.pt -> b.pth'
     assert lines[1].startswith("architecture: none that open_clip has a name for: {'embed_dim': 128, ")
     assert lines[2] == 'temporal module: TokenT1D (all blocks) and T-Trans (in_channels=128)'
-    assert lines[3].startswith('frames: cannot be told from the weights')
+    assert lines[3].startswith('heads of the vision tower: 3 of 64 channels are ASSUMED')
+    assert lines[4].startswith('heads of T-Trans: 2 are ASSUMED')
+    assert lines[5].startswith('frames: cannot be told from the weights')
     assert set(load_checkpoint_file('b.pth')) == {'state_dict', 'meta'}
-    assert lines[4].startswith('No shipped config has this architecture.')
+    assert lines[6].startswith('No shipped config has this architecture.')
 
 
 def test_the_config_that_it_prints(convert):
@@ -79,6 +81,10 @@ def test_there_and_back(convert):
     [
         (['--source', 'openai', 'a.pt', 'b.pth'], 'error: a.pt is no openai checkpoint: it looks like '),
         (['--source', 'text4vis', 'none.pt', 'b.pth'], 'error: SRC none.pt does not exist. Known: a.pt.'),
+        (
+            ['--source', 'text4vis', '.', 'b.pth'],
+            'error: SRC . is a folder: give the file of the weights in it. Known: a.pt.',
+        ),
         (['--source', 'text4vis', 'a.pt', 'a.pt'], 'error: SRC and DST are one file'),
         (['--source', 'text4vis', '--reverse', 'none.pth', 'b.pt'], 'error: SRC none.pth does not exist. Known: a.pt.'),
         (['--source', 'openai', '--reverse', 'a.pt', 'b.pt'], 'error: --reverse writes the layout of text4vis only'),
@@ -99,6 +105,7 @@ def test_mistakes_end_in_one_line(words, message, convert):
         (['a.pt', 'b.pth'], 'required: --source'),
         (['--source', 'clip', 'a.pt', 'b.pth'], "invalid choice: 'clip'"),
         (['--source', 'text4vis', '--reverse', '--arch', 'ViT-B-16', 'a', 'b'], '--arch says nothing with --reverse'),
+        (['--source', 'openai', '--class-names', 'kinetics400', 'a', 'b'], '--class-names needs --source vifi-clip'),
     ],
 )
 def test_usage(words, message, convert):

@@ -1,4 +1,4 @@
-"""Converting checkpoints: those of Text4Vis, OpenAI, open_clip and ActionCLIP to ours, and back to Text4Vis'."""
+"""Converting checkpoints: those of Text4Vis, of CLIP and of its fine-tunings to ours, and back to Text4Vis'."""
 
 #: What can be converted, and how such a file looks.
 SOURCES = {
@@ -6,4 +6,6 @@ SOURCES = {
     'openai': "OpenAI's CLIP (both towers; a TorchScript archive or its state dict)",
     'open_clip': "a CLIP model of open_clip (both towers, with open_clip's names)",
     'actionclip': "a checkpoint of ActionCLIP's released code (a whole CLIP, and fusion_model_state_dict)",
+    'huggingface': 'a CLIPModel or CLIPVisionModelWithProjection of Hugging Face (vision_model.*, visual_projection)',
+    'vifi-clip': "a checkpoint of ViFi-CLIP's released code (image_encoder.*, text_encoder.*, prompt_learner.*)",
 }

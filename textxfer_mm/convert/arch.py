@@ -1,7 +1,6 @@
 """Which CLIP architecture weights belong to, told from their names and shapes."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,15 @@ import torch
 from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor
 
+from textxfer_mm.convert.dimensions import kind_of
+from textxfer_mm.convert.hf_settings import HFSettings
+from textxfer_mm.convert.told import even_votes, told_configs, told_image_size
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.towers import Arch, build_vision_tower, with_text_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
 
 #: Entries of a vision_cfg that weights can tell. Models with others (attentional pools, timm towers) must be named.
 _TOLD_KEYS = {'image_size', 'layers', 'width', 'head_width', 'patch_size', 'mlp_ratio'}
-
-#: Entries of the two kinds of towers that tell their architecture, with their number of dimensions.
-_VIT = {'conv1.weight': 4, 'positional_embedding': 2, 'proj': 2, 'transformer.resblocks.0.mlp.c_fc.weight': 2}
-_RESNET = {'layer1.0.conv1.weight': 4, 'attnpool.positional_embedding': 2, 'attnpool.c_proj.weight': 2}
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,8 @@ class RecognizedArch:
         text_heads: Heads of its text tower, which are the heads of T-Trans; None where nothing tells.
         others: Names of further architectures whose vision tower has the same shapes.
         quick_gelu: Whether it is built with quick GELU.
+        assumed_heads: Heads of the vision tower where nothing tells them: those of 64 channels each; else None.
+        nearest: For an architecture without a name, the named one that differs from it in one thing, and this thing.
     """
 
     arch: Arch
@@ -41,52 +41,66 @@ class RecognizedArch:
     text_heads: int | None
     others: tuple[str, ...]
     quick_gelu: bool
+    assumed_heads: int | None = None
+    nearest: str = ''
 
 
 def recognize_arch(
-    visual: Mapping[str, Tensor], *, quick_gelu: bool | None, text_width: int | None, path: Path
+    visual: Mapping[str, Tensor],
+    *,
+    quick_gelu: bool | None,
+    text_width: int | None,
+    path: Path,
+    beside: Mapping[str, Tensor] | None = None,
+    settings: HFSettings | None = None,
 ) -> RecognizedArch:
-    """Find the architecture of a vision tower.
+    """Find the architecture of a vision tower: that of most of its tensors, where they disagree.
 
     Args:
         visual: Its weights, named as in open_clip's ``model.visual``.
         quick_gelu: Whether it was trained with quick GELU; None where the source does not say.
         text_width: The width of the text tower beside it, if any.
         path: The file, for messages.
+        beside: The other weights of the model, which tell the width of the features too.
+        settings: What the ``config.json`` beside the file says.
 
     Raises:
         UserError: The names or shapes are those of no ViT or ModifiedResNet.
     """
-    lacking = _lacking(visual)
-    if lacking:
-        raise UserError(
-            f'{path} does not tell its architecture: {", ".join(lacking)}. With --arch, all misfits are listed.'
-        )
-    config = _told(visual)
-    if config is None:
-        raise UserError(
-            f'The architecture of {path} cannot be told from its names (neither a ViT with square inputs nor a '
-            'ModifiedResNet): give --arch.'
-        )
+    configs, settings = told_configs(visual, beside or {}, path), settings or HFSettings()
+    for config in configs:
+        if settings.vision_heads and kind_of(visual) == 'vit':
+            config['vision_cfg']['head_width'] = _head_width(config['vision_cfg']['width'], settings.vision_heads, path)
+        chosen, exact = _fitting_models(config, quick_gelu, text_width, settings.vision_heads)
+        if chosen:
+            name, other = chosen[0]
+            size = None if exact else config['vision_cfg']['image_size']
+            others = tuple(name for name, _ in chosen[1:])
+            text_heads = settings.text_heads or _text_heads(other)
+            return RecognizedArch(name, size, text_heads, others, bool(other.get('quick_gelu')))
+    if len(configs) > 1:
+        raise UserError(f'{path} does not fit together: {even_votes(visual, beside or {})}. Find out which is wrong.')
+    config = dict(configs[0], quick_gelu=bool(quick_gelu))
+    text_heads = settings.text_heads or (text_width and max(text_width // 64, 1))
+    assumed = None if settings.vision_heads else _vision_heads(config)
+    return RecognizedArch(config, None, text_heads, (), bool(quick_gelu), assumed, _nearest_model(config))
+
+
+def _fitting_models(
+    config: Mapping[str, Any], quick_gelu: bool | None, text_width: int | None, heads: int | None
+) -> tuple[list[tuple[str, dict[str, Any]]], bool]:
+    """open_clip's models with this vision tower, the most likely first, and whether they have its input size."""
     size = config['vision_cfg']['image_size']
     same = [(name, other) for name, other in _told_models() if _fits(other, config, text_width)]
     if quick_gelu:
         same = [(name, other) for name, other in same if other.get('quick_gelu')]
+    if heads:
+        same = [(name, other) for name, other in same if _vision_heads(other) in (None, heads)]
     exact = [(name, other) for name, other in same if _image_size(other) == size]
     chosen = sorted(
         exact or same, key=lambda entry: (bool(entry[1].get('quick_gelu')) != bool(quick_gelu), len(entry[0]))
     )
-    if not chosen:
-        config['quick_gelu'] = bool(quick_gelu)
-        return RecognizedArch(config, None, text_width and max(text_width // 64, 1), (), bool(quick_gelu))
-    name, other = chosen[0]
-    return RecognizedArch(
-        name,
-        None if exact else size,
-        _text_heads(other),
-        tuple(name for name, _ in chosen[1:]),
-        bool(other.get('quick_gelu')),
-    )
+    return chosen, bool(exact)
 
 
 def named_arch(given: str, visual: Mapping[str, Tensor], *, quick_gelu: bool | None) -> RecognizedArch:
@@ -106,8 +120,7 @@ def named_arch(given: str, visual: Mapping[str, Tensor], *, quick_gelu: bool | N
     elif quick_gelu and f'{resolve_arch(given)[0]}-quickgelu' in open_clip.list_models():
         arch = f'{resolve_arch(given)[0]}-quickgelu'
     name, config = resolve_arch(arch)
-    told = None if _lacking(visual) else _told(visual)
-    size = told['vision_cfg']['image_size'] if told else None
+    size = told_image_size(visual)
     return RecognizedArch(
         name if isinstance(arch, str) else arch,
         size if size and size != _image_size(config) and 'timm_model_name' not in config['vision_cfg'] else None,
@@ -145,12 +158,38 @@ def _told_models() -> Sequence[tuple[str, dict[str, Any]]]:
 
 def _fits(model: Mapping[str, Any], told: Mapping[str, Any], text_width: int | None) -> bool:
     """Whether a model has what was told, the input size aside."""
-    mine, other = told['vision_cfg'], model['vision_cfg']
-    same = model['embed_dim'] == told['embed_dim'] and _layers(other) == _layers(mine)
-    same = same and other['width'] == mine['width'] and other.get('patch_size') == mine.get('patch_size')
-    mlp = [int(cfg['width'] * cfg.get('mlp_ratio', 4)) for cfg in (other, mine)]
     text = model['text_cfg'].get('width', CLIPTextCfg.width)
-    return same and mlp[0] == mlp[1] and text_width in (None, text)
+    return _entries(model) == _entries(told) and text_width in (None, text)
+
+
+def _nearest_model(config: Mapping[str, Any]) -> str:
+    """The model that has all but one entry of a config, and this entry of it; an empty text where there is none."""
+    mine = _entries(config)
+    for name, other in _told_models():
+        entries = _entries(other)
+        differing = [f'{key}={value}' for key, value in entries.items() if value != mine[key]]
+        if len(differing) == 1:
+            return f'{name}, with {differing[0]}'
+    return ''
+
+
+def _entries(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the shapes of a vision tower, its input size aside."""
+    cfg = config['vision_cfg']
+    mlp_width = int(cfg['width'] * cfg.get('mlp_ratio', CLIPVisionCfg.mlp_ratio))  # rounded, as the models are
+    return dict(
+        embed_dim=config['embed_dim'],
+        layers=_layers(cfg),
+        width=cfg['width'],
+        patch_size=cfg.get('patch_size'),
+        mlp_width=mlp_width,
+    )
+
+
+def _head_width(width: int, heads: int, path: Path) -> int:
+    if width % heads:
+        raise UserError(f'The config.json beside {path} says {heads} heads, which the width {width} is no multiple of.')
+    return width // heads
 
 
 def _layers(vision_cfg: Mapping[str, Any]) -> int | tuple[int, ...]:
@@ -166,57 +205,9 @@ def _text_heads(config: Mapping[str, Any]) -> int:
     return config['text_cfg'].get('heads', CLIPTextCfg.heads)
 
 
-def _needed(visual: Mapping[str, Tensor]) -> dict[str, int]:
-    """The entries that tell an architecture of this kind."""
-    if any(name.startswith('transformer.resblocks.') for name in visual):
-        return _VIT
-    return _RESNET if any(name.startswith('layer1.') for name in visual) else {}
-
-
-def _lacking(visual: Mapping[str, Tensor]) -> list[str]:
-    """Which of the entries that tell the architecture cannot, and why."""
-    given = {name: visual.get(name) for name in _needed(visual)}
-    missing = [f'visual.{name} missing' for name, value in given.items() if value is None]
-    return missing + [
-        f'visual.{name} is {tuple(value.shape)}'
-        for name, value in given.items()
-        if value is not None and (value.ndim != _needed(visual)[name] or not value.numel())
-    ]
-
-
-def _told(visual: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """The model config that the weights of a ViT or ModifiedResNet tell; None for others."""
-    needed = _needed(visual)
-    if not needed:
+def _vision_heads(config: Mapping[str, Any]) -> int | None:
+    """Attention heads of a ViT; None for a ModifiedResNet."""
+    vision_cfg = config['vision_cfg']
+    if not isinstance(_layers(vision_cfg), int):
         return None
-    return _vit_config(visual) if needed is _VIT else _resnet_config(visual)
-
-
-def _vit_config(visual: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """The model config of a ViT's weights, with 64 channels a head as in CLIP; None where its inputs are no squares."""
-    (width, _, patch, _), count = visual['conv1.weight'].shape, len(visual['positional_embedding']) - 1
-    side = round(count**0.5)
-    if side**2 != count:
-        return None
-    blocks = {name.split('.')[2] for name in visual if name.startswith('transformer.resblocks.')}
-    vision_cfg = dict(
-        image_size=side * patch,
-        layers=len(blocks),
-        width=width,
-        head_width=min(64, width),
-        patch_size=patch,
-    )
-    ratio = len(visual['transformer.resblocks.0.mlp.c_fc.weight']) / width
-    if ratio != 4:
-        vision_cfg['mlp_ratio'] = ratio
-    return dict(embed_dim=visual['proj'].shape[1], vision_cfg=vision_cfg)
-
-
-def _resnet_config(visual: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The model config of a ModifiedResNet's weights."""
-    side = round((len(visual['attnpool.positional_embedding']) - 1) ** 0.5)
-    found = {tuple(map(int, match)) for name in visual for match in re.findall(r'^layer(\d)\.(\d+)\.', name)}
-    layers = [sum(stage == number for stage, _ in found) for number in range(1, 5)]
-    width = len(visual['layer1.0.conv1.weight'])
-    vision_cfg = dict(image_size=32 * side, layers=layers, width=width)
-    return dict(embed_dim=len(visual['attnpool.c_proj.weight']), vision_cfg=vision_cfg)
+    return vision_cfg['width'] // vision_cfg.get('head_width', CLIPVisionCfg.head_width)

@@ -1,21 +1,29 @@
 """Reading the checkpoints of others, and telling whose they are."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
 from textxfer_mm.convert import SOURCES
+from textxfer_mm.convert.hf_settings import HFSettings, read_hf_settings
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.clip_files import (
-    NESTED_KEYS,
     OPENAI_META_KEYS,
     is_of_text_tower,
     is_torchscript,
     read_weights_file,
+    unnest,
 )
+from textxfer_mm.text.clip_layouts import HUGGING_FACE, VIFI_CLIP, Layout, to_open_clip
 from textxfer_mm.wrappers import strip_wrappers
+
+_FUSION = 'fusion_model.'
+_SCALE = 'logit_scale'
+_STRAY = re.compile(r'(?:^|\.)(fusion_model\..+|logit_scale)$')
+_OURS = re.compile(r'(?:^|\.)cls_head\.')
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,13 @@ class SourceFile:
 
     Attributes:
         path: The file.
-        weights: Tensors by name, without wrapper prefixes; those of ``fusion_model_state_dict`` as ``fusion_model.*``.
-        prefix: The wrapper prefix that every name had, such as ``module.``.
+        weights: Tensors by name, as open_clip names them; those of ``fusion_model_state_dict`` as ``fusion_model.*``.
+        prefix: The prefix that every name had, such as ``module.`` or Lightning's ``model.``.
         looks_like: The keys of ``SOURCES`` that such a file can be.
         optimizer: The optimizer's state, where the file has one.
+        beside: Names of entries outside the model.
+        original: What the file calls the entries that have other names here.
+        settings: What the ``config.json`` beside a file of Hugging Face says.
     """
 
     path: Path
@@ -35,6 +46,9 @@ class SourceFile:
     prefix: str
     looks_like: tuple[str, ...]
     optimizer: object = None
+    beside: list[str] = field(default_factory=list)
+    original: dict[str, str] = field(default_factory=dict)
+    settings: HFSettings = field(default_factory=HFSettings)
 
 
 def read_source_file(path: str | Path, source: str) -> SourceFile:
@@ -61,45 +75,79 @@ def read_source_file(path: str | Path, source: str) -> SourceFile:
 
 def _unpack(raw: object, path: Path) -> SourceFile:
     """Find the weights in what a file holds."""
-    if not isinstance(raw, Mapping):
-        raise UserError(f'{path} holds a {type(raw).__name__}, not a state dict (names with tensors).')
-    nest = next((key for key in NESTED_KEYS if isinstance(raw.get(key), Mapping)), None)
-    weights, prefix = strip_wrappers(_tensors(raw[nest] if nest else raw))
+    entries, nest = unnest(raw, path)
+    tensors = _tensors(entries)
+    _refuse_ours(tensors, path)
+    layout = to_open_clip(tensors, path)
+    _refuse_values(entries, layout, path)
+    _require_vision_tower(layout, path)
+    weights, beside = _with_strays(layout)
     fusion = raw.get('fusion_model_state_dict') if nest else None
     if isinstance(fusion, Mapping):
-        weights |= {f'fusion_model.{name}': value for name, value in strip_wrappers(_tensors(fusion))[0].items()}
-    _require_vision_tower(weights, path)
+        weights |= {_FUSION + name: value for name, value in strip_wrappers(_tensors(fusion))[0].items()}
     shifted = next((name for name in weights if '.net.' in name), None)
     if shifted is not None:
         raise UserError(
             f"{path} has the temporal shift (tm) of Text4Vis' released code ({shifted}), which has no counterpart here."
         )
-    looks_like = _guess(weights, nest=nest, separate_fusion=isinstance(fusion, Mapping), archive=is_torchscript(path))
+    archive, apart = is_torchscript(path), isinstance(fusion, Mapping)
+    looks_like = _guess(weights, layout=layout.name, nest=nest, separate_fusion=apart, archive=archive)
     for name in OPENAI_META_KEYS:
         weights.pop(name, None)
-    return SourceFile(path, weights, prefix, looks_like, raw.get('optimizer_state_dict') if nest else None)
+    settings = read_hf_settings(path) if layout.name == HUGGING_FACE else HFSettings()
+    optimizer = raw.get('optimizer_state_dict') if nest else None
+    return SourceFile(path, weights, layout.prefix, looks_like, optimizer, beside, layout.original, settings)
 
 
-def _tensors(entries: Mapping[str, object]) -> dict[str, Tensor]:
+def _tensors(entries: Mapping[object, object]) -> dict[str, Tensor]:
     return {str(name): value.detach() for name, value in entries.items() if isinstance(value, Tensor)}
 
 
-def _require_vision_tower(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse what has no ``visual.*``, and say what it is where that is known."""
-    if any(name.startswith('visual.') for name in weights):
-        return
-    if any(name.startswith(('backbone.', 'cls_head.')) for name in weights):
+def _with_strays(layout: Layout) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights, with what belongs to the model and stands beside its prefix: T-Trans and the scale."""
+    weights, beside = dict(layout.weights), []
+    for name, value in layout.outside.items():
+        stray = _STRAY.search(name)
+        if stray and stray.group(1) not in weights:
+            weights[stray.group(1)] = value
+        else:
+            beside.append(name)
+    return weights, beside
+
+
+def _refuse_ours(weights: Mapping[str, Tensor], path: Path) -> None:
+    if any(_OURS.search(name) for name in weights):
         raise UserError(f"{path} is a checkpoint of a recognizer already; --reverse brings one to the authors' layout.")
-    if any(name.startswith(('vision_model.', 'text_model.')) for name in weights):
+
+
+def _refuse_values(entries: Mapping[object, object], layout: Layout, path: Path) -> None:
+    """Refuse what stands where the model's tensors are expected and is none."""
+    starts = ('visual.', _FUSION, _SCALE, 'vision_model.', 'visual_projection.', 'image_encoder.')
+    for name, value in entries.items():
+        inside = str(name).removeprefix(layout.prefix)
+        if not isinstance(value, Tensor) and not isinstance(value, Mapping) and inside.startswith(starts):
+            raise UserError(f'{path}: {name} is a {type(value).__name__}, not a tensor. Give the weights themselves.')
+
+
+def _require_vision_tower(layout: Layout, path: Path) -> None:
+    """Refuse what has no ``visual.*`` with a projection, and say what it is where that is known."""
+    weights = layout.weights
+    if not any(name.startswith('visual.') for name in weights):
+        found = first_few(weights, 5) or 'no tensors'
+        raise UserError(f'{path} holds no vision tower of CLIP (visual.*); found {found}.')
+    if layout.name == HUGGING_FACE and 'visual.proj' not in weights:
         raise UserError(
-            f'{path} has the names of Hugging Face transformers; give the open_clip or OpenAI file of the model.'
+            f'{path} is a CLIPVisionModel of Hugging Face: without visual_projection.weight, its features are not in '
+            'the space of the text. Give the CLIPModel or the CLIPVisionModelWithProjection that it was taken from.'
         )
-    found = first_few(weights, 5) or 'no tensors'
-    raise UserError(f'{path} holds no vision tower of CLIP (visual.*); found {found}.')
 
 
-def _guess(weights: Mapping[str, Tensor], *, nest: str | None, separate_fusion: bool, archive: bool) -> tuple[str, ...]:
+def _guess(
+    weights: Mapping[str, Tensor], *, layout: str, nest: str | None, separate_fusion: bool, archive: bool
+) -> tuple[str, ...]:
     """Which sources write such files."""
+    if layout in (HUGGING_FACE, VIFI_CLIP):
+        return (layout,)
     has_text = any(is_of_text_tower(name) for name in weights)
     if separate_fusion:
         return ('actionclip',) if has_text else ('text4vis',)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from textxfer_mm.convert.arch import embed_dim
 from textxfer_mm.convert.conversion import Conversion
 from textxfer_mm.engine.classes import classifier_of, head_of
+from textxfer_mm.errors import first_few
 from textxfer_mm.files import config_dir
 
 
@@ -30,15 +31,53 @@ def report(done: Conversion) -> list[str]:
         f'architecture: {_name(done)}' + (f', input {arch.image_size} pixels' if arch.image_size else ''),
         f'temporal module: {_temporal(done)}',
     ]
-    if done.source in ('text4vis', 'actionclip'):  # the others were trained on images
+    lines += list(_assumed_heads(done))
+    if done.source in ('text4vis', 'actionclip', 'vifi-clip'):  # the others were trained on images
         lines.append(f'frames: {_frames(done)}')
-    if done.source == 'open_clip':
+    if not done.told_activation:
         lines.append(
             f'activation: {"quick GELU" if arch.quick_gelu else "GELU"} is assumed, weights do not tell; if they were '
-            'trained with the other one, give --arch.'
+            f'trained with the other one, give --arch{_or_settings(done)}.'
         )
-    lines += [f'left out, {reason}: {names[0]}, ... ({len(names)})' for reason, names in done.dropped.items()]
+    lines += done.notes
+    if done.classifier is not None:
+        lines.append(f'classifier: {done.classifier}, by the prompts and the trained text tower of the file')
+    elif done.source == 'vifi-clip':
+        lines.append(
+            'text: its text tower was trained too, and the file lacks the token_embedding for other words. Give '
+            '--class-names for the classifier of its own classes; one by the released CLIP, as below, does not give '
+            'the accuracy of the authors.'
+        )
+    lines += [f'left out, {reason}: {first_few(names, 1)}' for reason, names in done.dropped.items()]
     return lines + list(_how_to_test(done))
+
+
+def _or_settings(done: Conversion) -> str:
+    return ', or put the config.json of the model beside the file' if done.source == 'huggingface' else ''
+
+
+def _assumed_heads(done: Conversion) -> Iterator[str]:
+    """A line for each number of attention heads, which shapes do not tell."""
+    arch, neck = done.arch, done.neck
+    if arch.assumed_heads is not None:
+        yield (
+            f'heads of the vision tower: {arch.assumed_heads} of {arch.arch["vision_cfg"]["head_width"]} channels are '
+            'ASSUMED, weights do not tell; if they were others, give --arch with a JSON file that has their head_width.'
+        )
+    if neck['type'] == 'TemporalTransformer':
+        source = f'the heads of the text tower of {arch.arch}' if isinstance(arch.arch, str) else None
+        if arch.text_heads is not None:
+            source = source or "the text tower's width // 64"
+            yield f'heads of T-Trans: {arch.text_heads}, {source} as in the released code; weights do not tell.'
+        else:
+            yield (
+                f'heads of T-Trans: {_heads(neck)} are ASSUMED, the width // 64; neither the weights nor a text tower '
+                'beside them tell. If they were others, set num_heads of the neck.'
+            )
+
+
+def _heads(neck: Mapping[str, Any]) -> int:
+    return neck.get('num_heads') or max(neck['in_channels'] // 64, 1)
 
 
 def _nearest_configs(done: Conversion) -> dict[Path, list[str]]:
@@ -60,7 +99,8 @@ def _configs_of(folder: Path) -> dict[Path, Config]:
 
 def _name(done: Conversion) -> str:
     if not isinstance(done.arch.arch, str):
-        return f'none that open_clip has a name for: {done.arch.arch}'
+        nearest = f'; nearest: {done.arch.nearest}' if done.arch.nearest else ''
+        return f'none that open_clip has a name for: {done.arch.arch}{nearest}'
     others = f' (the same shapes: {", ".join(done.arch.others)})' if done.arch.others else ''
     return done.arch.arch + others
 
@@ -111,7 +151,10 @@ def _how_to_test(done: Conversion) -> Iterator[str]:
         yield 'No shipped config has this model; the options of the command make it of one with the same architecture.'
     else:
         yield f'configs: {", ".join(_short(path) for path in fitting_configs(done))}'
-    if done.has_text:
+    if done.classifier is not None:
+        file = dict(type='FileClassifier', path=str(done.classifier))
+        options = [*options, *_replaced(dict(classifier={}), 'classifier', file, path='model.cls_head.classifier')]
+    elif done.has_text:
         yield 'The classifier is made with the text tower of the source, so the command names it.'
         options = [*options, f'model.cls_head.classifier.encoder.pretrained={done.src}']
     shown = f' --cfg-options {" ".join(map(shlex.quote, options))}' if options else ''
@@ -121,12 +164,22 @@ def _how_to_test(done: Conversion) -> Iterator[str]:
 def _how_to_configure(done: Conversion) -> Iterator[str]:
     """The parts of a config of an architecture that no shipped config has."""
     yield 'No shipped config has this architecture. In the model of a config with one of configs/text4vis/ as its base:'
+    if done.arch.assumed_heads is not None:
+        yield '    # head_width is assumed, weights do not tell it'
     yield f'    backbone=dict(_delete_=True, {_options(done.backbone)}),'
-    yield f'    neck=dict(_delete_=True, {_options(done.neck)}),'
-    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier=dict(...)),'
+    neck = done.neck
+    if neck['type'] == 'TemporalTransformer':
+        neck = dict(neck, num_heads=_heads(neck))
+        told = 'the number of the text tower' if done.arch.text_heads is not None else 'assumed: the width // 64'
+        yield f'    # num_heads={neck["num_heads"]} is {told}; weights do not tell it'
+    yield f'    neck=dict(_delete_=True, {_options(neck)}),'
+    classifier = 'dict(...)'
+    if done.classifier is not None:
+        classifier = f"dict(_delete_=True, type='FileClassifier', path={str(done.classifier)!r})"
+    yield f'    cls_head=dict(in_channels={embed_dim(done.arch.arch)}, classifier={classifier}),'
+    if done.classifier is not None:
+        return
     yield 'with a classifier of the same width, by the text tower that this one was trained with.'
-    if done.arch.text_heads is None and done.neck['type'] == 'TemporalTransformer':
-        yield "num_heads of the neck is the text tower's width // 64, which this file does not tell."
 
 
 def _short(path: Path) -> str:
@@ -172,5 +225,4 @@ def _essence(neck: Mapping[str, Any]) -> tuple[Any, ...]:
     if neck.get('type') != 'TemporalTransformer':
         return (neck.get('type') or 'TemporalAveragePool',)  # without a neck, the head averages
     width = neck['in_channels']
-    heads = neck.get('num_heads') or max(width // 64, 1)
-    return (neck['type'], width, neck.get('num_layers', 6), heads, neck.get('max_frames', 77))
+    return (neck['type'], width, neck.get('num_layers', 6), _heads(neck), neck.get('max_frames', 77))

@@ -13,13 +13,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_few, first_line
-from textxfer_mm.wrappers import strip_wrappers
+from textxfer_mm.text.clip_layouts import to_open_clip
+from textxfer_mm.text.pickled_settings import inert_settings
 
 #: Scalars that the archives of OpenAI keep beside the weights.
 OPENAI_META_KEYS = ('input_resolution', 'context_length', 'vocab_size')
 
 #: Keys under which training scripts nest the weights.
-NESTED_KEYS = ('state_dict', 'model_state_dict', 'model')
+NESTED_KEYS = ('state_dict', 'model_state_dict', 'model', 'model_state', 'module')
+#: How many mappings deep the weights are looked for.
+_DEPTH = 4
 
 #: Names of the text tower where it lies inline in the model (open_clip's ``CLIP``, OpenAI).
 _INLINE_TEXT = re.compile(r'^(transformer\.|token_embedding\.|ln_final\.|positional_embedding$|text_projection(\.|$))')
@@ -28,9 +31,10 @@ _INLINE_TEXT = re.compile(r'^(transformer\.|token_embedding\.|ln_final\.|positio
 def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of a CLIP model.
 
-    Reads TorchScript archives (the files of OpenAI), plain state dicts, state dicts under ``state_dict``,
-    ``model_state_dict`` or ``model``, and safetensors; fp16, bf16 and fp32. The format is detected from the content,
-    not from the suffix. Pickles are read with ``weights_only=True``: no code of the file runs.
+    Reads TorchScript archives (the files of OpenAI), plain and nested state dicts, and safetensors; fp16, bf16 and
+    fp32; with the names of open_clip and OpenAI, of Hugging Face's ``CLIPModel`` and of ViFi-CLIP. The format is
+    detected from the content, not from the suffix. Pickles are read with ``weights_only=True``: no code of the file
+    runs.
 
     Args:
         path: The file.
@@ -39,7 +43,7 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
         CPU tensors by name, floating-point ones in float32, without wrapper prefixes and OpenAI's meta entries.
 
     Raises:
-        UserError: The file is missing, is no checkpoint, or holds anything but tensors and plain containers.
+        UserError: The file is missing, is no checkpoint, or holds anything but tensors, plain containers and settings.
     """
     return _clean(read_weights_file(path), Path(path).expanduser())
 
@@ -107,10 +111,11 @@ def _is_safetensors(path: Path) -> bool:
 
 def is_torchscript(path: Path) -> bool:
     """Return whether the file is a TorchScript archive: a zip file with a table of constants beside its data."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith('/constants.pkl') for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or a damaged one: its reader says so
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -125,46 +130,67 @@ def _read_torchscript(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', FutureWarning)  # deprecated, but the one way to read OpenAI's files
             return torch.jit.load(str(path), map_location='cpu').state_dict()
-    except RuntimeError as error:
+    except Exception as error:  # a damaged one ends in whatever its bytes happen to ask of the reader
         raise UserError(f'{path} is a damaged TorchScript archive ({first_line(error)}).') from error
 
 
 def _read_pickle(path: Path) -> object:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), inert_settings(path):
             warnings.simplefilter('ignore', UserWarning)  # remarks on the pickle protocol of foreign files
             return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r'GLOBAL (\S+)', str(error))
-        reason = f'it asks for {found.group(1)}' if found else 'it is no checkpoint of PyTorch'
+        reason = f'it asks for {ascii(found.group(1)[:100])[1:-1]}' if found else 'it is no checkpoint of PyTorch'
         raise UserError(
             f'{path} is refused: {reason}. Only tensors and plain containers are read (weights_only=True), since '
             'anything else can run code. Give a state dict saved with torch.save, a safetensors file, or a '
             'TorchScript archive of OpenAI.'
         ) from error
-    except (RuntimeError, EOFError, ValueError, LookupError, OSError) as error:
+    except Exception as error:  # a damaged pickle ends in whatever its bytes happen to ask of the reader
         raise UserError(
             f'{path} ({path.stat().st_size:,} bytes) is damaged or no checkpoint: it is neither safetensors nor a file '
             'of torch.save nor a TorchScript archive.'
         ) from error
 
 
-def _clean(weights: object, path: Path) -> dict[str, Tensor]:
-    """Unnest, drop whatever is not a weight, strip wrapper prefixes, and convert floats to float32."""
-    for key in NESTED_KEYS:
-        if isinstance(weights, Mapping) and isinstance(weights.get(key), Mapping):
-            weights = weights[key]
+def unnest(raw: object, path: Path) -> tuple[Mapping[object, object], str | None]:
+    """Find the mapping of names to tensors in what a file holds, and the key it lies under, None at the top.
+
+    Raises:
+        UserError: The file holds no mapping.
+    """
+    if not isinstance(raw, Mapping):
+        raise UserError(f'{path} holds a {type(raw).__name__}, not a state dict (names with tensors).')
+    nest = None
+    for _ in range(_DEPTH):
+        key = next((key for key in NESTED_KEYS if isinstance(raw.get(key), Mapping)), None)
+        if key is None and not any(isinstance(value, Tensor) for value in raw.values()):
+            key = max(raw, key=lambda key: _count_named(raw[key]), default=None)
+        if key is None or not isinstance(raw[key], Mapping):
             break
-    if not isinstance(weights, Mapping):
-        raise UserError(f'{path} holds a {type(weights).__name__}, not a state dict (names with tensors).')
+        raw, nest = raw[key], str(key)
+    return raw, nest
+
+
+def _count_named(value: object, depth: int = _DEPTH) -> int:
+    """How many tensors with names lie in a value; those of an optimizer have numbers."""
+    if not isinstance(value, Mapping) or not depth:
+        return 0
+    own = sum(isinstance(name, str) and isinstance(entry, Tensor) for name, entry in value.items())
+    return own + sum(_count_named(entry, depth - 1) for name, entry in value.items() if isinstance(name, str))
+
+
+def _clean(weights: object, path: Path) -> dict[str, Tensor]:
+    """Unnest, drop whatever is not a weight, name the rest as open_clip does, and convert floats to float32."""
+    weights, _ = unnest(weights, path)
     cleaned = {}
     for name, value in weights.items():
         if isinstance(value, Tensor) and name not in OPENAI_META_KEYS:
             cleaned[str(name)] = value.detach().float() if value.is_floating_point() else value.detach()
     if not cleaned:
         raise UserError(f'{path} holds no tensors; its entries are {first_few(weights, 5) or "nothing"}.')
-    cleaned, _ = strip_wrappers(cleaned)
-    return {name: value for name, value in cleaned.items() if name not in OPENAI_META_KEYS}
+    return {name: value for name, value in to_open_clip(cleaned, path).weights.items() if name not in OPENAI_META_KEYS}
 
 
 def is_of_text_tower(name: str) -> bool:
@@ -175,7 +201,4 @@ def is_of_text_tower(name: str) -> bool:
 
 def _no_tower_message(tower: str, expected: str, state_dict: Mapping[str, Tensor], source: str | Path) -> str:
     found = first_few(state_dict, 5) or 'nothing'
-    message = f'{source} hold no CLIP {tower} tower (entries named {expected}); found {found}.'
-    if any(name.startswith(('vision_model.', 'text_model.')) for name in state_dict):
-        message += ' These are the names of Hugging Face transformers; give the open_clip or OpenAI file of the model.'
-    return message
+    return f'{source} hold no CLIP {tower} tower (entries named {expected}); found {found}.'

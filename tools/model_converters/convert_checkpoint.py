@@ -2,11 +2,15 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from textxfer_mm.convert import SOURCES
 from textxfer_mm.engine.launch import run_tool
+from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import require_file
+
+WEIGHT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,16 +26,34 @@ def parse_args() -> argparse.Namespace:
         '--arch',
         help='open_clip model name or JSON file with a model config, checked against the weights (default: recognised)',
     )
+    parser.add_argument(
+        '--class-names',
+        help='with --source vifi-clip, the classes it was trained on (a file or the name of a dataset): their '
+        'classifier is made with its text tower and written beside DST',
+    )
     parser.add_argument('--reverse', action='store_true', help='SRC is ours; DST gets the layout of text4vis')
     args = parser.parse_args()
     if args.reverse and args.arch:
         parser.error('--arch says nothing with --reverse')
+    if args.class_names and (args.reverse or args.source != 'vifi-clip'):
+        parser.error('--class-names needs --source vifi-clip, and says nothing with --reverse')
     return args
+
+
+def require_no_folder(src: str) -> None:
+    """Refuse the folder of a model, such as those of Hugging Face, and name the files of weights in it."""
+    folder = Path(src).expanduser()
+    if folder.is_dir():
+        weights = sorted(path.name for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES)
+        raise UserError(
+            f'SRC {src} is a folder: give the file of the weights in it. Known: {first_few(weights) or "none"}.'
+        )
 
 
 def main() -> None:
     """Convert, and say what was recognised; what is heavy is imported behind the arguments and paths."""
     args = parse_args()
+    require_no_folder(args.src)
     require_file(args.src, 'SRC', '*.p*')
     require_writable_file(args.dst, 'DST')
 
@@ -44,7 +66,8 @@ def main() -> None:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
     else:
-        print('\n'.join(report(convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch))))
+        done = convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch, class_names=args.class_names)
+        print('\n'.join(report(done)))
 
 
 if __name__ == '__main__':

