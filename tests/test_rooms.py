@@ -23,6 +23,7 @@ STOREYS = (
         'version',
         'wrappers',
         'compat',
+        'compat_checkpoints',
         'compat_distributed',
         'compat_imports',
         'registry_errors',
