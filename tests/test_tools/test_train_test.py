@@ -287,18 +287,6 @@ class TestArguments:
         launch.config_of_args(args)
         assert os.environ['LOCAL_RANK'] == '1'
 
-    def test_resume(self, merged, config, tmp_path):
-        path = config()
-        assert not merged(train, path).get('resume')
-        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
-        assert (cfg.resume, cfg.load_from) == (False, 'start.pth')  # nothing there yet
-        (tmp_path / 'run').mkdir()
-        (tmp_path / 'run' / 'last_checkpoint').write_text('epoch_3.pth')
-        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
-        assert (cfg.resume, cfg.load_from) == (True, 'epoch_3.pth')
-        cfg = merged(train, path, '--resume', 'a.pth')
-        assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
-
     def test_seed(self, merged, config):
         path = config()
         assert merged(train, path).randomness == dict(seed=0)

@@ -130,13 +130,24 @@ def run_tool(main: Callable[[], None]) -> int:
     return 0
 
 
+def _rank() -> str:
+    """Which rank the launcher says this is; '0' without one."""
+    return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0')
+
+
+def say(line: str) -> None:
+    """Print one line, once over all ranks."""
+    if os.environ.get('RANK', _rank()) == '0':
+        sys.stdout.write(f'{line}\n')
+
+
 def _end(error: UserError) -> int:
     """Print the message once over all ranks, as far as they know of each other, and return the exit status."""
     message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         rank, is_news = '0', _is_news(message)
     else:
-        rank, is_news = next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0'), True
+        rank, is_news = _rank(), True
     if is_news:
         sys.stderr.write(f'{"" if rank == "0" else f"rank {rank}: "}error: {message}\n')
         sys.stderr.flush()

@@ -8,6 +8,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
+from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import require_writable_folder
 
 
@@ -19,6 +20,26 @@ def build_runner(cfg: Config) -> Runner:
     """
     require_writable_folder(cfg.work_dir, 'work_dir')
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def require_exact_resume(runner: Runner) -> None:
+    """Let a runner refuse to resume from a checkpoint that does not fit its model or its optimizer."""
+    require_full_checkpoint(runner)
+    resume = runner.resume
+
+    @functools.wraps(resume)
+    def resume_exactly(filename: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if 'parameter group' not in str(error):  # what torch.optim says of a state that is another's
+                raise
+            raise UserError(
+                f'--resume: the state of the optimizer in {filename} does not fit this config ({first_line(error)}). '
+                'Use the config it was trained with.'
+            ) from error
+
+    runner.resume = resume_exactly
 
 
 def require_full_checkpoint(runner: Runner) -> None:
