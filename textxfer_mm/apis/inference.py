@@ -16,6 +16,7 @@ from torch import nn
 from textxfer_mm import register_all_modules
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
+from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
 
@@ -105,6 +106,9 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
     Args:
         model: What :func:`load_recognizer` returned.
         videos: Paths of video files.
+
+    Raises:
+        UserError: The model gives scores that are not finite.
     """
     pipeline = Compose(_strict_decoding(model.cfg.test_pipeline))
     for video in videos:
@@ -120,6 +124,7 @@ def predict_videos(model: nn.Module, videos: Iterable[str | Path]) -> Iterator[V
             yield VideoFailure(str(video), reason)
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
+        refuse_non_finite_scores(sample.pred_score, str(video))
         names = labels_of(model, len(sample.pred_score))
         yield VideoPrediction(str(video), names, tuple(sample.pred_score.tolist()))
 

@@ -8,6 +8,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
+from textxfer_mm.engine.hooks import FiniteLossHook
 from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import require_writable_folder
 
@@ -19,7 +20,15 @@ def build_runner(cfg: Config) -> Runner:
         UserError: If the work dir of the config cannot be written to.
     """
     require_writable_folder(cfg.work_dir, 'work_dir')
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    stop_when_diverged(runner)
+    return runner
+
+
+def stop_when_diverged(runner: Runner) -> None:
+    """Let a run end where its loss or scores are not finite, unless its config has a :class:`FiniteLossHook` itself."""
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
 
 
 def require_exact_resume(runner: Runner) -> None:
