@@ -19,6 +19,7 @@ STOREYS = (
         'errors',
         'files',
         'inputs',
+        'interrupts',
         'memory',
         'version',
         'wrappers',
@@ -40,7 +41,7 @@ STOREYS = (
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation')
-PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'version', 'wrappers')
+PURE_GROUND = ('errors', 'files', 'inputs', 'interrupts', 'memory', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
 MAY_REGISTER = ('engine', 'apis', 'convert', 'analysis', 'quickstart', 'cli', 'web')
