@@ -19,6 +19,10 @@ class NotAtHandError(UserError):
     """
 
 
+class UnwritableError(UserError, OSError):
+    """A file that cannot be written: the disk is full, read-only or failing. A cache goes on without it."""
+
+
 def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ``' Did you mean: a, b?'`` for the closest names, or a short list of all choices when none is close."""
     names = sorted({str(choice) for choice in choices})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UnwritableError, UserError
 
 
 def config_dir() -> Path:
@@ -39,7 +39,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     After an exception the old file is still there and nothing else.
 
     Raises:
-        UserError: The disk is full, or cannot be written to for another reason.
+        UnwritableError: The disk is full, or cannot be written to for another reason.
     """
     path = Path(path).expanduser()
     part = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
@@ -54,9 +54,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if reason is None:
             raise
         kept = 'The file of that name is as it was.' if path.exists() else 'Nothing was left of it.'
-        raise UserError(f'{path} could not be written: {reason}. {kept}') from error
+        raise UnwritableError(f'{path} could not be written: {reason}. {kept}') from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written there is nothing
+            part.unlink()
 
 
 def unwritable(error: BaseException) -> str | None:

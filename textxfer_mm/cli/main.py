@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from textxfer_mm.cli import doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import unwritable
 from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
 from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
@@ -30,6 +31,11 @@ class CommandGroup(TyperGroup):
             if explained is None:
                 raise
             self._stop(explained)
+        except OSError as error:
+            reason = unwritable(error)
+            if reason is None:
+                raise
+            self._stop(UserError(f'{error.filename or "a file"} could not be written: {reason}.'))
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print('interrupted')
             raise typer.Exit(130) from interrupt
