@@ -10,7 +10,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing
 
 #: The end of a message when a checkpoint could not be saved, after the name of the one before.
-_GO_ON = 'stands: mend it and go on from there with --resume.'
+_GO_ON = 'stands: make room and go on from there with --resume.'
 
 
 def write_files_whole() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,10 +69,13 @@ class Training:
             fault: Stage and number for ``faults.py``.
             locked: A folder that is read-only for it.
         """
+        for path in self.temporary.glob('*'):  # what a process left that was killed outright is not this one's
+            shutil.rmtree(path, ignore_errors=True)
         prefix = [FAULTS, *fault] if fault else []
         given = ['--cfg-options', 'default_hooks.logger.interval=1', *self.options]
         command = [sys.executable, *prefix, TRAIN, self.config, '--work-dir', self.work_dir, *arguments, *given]
-        env = dict(os.environ, TMPDIR=str(self.temporary), OMP_NUM_THREADS='1', HOME=str(self.temporary))
+        path = os.pathsep.join(filter(None, [str(TRAIN.parents[1]), os.environ.get('PYTHONPATH')]))
+        env = dict(os.environ, TMPDIR=str(self.temporary), OMP_NUM_THREADS='1', PYTHONPATH=path)
         if locked is not None:
             command = [*LOCKED, locked, *command]
         with self.log.open('w') as log:
