@@ -50,7 +50,7 @@ BF16_PEAKS = {'H200': 989.0, 'H100 PCIe': 756.0, 'H100': 989.0, 'A100': 312.0, '
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--arch', default='ViT-B-16-quickgelu', help='open_clip model name of a ViT')
     parser.add_argument('--frames', type=int, default=8, help='frames of a video (T)')
     parser.add_argument('--videos', type=int, default=1, help='videos in a batch (N)')

@@ -32,7 +32,7 @@ def measure(name: str) -> tuple[float, int]:
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument('--runs', type=int, default=5, help='fresh processes for each import')
     runs = parser.parse_args().runs
     found = [[measure(name) for name in TARGETS] for _ in range(runs)]

@@ -35,7 +35,7 @@ LIMIT = 1.05
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--arch', default='ViT-B-16-quickgelu', help='open_clip model name')
     parser.add_argument('--frames', type=int, default=8, help='frames of a video (T)')
     parser.add_argument('--videos', type=int, default=1, help='videos in a batch (N)')

@@ -19,11 +19,13 @@ STOREYS = (
         'errors',
         'files',
         'inputs',
+        'interrupts',
         'memory',
         'text_files',
         'version',
         'wrappers',
         'compat',
+        'compat_checkpoints',
         'compat_datasets',
         'compat_distributed',
         'compat_imports',
@@ -41,7 +43,7 @@ STOREYS = (
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
 PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation', 'video')
-PURE_GROUND = ('errors', 'files', 'inputs', 'memory', 'text_files', 'version', 'wrappers')
+PURE_GROUND = ('errors', 'files', 'inputs', 'interrupts', 'memory', 'text_files', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
 MAY_REGISTER = ('engine', 'apis', 'convert', 'analysis', 'quickstart', 'cli', 'web')

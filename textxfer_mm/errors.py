@@ -27,6 +27,10 @@ class NotAtHandError(UserError):
     """
 
 
+class UnwritableError(UserError, OSError):
+    """A file that cannot be written: the disk is full, read-only or failing. A cache goes on without it."""
+
+
 def shown(text: object, limit: int | None = _NAME_LIMIT) -> str:
     r"""Return a name, label or path as it is shown: control characters escaped (``\x1b``), a long one cut.
 

@@ -1,12 +1,14 @@
 """Where the shipped configs are, and files that appear whole or not at all. Light: no torch here."""
 
+import errno
 import os
+import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UnwritableError, UserError
 
 
 def config_dir() -> Path:
@@ -22,21 +24,75 @@ def config_dir() -> Path:
     raise UserError('The configs were not installed with the package. Reinstall it with `pip install textxfer_mm`.')
 
 
+#: What the system says where nothing more can be written: disk full, quota, file too large, read-only, device failing.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+#: How torch.save and safetensors word it.
+_UNWRITABLE_WORDS = re.compile(r'PytorchStreamWriter|unexpected pos|os error (?:28|122|27|30|5)\b')
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a path to write to; what was written takes the place of ``path`` at the end, in one step.
 
     The given path is beside ``path``, begins with a dot, has the same suffix and is no other writer's. The folder is
-    made. After an exception the old file is still there and nothing else.
+    made. What was written is on the disk before it takes the place, so that a loss of power cannot leave half a file.
+    After an exception the old file is still there and nothing else.
+
+    Raises:
+        UnwritableError: The disk is full, or cannot be written to for another reason.
     """
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        _flush(part)
         os.replace(part, path)
+        _flush_folder(path.parent)
+    except Exception as error:
+        reason = unwritable(error)
+        if reason is None:
+            raise
+        kept = 'The file of that name is as it was.' if path.exists() else 'Nothing was left of it.'
+        raise UnwritableError(f'{path} could not be written: {reason}. {kept}') from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written there is nothing
+            part.unlink()
+
+
+def unwritable(error: BaseException) -> str | None:
+    """Say why nothing more can be written, if that is what an error is about; None for other errors."""
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return error.strerror
+    if not isinstance(error, UserError) and _UNWRITABLE_WORDS.search(str(error)):
+        cause = error.__cause__ or error.__context__  # torch.save hides what the system said behind its own words
+        return (unwritable(cause) if cause is not None else None) or 'the disk is full or cannot be written to'
+    return None
+
+
+def leftovers(folder: str | Path, suffix: str) -> list[Path]:
+    """What writers that were killed left in a folder: the files of :func:`replacing` with this suffix."""
+    name = re.compile(rf'\..+\.[0-9a-f]{{32}}{re.escape(suffix)}')
+    return sorted(path for path in Path(folder).glob(f'.*{suffix}') if name.fullmatch(path.name))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    descriptor = os.open(path, os.O_RDWR)  # some systems flush only what is open for writing
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can do that."""
+    with suppress(OSError):  # Windows opens no folders, and some network file systems do not flush them
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -11,7 +11,7 @@ launch_local() {
         echo "error: GPUS is a number of processes, not '$gpus'." >&2
         exit 2
     fi
-    exec python -m torch.distributed.run \
+    exec python "$TOOLS/_torchrun.py" \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -23,7 +23,9 @@ def videos_a_class(text: str) -> int | None:
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Write the features and labels of some videos of each class')
+    parser = argparse.ArgumentParser(
+        description='Write the features and labels of some videos of each class', allow_abbrev=False
+    )
     parser.add_argument('config', help='config file, whose encoder and validation pipeline are used')
     parser.add_argument('out', help='safetensors file to write; for LDAClassifier the one that the config names')
     parser.add_argument(

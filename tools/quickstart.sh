@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 cd "$PROJECT_ROOT"
 select_environment
 install_package offline tests
-"$(dirname "$ENV_PYTHON")/textxfer" quickstart "$@"
 if [ "$ENV_PYTHON" = "$PROJECT_ROOT/.venv/bin/python" ] && [ "${VIRTUAL_ENV:-}" != "$PROJECT_ROOT/.venv" ]; then
-    printf '\nTo go on with the textxfer command: source %q\n' "$PROJECT_ROOT/.venv/bin/activate"
+    printf 'For the textxfer command in this shell, now or later: source %q\n\n' "$PROJECT_ROOT/.venv/bin/activate"
 fi
+exec "$(dirname "$ENV_PYTHON")/textxfer" quickstart "$@" # in place of this shell, so that signals reach it

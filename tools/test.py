@@ -15,7 +15,7 @@ from textxfer_mm.text.class_names import load_class_names
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Test a recognizer')
+    parser = argparse.ArgumentParser(description='Test a recognizer', allow_abbrev=False)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--dump', help='write the predictions to this pickle file, for evaluation offline')

@@ -5,20 +5,25 @@ import sys
 
 from mmengine.config import Config
 
-from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, require_parts, run_tool
+from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, require_parts, run_tool, say
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import require_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Train a recognizer')
+    parser = argparse.ArgumentParser(description='Train a recognizer', allow_abbrev=False)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
-        help='checkpoint to resume from; without a value, the latest one in the work dir',
+        help='checkpoint to resume from; without a value, the newest one in the work dir that can be used',
+    )
+    parser.add_argument(
+        '--allow-other-classes',
+        action='store_true',
+        help='resume although the checkpoint has other classes than the config, whose classes are taken',
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16 on CPU and on GPUs that have it')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
@@ -37,20 +42,11 @@ def parse_args() -> argparse.Namespace:
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Merge the arguments of training into the config."""
     import torch
-    from mmengine.logging import print_log
-    from mmengine.runner import find_latest_checkpoint
 
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp or (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available()):
         enable_amp(cfg)  # stock configs that ask for mixed precision train on CPU too
-    if args.resume is not None:
-        resume_from = find_latest_checkpoint(cfg.work_dir) if args.resume == 'auto' else args.resume
-        cfg.resume = resume_from is not None
-        if cfg.resume:
-            cfg.load_from = resume_from
-        else:
-            print_log(f'Nothing to resume in {cfg.work_dir}: training starts anew.', logger='current')
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError(
@@ -99,16 +95,30 @@ def main() -> None:
 
     from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
-    from textxfer_mm.engine.runners import build_runner
+    from textxfer_mm.engine.hooks import ResumeHook
+    from textxfer_mm.engine.resuming import choose_resume, is_finished
+    from textxfer_mm.engine.runners import build_runner, require_exact_resume
 
     require_parts(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), args.config)
     merge_args(cfg, args)
+    asked = args.resume or ('auto' if cfg.get('resume') and not cfg.get('load_from') else None)
+    found = choose_resume(cfg, asked)
+    if asked and not cfg.get('resume'):
+        say(f'Nothing to resume in {cfg.work_dir}: training starts anew.')
     if cfg.get('load_from'):
         require_checkpoint(cfg.load_from)
+    if found is not None and is_finished(cfg, found):
+        say(f'The run in {cfg.work_dir} is finished: {found}. To go on, raise train_cfg.max_epochs or max_iters.')
+        return
     phases = ('train', 'val') if cfg.get('val_dataloader') else ('train',)
     check_config(cfg, phases)
     check_datasets(cfg, phases, may_miss=('train',))
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    passed = [f'Passed over {reason}' for reason in found.passed_over] if found else []
+    runner.register_hook(ResumeHook(passed, other_classes=args.allow_other_classes))
+    if cfg.get('resume'):
+        require_exact_resume(runner)
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -64,7 +64,7 @@ def say(line: str) -> None:
 def _parser(page: Page, description: str) -> argparse.ArgumentParser:
     """The options of a page's command."""
     results = BENCHMARKS / 'results' / f'{page.name}.jsonl'
-    parser = argparse.ArgumentParser(description=description.split('\n')[0])
+    parser = argparse.ArgumentParser(description=description.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--folder', type=Path, default=Path('work_dirs') / page.name, help='data and log')
     parser.add_argument('--results', type=Path, default=results, help='results of finished runs (%(default)s)')
     parser.add_argument('--seeds', type=int, nargs='+', default=page.seeds)

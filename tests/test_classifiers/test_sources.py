@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import logging
 import multiprocessing
@@ -132,6 +133,20 @@ def test_unwritable_cache_warns_once_and_works(tmp_path, monkeypatch, caplog):
         assert source.build().num_classes == source.build().num_classes == 3
     assert source.encoder.calls == 2
     assert [record.getMessage().count('Set TEXTXFER_CACHE') for record in caplog.records] == [1]
+
+
+@pytest.mark.parametrize('reason', [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_costs_the_cache_alone(tmp_path, monkeypatch, caplog, reason):
+    def fsync(descriptor):
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setenv('TEXTXFER_CACHE', str(tmp_path / f'cache{reason}'))
+    monkeypatch.setattr('os.fsync', fsync)
+    with caplog.at_level(logging.WARNING):
+        assert TextClassifier(NAMES, HashEncoder(), TEMPLATES).build().num_classes == 3
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert os.strerror(reason) in warning
+    assert not list(tmp_path.rglob('*.safetensors'))
 
 
 def test_cache_folder(monkeypatch, tmp_path):

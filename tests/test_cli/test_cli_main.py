@@ -1,5 +1,6 @@
 """The command itself: what it imports, how it ends."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from textxfer_mm.cli.main import CommandGroup, app
 from textxfer_mm.errors import UserError
+from textxfer_mm.interrupts import Terminated
 from textxfer_mm.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +104,8 @@ def test_unknown_subcommand_fails_with_usage():
     [
         (UserError('no class names in [bold]x.txt[/bold]: expected one a line'), 2, 'error: no class names in [bold]'),
         (KeyboardInterrupt(), 130, 'interrupted'),
+        (Terminated(), 143, 'terminated'),
+        (OSError(errno.ENOSPC, 'No space left', 'a.mp4'), 2, 'error: a.mp4 could not be written: No space left.'),
     ],
 )
 def test_mistakes_and_interrupts_end_in_one_line(error, status, shown):

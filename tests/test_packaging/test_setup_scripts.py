@@ -160,8 +160,8 @@ def test_an_environment_of_its_own_is_told_how_to_activate(checkout):
     (checkout.root / '.venv').symlink_to(checkout.env)
     result = checkout.run('quickstart.sh', VIRTUAL_ENV='')
     assert result.returncode == 0, result.stderr
-    assert 'textxfer quickstart\n\nTo go on with the textxfer command: source' in result.stdout
-    assert result.stdout.endswith('.venv/bin/activate\n')
+    assert 'For the textxfer command in this shell, now or later: source ' in result.stdout
+    assert result.stdout.endswith('.venv/bin/activate\n\ntextxfer quickstart\n')
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """``tools/train.py`` and ``tools/test.py``: MMAction2's arguments, one-line errors."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -139,6 +140,16 @@ def test_ranks_report_a_message_once(monkeypatch, capsys):
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         launch.run_tool(lambda: 1 / 0)
+
+
+def test_a_full_disk_is_one_line(capsys):
+    def full(number):
+        raise OSError(number, os.strerror(number))
+
+    assert launch.run_tool(lambda: full(errno.ENOSPC)) == 2
+    assert capsys.readouterr().err.startswith('error: No space left on device. The checkpoints that were saved before')
+    with pytest.raises(FileNotFoundError):
+        launch.run_tool(lambda: full(errno.ENOENT))
 
 
 def test_an_interruption_is_one_word(capsys):
@@ -287,18 +298,6 @@ class TestArguments:
         monkeypatch.setenv('LOCAL_RANK', '1')
         launch.config_of_args(args)
         assert os.environ['LOCAL_RANK'] == '1'
-
-    def test_resume(self, merged, config, tmp_path):
-        path = config()
-        assert not merged(train, path).get('resume')
-        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
-        assert (cfg.resume, cfg.load_from) == (False, 'start.pth')  # nothing there yet
-        (tmp_path / 'run').mkdir()
-        (tmp_path / 'run' / 'last_checkpoint').write_text('epoch_3.pth')
-        cfg = merged(train, path, '--resume', '--cfg-options', 'load_from=start.pth')
-        assert (cfg.resume, cfg.load_from) == (True, 'epoch_3.pth')
-        cfg = merged(train, path, '--resume', 'a.pth')
-        assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
 
     def test_seed(self, merged, config):
         path = config()

@@ -19,6 +19,7 @@ from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_decoding
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
+from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
 
@@ -112,7 +113,7 @@ def predict_videos(
         videos: Paths of video files, or RGB frames (T, H, W, 3) as uint8; these go by ``'array 0'`` and so on.
 
     Raises:
-        UserError: An array is no video.
+        UserError: An array is no video, or the model gives scores that are not finite.
     """
     steps = with_exact_decoding([dict(step) for step in model.cfg.test_pipeline])
     pipelines = {kind: Compose(steps) for kind, steps in (('file', steps), ('array', _for_arrays(steps)))}
@@ -136,6 +137,7 @@ def predict_videos(
             yield VideoFailure(name, reason)
             continue
         sample = model.test_step(pseudo_collate([data]))[0]
+        refuse_non_finite_scores(sample.pred_score, name)
         names = labels_of(model, len(sample.pred_score))
         yield VideoPrediction(name, names, tuple(sample.pred_score.tolist()))
 

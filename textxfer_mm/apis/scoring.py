@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from textxfer_mm.engine.classes import labels_of
+from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.scores import Scores
 
@@ -31,7 +32,8 @@ def score_videos(
         progress: Called with the number of finished batches and the number of all.
 
     Raises:
-        UserError: Several processes share the videos, there are none, or they have several labels each.
+        UserError: Several processes share the videos, there are none, they have several labels each, or the scores are
+            not finite.
     """
     if get_world_size() > 1:
         raise UserError(
@@ -43,6 +45,7 @@ def score_videos(
     values, labels = [], []
     for done, batch in enumerate(loader, 1):
         for sample in model.test_step(batch):
+            refuse_non_finite_scores(sample.pred_score, f'a video of batch {done}')
             values.append(sample.pred_score.cpu().numpy())
             labels.append(_label_of(sample))
         if progress:

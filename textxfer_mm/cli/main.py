@@ -10,17 +10,20 @@ from typer.core import TyperGroup
 
 from textxfer_mm.cli import data, doctor, predict, quickstart, toy_actions
 from textxfer_mm.errors import UserError
+from textxfer_mm.files import unwritable
+from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
 from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
 
 
 class CommandGroup(TyperGroup):
-    """Turns a user's mistake into one red line and exit status 2, and Ctrl-C into exit status 130."""
+    """Turns a user's mistake into one red line and exit status 2, Ctrl-C into 130, and SIGTERM into 143."""
 
     def invoke(self, ctx: typer.Context) -> object:
         """Run the subcommand."""
         try:
-            return super().invoke(ctx)
+            with ending_on_sigterm():
+                return super().invoke(ctx)
         except UserError as error:
             self._stop(error)
         except (KeyError, TypeError) as error:
@@ -28,9 +31,17 @@ class CommandGroup(TyperGroup):
             if explained is None:
                 raise
             self._stop(explained)
+        except OSError as error:
+            reason = unwritable(error)
+            if reason is None:
+                raise
+            self._stop(UserError(f'{error.filename or "a file"} could not be written: {reason}.'))
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print('interrupted')
             raise typer.Exit(130) from interrupt
+        except Terminated as request:
+            Console(stderr=True).print('terminated')
+            raise typer.Exit(TERMINATED) from request
 
     @staticmethod
     def _stop(error: UserError) -> NoReturn:

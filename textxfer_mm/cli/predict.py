@@ -175,7 +175,7 @@ def _write(json_file: Path | None, csv_file: Path | None, good: list[Any], faile
     if json_file is not None:
         rows = [dict(video=p.video, scores=dict(p.top(len(p.scores)))) for p in good]
         errors = [dict(video=f.video, error=f.reason) for f in failed]
-        write_text(json_file, json.dumps(rows + errors, indent=2, ensure_ascii=False))
+        write_text(json_file, json.dumps(rows + errors, indent=2, ensure_ascii=False, allow_nan=False))
     if csv_file is not None:
         with replacing(csv_file) as part, part.open('w', encoding='utf-8', newline='') as file:
             writer = csv.writer(file)

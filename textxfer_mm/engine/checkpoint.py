@@ -7,6 +7,7 @@ through this module.
 import contextlib
 import pickle
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import nn
 
+from textxfer_mm.engine.finite import refuse_non_finite
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.inputs import require_checkpoint
 from textxfer_mm.wrappers import strip_wrappers
 
 
-def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
+def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu', *, mmap: bool = False) -> Any:
     """Load a checkpoint file, allowing tensors, plain values and what MMEngine's Runner saves, but no code.
 
     Args:
         path: A local file.
         map_location: As in :func:`torch.load`.
+        mmap: Read the tensors when they are looked at, where the file allows it.
 
     Returns:
         What was saved: with MMEngine a dict of ``state_dict``, ``meta``, ...
@@ -38,7 +41,8 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     if file is None:
         raise UserError(f'{path} is a URL; download the checkpoint first.')
     with _clear_errors(path):
-        return torch.load(file, map_location=map_location, weights_only=True)
+        mmap = mmap and zipfile.is_zipfile(file)
+        return torch.load(file, map_location=map_location, weights_only=True, mmap=mmap)
 
 
 @contextlib.contextmanager
@@ -102,8 +106,9 @@ def load_fully(model: nn.Module, state: dict[str, Any], source: str | Path) -> N
         source: Where they come from, for messages.
 
     Raises:
-        UserError: If weights are missing, left over or of another shape.
+        UserError: If weights are missing, left over, of another shape or not finite.
     """
+    refuse_non_finite(state, source)
     with refusing_misfits(source):
         mmengine_checkpoint.load_state_dict(model, state, strict=True, logger='silent')
 
@@ -141,8 +146,8 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
 
 
 def _for_mmengine(loaded: Any, path: str) -> dict[str, Any]:
-    """Check that there are weights; drop the config of old checkpoints, which resuming would execute as Python."""
-    state_of(loaded, path)
+    """Check that there are finite weights; drop the config of old checkpoints, which resuming would run as Python."""
+    refuse_non_finite(state_of(loaded, path), path)
     if isinstance(loaded.get('meta'), dict):
         loaded['meta'].pop('config', None)
     return loaded

@@ -3,9 +3,11 @@
 import argparse
 import datetime
 import hashlib
+import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,15 @@ from textxfer_mm.compat import close_process_group
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.config_keys import check_options
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import require_writable_folder
+from textxfer_mm.files import require_writable_folder, unwritable
 from textxfer_mm.inputs import find_config
+from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
 from textxfer_mm.registry_errors import explain_config_error
 
 #: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
 RANK_VARIABLES = ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+#: Seconds to wait for SIGTERM after another process of the run has ended: whoever ends them all asks one after another.
+_TURN = 1.0
 
 
 class KeyValueAction(DictAction):
@@ -110,26 +115,71 @@ def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
 
 
 def run_tool(main: Callable[[], None]) -> int:
-    """Run a script's main function; a user's mistake ends in one line on stderr.
+    """Run a script's main function; a user's mistake, a full disk, Ctrl-C and SIGTERM end in one line on stderr.
 
     Returns:
-        The exit status: 0, 2 after a :class:`UserError`, or 130 after Ctrl-C.
+        The exit status: 0, 2 after a :class:`UserError`, 130 after Ctrl-C, or 143 after SIGTERM.
     """
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason for many tracebacks
     try:
-        main()
+        with ending_on_sigterm():
+            _run(main)
     except UserError as error:
         return _end(error)
     except KeyboardInterrupt:
-        sys.stderr.write('interrupted\n')
-        close_process_group(wait=False)
-        return 130
-    except (KeyError, TypeError) as error:
-        explained = explain_config_error(error)
+        return _leave('interrupted', 130)
+    except Terminated:
+        return _leave('terminated', TERMINATED)
+    except (KeyError, TypeError, OSError) as error:
+        explained = _explain_full_disk(error) if isinstance(error, OSError) else explain_config_error(error)
         if explained is None:
             raise
         return _end(explained)
     close_process_group()
     return 0
+
+
+def _run(main: Callable[[], None]) -> None:
+    """Call it; where others ended first because all are asked to end, wait for our own turn."""
+    try:
+        main()
+    except UserError:
+        raise
+    except Exception as error:
+        if _is_launched() or 'killed by signal: Terminated' in str(error):  # a data worker's end, as PyTorch words it
+            time.sleep(_TURN)  # SIGTERM ends this sleep
+        raise
+
+
+def _explain_full_disk(error: OSError) -> UserError | None:
+    """The one-line message for a file that is written piece by piece, such as the log of scalars."""
+    reason = unwritable(error)
+    where = f'{error.filename}: ' if error.filename else ''
+    return reason and UserError(f'{where}{reason}. The checkpoints that were saved before stand; go on with --resume.')
+
+
+def _is_launched() -> bool:
+    """Whether this is one of several processes that a launcher started."""
+    return 'RANK' in os.environ or any(name in os.environ for name in RANK_VARIABLES)
+
+
+def _leave(word: str, status: int) -> int:
+    """Say in one word why it ends, once over all ranks, and return the exit status; torchrun speaks for its ranks."""
+    if 'TORCHELASTIC_RUN_ID' not in os.environ and _rank() == '0':
+        sys.stderr.write(f'{word}\n')
+    close_process_group(wait=False)
+    return status
+
+
+def _rank() -> str:
+    """Which rank the launcher says this is; '0' without one."""
+    return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0')
+
+
+def say(line: str) -> None:
+    """Print one line, once over all ranks."""
+    if os.environ.get('RANK', _rank()) == '0':
+        sys.stdout.write(f'{line}\n')
 
 
 def _end(error: UserError) -> int:
@@ -138,7 +188,7 @@ def _end(error: UserError) -> int:
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         rank, is_news = '0', _is_news(message)
     else:
-        rank, is_news = next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0'), True
+        rank, is_news = _rank(), True
     if is_news:
         sys.stderr.write(f'{"" if rank == "0" else f"rank {rank}: "}error: {message}\n')
         sys.stderr.flush()

@@ -8,6 +8,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
+from textxfer_mm.engine.hooks import FiniteLossHook
+from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import require_writable_folder
 
 
@@ -18,7 +20,35 @@ def build_runner(cfg: Config) -> Runner:
         UserError: If the work dir of the config cannot be written to.
     """
     require_writable_folder(cfg.work_dir, 'work_dir')
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    stop_when_diverged(runner)
+    return runner
+
+
+def stop_when_diverged(runner: Runner) -> None:
+    """Let a run end where its loss or scores are not finite, unless its config has a :class:`FiniteLossHook` itself."""
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
+
+
+def require_exact_resume(runner: Runner) -> None:
+    """Let a runner refuse to resume from a checkpoint that does not fit its model or its optimizer."""
+    require_full_checkpoint(runner)
+    resume = runner.resume
+
+    @functools.wraps(resume)
+    def resume_exactly(filename: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if 'parameter group' not in str(error):  # what torch.optim says of a state that is another's
+                raise
+            raise UserError(
+                f'--resume: the state of the optimizer in {filename} does not fit this config ({first_line(error)}). '
+                'Use the config it was trained with.'
+            ) from error
+
+    runner.resume = resume_exactly
 
 
 def require_full_checkpoint(runner: Runner) -> None:

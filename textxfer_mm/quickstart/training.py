@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from textxfer_mm.apis.scoring import Progress
+from textxfer_mm.engine.runners import stop_when_diverged
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
         The trained model, its checkpoint and what was logged.
     """
     runner = _FileLogRunner.from_cfg(cfg)
+    stop_when_diverged(runner)
     runner.register_hook(_ProgressHook(progress), priority='LOW')
     model = runner.train()
     scalars = runner.message_hub.log_scalars

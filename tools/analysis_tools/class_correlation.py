@@ -24,7 +24,9 @@ DEFAULT_NUM = 20
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0], formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument('out', type=Path, help='PNG file to write')
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help='config, checkpoint or classifier bundle')

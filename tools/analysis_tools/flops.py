@@ -26,7 +26,9 @@ NOTE = (
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Count parameters and FLOPs of one view', epilog=NOTE)
+    parser = argparse.ArgumentParser(
+        description='Count parameters and FLOPs of one view', epilog=NOTE, allow_abbrev=False
+    )
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files; no weights are loaded')
     parser.add_argument(
         '--shape',

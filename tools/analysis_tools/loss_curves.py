@@ -19,7 +19,9 @@ from textxfer_mm.files import require_png
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__.split('\n')[0], formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__.split('\n')[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument('out', type=Path, help='PNG file to write')
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dir or log')

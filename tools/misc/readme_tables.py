@@ -90,7 +90,7 @@ def updated(readme: str, tables: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Write the tables of all metafiles that have some, or compare them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 if a README is out of date')
     args = parser.parse_args(argv)
     stale = []

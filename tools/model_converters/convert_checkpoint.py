@@ -16,7 +16,8 @@ WEIGHT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        description='Convert a checkpoint of others to one for tools/test.py, load_from and textxfer predict.'
+        description='Convert a checkpoint of others to one for tools/test.py, load_from and textxfer predict.',
+        allow_abbrev=False,
     )
     parser.add_argument('src', metavar='SRC', help='checkpoint to read; no code in it runs')
     parser.add_argument('dst', metavar='DST', help='checkpoint to write; an older one is replaced')

@@ -1,0 +1,150 @@
+"""What makes a resumed run the same run: classes, checkpoints that have moved, a validation that was not reached."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.sources import if_known
+from textxfer_mm.classifiers.stored_rows import StoredRows
+from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
+from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.files import leftovers, write_text
+from textxfer_mm.inputs import URL
+from textxfer_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ResumeHook(Hook):
+    """Lets a run that goes on be the one that was stopped; ``tools/train.py`` adds it to every run.
+
+    It refuses a checkpoint of other classes, validates first where the run was stopped between an epoch (or the last
+    iteration of an interval) and its validation, and finds the best checkpoint of a work dir that was moved. How far
+    the run has been validated is kept in the file ``last_validation`` of the work dir. What writers that were killed
+    left in the folder of the checkpoints is removed.
+
+    Args:
+        notes: What to say when training begins, such as which files were passed over.
+        other_classes: Whether a checkpoint of other classes may be resumed from.
+    """
+
+    priority = 'LOWEST'  # after CheckpointHook, which finds its folder before training and keeps the best after
+
+    def __init__(self, notes: Sequence[str] = (), other_classes: bool = False) -> None:
+        self.notes, self.other_classes = tuple(notes), other_classes
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuse other classes in a checkpoint that is resumed from.
+
+        Raises:
+            UserError: The classes of the config are others.
+        """
+        if not runner._resume or self.other_classes:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        for path, rows in model.named_modules():
+            held = StoredRows.read(checkpoint['state_dict'], f'{path}.') if isinstance(rows, ClassRows) else None
+            asked = if_known(rows.source, 'class_names') if held is not None else None
+            if asked is not None and tuple(asked) != held.class_names:
+                raise UserError(
+                    f'--resume: the config has {len(asked)} classes ({first_few(asked)}), the checkpoint '
+                    f'{len(held.class_names)} ({first_few(held.class_names)}){_first_difference(asked, held)}. Use the '
+                    'config it was trained with, or go on with the new classes all the same: --allow-other-classes.'
+                )
+
+    def before_train(self, runner: Runner) -> None:
+        """Tidy up, and validate first if that is due."""
+        for note in self.notes:
+            runner.logger.log(logging.WARNING if note.startswith('Passed') else logging.INFO, note)
+        saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+        if saver is not None and not URL.match(str(saver.out_dir)):
+            _remove_leftovers(runner, saver.out_dir)
+            if runner._resume:
+                _rehome(runner, saver)
+        if runner._resume:
+            _warn_of_other_epochs(runner)
+        if self._is_validation_due(runner):
+            runner.logger.info('The run was stopped before it was validated here, which is done now.')
+            runner.val_loop.run()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Remember that this was validated."""
+        if is_main_process() and not isinstance(runner._train_loop, dict | None):
+            write_text(Path(runner.work_dir) / LAST_VALIDATION, f'{runner.iter}\n')
+
+    def _is_validation_due(self, runner: Runner) -> bool:
+        """Whether the checkpoint was saved after the last validation, though one belongs there; equal on all ranks."""
+        due = [False]
+        if is_main_process():
+            file, done = Path(runner.work_dir) / LAST_VALIDATION, last_validation(runner.work_dir)
+            if not runner._resume:
+                file.unlink(missing_ok=True)
+            elif done > runner.iter:  # it goes on from further back than it once was
+                write_text(file, f'{runner.iter}\n')
+            else:
+                due = [done < runner.iter and _validates_here(runner)]
+        broadcast_object_list(due)
+        return due[0]
+
+
+def _validates_here(runner: Runner) -> bool:
+    """Whether the training loop validates after what is done."""
+    loop = runner.train_loop
+    if runner.val_loop is None or not hasattr(loop, 'val_interval'):
+        return False
+    if hasattr(loop, '_decide_current_val_interval'):
+        loop._decide_current_val_interval()
+    by_iter = isinstance(loop, IterBasedTrainLoop)
+    done, last = (loop.iter, loop.max_iters) if by_iter else (loop.epoch, loop.max_epochs)
+    return done >= max(loop.val_begin, 1) and (done % loop.val_interval == 0 or done == last)
+
+
+def _warn_of_other_epochs(runner: Runner) -> None:
+    """Say so if an epoch had another number of iterations before: schedules that count iterations do not fit then."""
+    length = len(runner.train_dataloader)
+    if runner.epoch and not isinstance(runner.train_loop, IterBasedTrainLoop) and runner.iter != runner.epoch * length:
+        runner.logger.warning(
+            f'An epoch had {runner.iter / runner.epoch:g} iterations in the run that goes on and has {length} now: '
+            'with other videos, another batch size or another number of processes it is not the same run any more.'
+        )
+
+
+def _first_difference(asked: Sequence[str], held: StoredRows) -> str:
+    """Name the first class that differs in lists of one length."""
+    if len(asked) != len(held.class_names):
+        return ''
+    number = next(i for i, names in enumerate(zip(asked, held.class_names, strict=True)) if names[0] != names[1])
+    return f'; class {number} is {asked[number]!r} here and {held.class_names[number]!r} there'
+
+
+def _remove_leftovers(runner: Runner, folder: str) -> None:
+    """Remove what writers that were killed left among the checkpoints."""
+    left = [*leftovers(folder, '.pth'), *leftovers(folder, '')] if is_main_process() else []
+    for path in left:
+        path.unlink(missing_ok=True)
+    if left:
+        runner.logger.info(f'Removed {len(left)} unfinished files of a run that was killed while saving.')
+
+
+def _rehome(runner: Runner, saver: CheckpointHook) -> None:
+    """Look for the best checkpoints, which a checkpoint names by their whole path, where the run is now.
+
+    A copy of a run would remove those of the original otherwise.
+    """
+    saver.last_ckpt = runner._load_from  # saved again with the score if it proves to be the best
+    if saver.save_best is None:
+        return
+    hub = runner.message_hub
+    for key in [key for key in hub.runtime_info if key == 'best_ckpt' or key.startswith('best_ckpt_')]:
+        path = saver.file_backend.join_path(saver.out_dir, Path(str(hub.get_info(key))).name)
+        hub.update_info(key, path)
+        if key == 'best_ckpt':
+            saver.best_ckpt_path = path
+        else:
+            saver.best_ckpt_path_dict[key.removeprefix('best_ckpt_')] = path

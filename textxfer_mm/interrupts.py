@@ -1,0 +1,86 @@
+"""SIGTERM, with which Slurm and Docker end a process, as an exception: what cleans up after Ctrl-C does so then too."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+#: The exit status of a process that ended because of SIGTERM, as shells have it.
+TERMINATED = 128 + signal.SIGTERM
+#: Seconds after which the exception is raised again if the process is still at work: something has swallowed it.
+_AGAIN = 10.0
+#: The same where Python itself says so: an exception in a destructor, or in what runs at a fork, leads nowhere.
+_SOON = 0.05
+
+
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM); no :class:`Exception`, so that little catches it on its way."""
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Raise :class:`Terminated` in the main thread when SIGTERM comes; afterwards the signal is what it was before.
+
+    Whatever else the body raises, or if it ends, after the request: :class:`Terminated` is what comes out. Processes
+    that are forked meanwhile, such as data workers, die of the signal as usual. Once asked to end, a process leaves
+    further SIGTERMs without effect: a launcher asks each process of a group that was asked already.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    request = _Request()
+    before = signal.signal(signal.SIGTERM, request.take)
+    ignored = sys.unraisablehook
+    sys.unraisablehook = request.unraisable
+    try:
+        yield
+        if request.is_made:
+            raise Terminated
+    except BaseException as error:
+        request.end()
+        if request.is_made and not isinstance(error, Terminated):
+            raise Terminated from error
+        raise
+    finally:
+        request.end()
+        sys.unraisablehook = request.unraisable if request.is_made else ignored
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if request.is_made else before)
+
+
+class _Request:
+    """The request to end, which is repeated until it is heard."""
+
+    def __init__(self) -> None:
+        self.is_made, self._is_heard = False, False
+        self._owner, self._ignored = os.getpid(), sys.unraisablehook
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handle SIGTERM."""
+        if os.getpid() != self._owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif not self.is_made:
+            self.is_made = True
+            signal.signal(signal.SIGALRM, self._raise)
+            self._raise(number, frame)
+
+    def unraisable(self, what: Any) -> None:
+        """Take note of an exception that led nowhere; of a process that ends, others are no news."""
+        if not self.is_made:
+            self._ignored(what)
+        elif issubclass(what.exc_type, Terminated) and not self._is_heard:
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+
+    def end(self) -> None:
+        """Do not repeat it any more."""
+        self._is_heard = True
+        if self.is_made:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        raise Terminated
