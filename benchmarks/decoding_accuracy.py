@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import decord
 from mmengine.registry import init_default_scope
 from video_kinds import KINDS, encode
 
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument('work_dir', type=Path, help='work dir of a finished quick start')
     parser.add_argument('--json', type=Path, help='write the results to this file')
     args = parser.parse_args()
+    decord.logging.set_level(decord.logging.QUIET)
     init_default_scope('mmaction')
     checkpoint = json.loads((args.work_dir / 'report.json').read_text())['checkpoint']
     cfg = config_of_checkpoint(checkpoint)
