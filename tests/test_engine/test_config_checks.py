@@ -202,6 +202,8 @@ class TestParts:
     def test_backbones_that_are_looked_up_elsewhere(self, cfg):
         cfg.model.backbone = dict(type='torchvision.resnet18', anything=1)
         check_parts(cfg, PHASES)
+        cfg.model.backbone = dict(type='MobileOneTSM', arch='s0')  # imported at its first use
+        check_parts(cfg, PHASES)
 
 
 class TestLoadersAndNumbers:
