@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.distinct import require_distinct
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.classifiers.stored_rows import (
     FILLED,
@@ -102,6 +103,10 @@ class ClassRows(nn.Module):
         """
         return self.source.build()
 
+    def reader(self) -> Any:
+        """The text encoder that reads the class names, if there is one."""
+        return getattr(self.source, 'encoder', None)
+
     @property
     def how_they_train(self) -> str:
         """What becomes of the rows in training, for the log."""
@@ -140,9 +145,15 @@ class ClassRows(nn.Module):
         return self._is_filled
 
     def fill(self) -> None:
-        """Make the rows unless they are there."""
+        """Make the rows unless they are there.
+
+        Raises:
+            UserError: What makes them is not at hand, or cannot tell some of the class names apart.
+        """
         if not self.is_filled:
-            self.replace(self.make())
+            made = self.make()
+            require_distinct(made, self.reader())
+            self.replace(made)
             self._announce()
 
     def refresh(self) -> None:

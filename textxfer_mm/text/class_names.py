@@ -110,6 +110,14 @@ def list_datasets() -> tuple[str, ...]:
     return tuple(sorted({'imagenet1k', *_own_label_maps(), *_checkout_label_maps()}))
 
 
+def is_known_list(names: Sequence[str]) -> bool:
+    """Whether these are the class names of a dataset in :func:`list_datasets`, in their order."""
+    lists = (_read_dataset(name) for name in (*_own_label_maps(), *_checkout_label_maps()))
+    if tuple(names) in lists:
+        return True
+    return len(names) == 1000 and tuple(names) == _read_dataset('imagenet1k')  # imports open_clip
+
+
 def _looks_like_file(source: str) -> bool:
     return source.lower().endswith(_FILE_SUFFIXES) or '/' in source or '\\' in source
 
