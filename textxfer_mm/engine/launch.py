@@ -16,7 +16,7 @@ from textxfer_mm import register_all_modules
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.config_keys import check_options
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import require_writable_folder
 from textxfer_mm.inputs import find_config
 from textxfer_mm.registry_errors import explain_config_error
@@ -134,7 +134,9 @@ def run_tool(main: Callable[[], None]) -> int:
 
 def _end(error: UserError) -> int:
     """Print the message once over all ranks, as far as they know of each other, and return the exit status."""
-    message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
+    message = shown_message(
+        str(error).rsplit('UserError: ', 1)[-1].strip()
+    )  # a data worker's error arrives with its traceback
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         rank, is_news = '0', _is_news(message)
     else:
