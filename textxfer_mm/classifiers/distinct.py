@@ -15,9 +15,9 @@ from textxfer_mm.text.class_names import is_known_list
 logger = logging.getLogger(__name__)
 
 #: Two rows are nearly equal where one minus their cosine is below it. It is some 1e-7 between names of the same tokens,
-#: and 1.7e-3 between the closest different names of the known lists ("Pushing something from left to right" and "...
-#: from right to left" under the packaged MiniLM). At this tolerance and a scale of 100, the two logits of a video differ
-#: by at most 0.45.
+#: and 1.7e-3 between the closest different names of the known lists ("Pushing something from left to right", "... from
+#: right to left", by the packaged MiniLM). At this tolerance and a scale of 100, two logits of a video differ by at
+#: most 0.45.
 TOLERANCE = 1e-5
 _CHUNK = 1024
 #: Enough to know.
