@@ -79,6 +79,12 @@ class TestKeys:
         (tmp_path / 'a.py').write_text("_base_ = ['base.py']\nmodel = _base_.models\n")
         assert load_config(tmp_path / 'a.py').size == 64
 
+    def test_the_config_that_a_run_writes_can_be_run_again(self, tmp_path):
+        (tmp_path / 'a.py').write_text('train_loader = dict(a=1)\ntrain_dataloader = dict(**train_loader)\n')
+        for name in ('dumped.py', 'dumped.json', 'dumped.yml'):
+            load_config(tmp_path / 'a.py').dump(tmp_path / name)
+            assert load_config(tmp_path / name).train_loader == dict(a=1)
+
     def test_all_shipped_configs_pass(self):
         files = [file for file in config_dir().rglob('*.py') if '_base_' not in file.parts]
         assert len(files) > 30
@@ -256,6 +262,16 @@ class TestLoadersAndNumbers:
             ),
             (dict(train_cfg__max_epochs='3'), "train_cfg.max_epochs='3'"),
             (dict(default_hooks__checkpoint__interval='1'), "default_hooks.checkpoint.interval='1'"),
+            (
+                dict(train_cfg__max_epochs='many'),
+                "train_cfg.max_epochs of the config is a whole number of at least 1, got 'many'",
+            ),
+            (dict(train_cfg__max_epochs=2.5), 'a whole number of at least 1, got 2.5'),
+            (
+                dict(param_scheduler=[dict(type='LinearLR', start_factor=7)]),
+                'param_scheduler[0] of the config cannot be built',
+            ),
+            (dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=3, begin=4, end=2)]), 'cannot be built: end'),
             (dict(randomness__sede=3), "wrong argument in randomness: 'sede'. Did you mean: seed"),
             (dict(val_cfg=None), 'The config has val_dataloader, val_evaluator, but not val_cfg'),
         ],

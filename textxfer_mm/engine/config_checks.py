@@ -4,11 +4,13 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import FUNCTIONS, OPTIMIZERS
+from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin, OneCycleLR
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
@@ -54,6 +56,8 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
         _check_loader(cfg[f'{phase}_dataloader'], f'{phase}_dataloader')
     if 'train' in phases:
         _check_optimizer(cfg)
+        _check_schedulers(cfg)
+        _check_lengths(cfg.train_cfg)
     _check_call(cfg.get('randomness') or {}, set_random_seed, 'randomness')
     check_metrics(cfg, phases)
 
@@ -138,6 +142,25 @@ def _check_optimizer(cfg: Config) -> None:
     if isinstance(kind, type) and kind.__module__.startswith('torch.optim'):
         given = {key: value for key, value in node.items() if key not in ('type', '_scope_')}
         _try(lambda: kind([torch.nn.Parameter(torch.zeros(1))], **given), 'optim_wrapper.optimizer')
+
+
+def _check_schedulers(cfg: Config) -> None:
+    """Try the schedulers of rates on one number."""
+    for number, node in enumerate(cfg.get('param_scheduler') or ()):
+        kind = look_up(node.get('type'), PARAM_SCHEDULERS) if isinstance(node, Mapping) else None
+        if isinstance(kind, type) and issubclass(kind, LRSchedulerMixin) and kind is not OneCycleLR:  # wants a length
+            left_out = ('type', '_scope_', 'convert_to_iter_based', 'epoch_length')
+            given = {key: value for key, value in node.items() if key not in left_out}
+            optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+            _try(partial(kind, optimizer, **given), f'param_scheduler[{number}]')
+
+
+def _check_lengths(loop: Mapping[str, Any]) -> None:
+    """Check that the lengths of a training are whole numbers."""
+    for key in ('max_epochs', 'max_iters', 'val_interval'):
+        value = loop.get(key, 1)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
+            raise UserError(f'train_cfg.{key} of the config is a whole number of at least 1, got {shown(repr(value))}.')
 
 
 def _try(build: Any, place: str) -> None:

@@ -30,7 +30,8 @@ def check_keys(cfg: Config, source: str | Path) -> None:
     """Check that no name of a config file is a misspelt one of the runner's.
 
     A config may define variables of its own. They are told from misspellings by being read, in the file or in those
-    that inherit from it, or by being like no name that is known.
+    that inherit from it, by being like no name that is known, or by standing beside the name that they are like (as in
+    the whole configs that runs write, where nothing is read any more).
 
     Args:
         cfg: What the file holds.
@@ -42,10 +43,12 @@ def check_keys(cfg: Config, source: str | Path) -> None:
     known = known_keys()
     # Names in a value, as opposed to those that a value is given to; other files than Python hold values only.
     text = re.sub(r'#.*', '', cfg.text) if str(cfg.filename or '').endswith('.py') else ''
+    own = Path(cfg.filename).read_text(encoding='utf-8') if cfg.filename else ''
     for key in cfg:
         if key in known or re.search(rf'\b{re.escape(key)}\b(?!\s*=(?!=))', text):
             continue
         meant = [name for name in closest(key, known, 1, _LIKENESS) if not _is_variant(key, name)]
+        meant = [name for name in meant if not re.search(rf'\b{name}"?\s*[=:]', own)]
         if meant:
             raise UserError(
                 f'config {source}: nothing reads {shown(key)!r}. Did you mean: {meant[0]}? (Variables of your own need '
