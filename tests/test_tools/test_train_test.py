@@ -315,6 +315,8 @@ def test_missing_videos_are_found_before_training(tmp_path, config, in_process, 
     [
         ({'modell': dict(a=1)}, (), "nothing reads 'modell'. Did you mean: model?"),
         ({}, ('modell.cls_head.topk=1',), "has no 'modell'"),
+        ({}, ('train_dataloader.dataset.pipeline.0=DecordInit',), 'one gives a value where it has a dict'),
+        ({}, ('optim_wrapper=SGD',), 'optim_wrapper of '),
         ({}, ('optimizer.lr=0.5',), "nothing would read 'optimizer.lr'. Did you mean: optim_wrapper.optimizer"),
         ({'train_dataloader.num_worker': 2}, (), "'num_worker'. Did you mean: num_workers"),
         ({'optim_wrapper.optimizer.lr': '0.01'}, (), "optim_wrapper.optimizer.lr='0.01' of the config is text"),

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mmengine.registry import FUNCTIONS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
+from textxfer_mm.engine.config_keys import check_shapes
 from textxfer_mm.engine.config_parts import check_parts, look_up
 from textxfer_mm.engine.metric_checks import check_metrics
 from textxfer_mm.errors import UserError, first_line, nearest, shown
@@ -46,9 +48,8 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
     Raises:
         UserError: At the first mistake found.
     """
+    check_shapes(cfg, Path(cfg.filename or 'the config').name)
     _check_groups(cfg)
-    for name in ('model', *(f'{phase}_dataloader' for phase in phases), *(('optim_wrapper',) * ('train' in phases))):
-        require_dict(cfg, name)
     for place, value in _texts_for_numbers(cfg, phases):
         raise UserError(f'{place}={value!r} of the config is text where a number is expected: write {value.strip()}.')
     check_parts(cfg, phases)
@@ -60,18 +61,6 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
         _check_lengths(cfg.train_cfg)
     _check_call(cfg.get('randomness') or {}, set_random_seed, 'randomness')
     check_metrics(cfg, phases)
-
-
-def require_dict(cfg: Config, name: str) -> None:
-    """Check that a part of a config is a dict.
-
-    Raises:
-        UserError: It is something else; a comma behind it makes it a tuple.
-    """
-    part = cfg.get(name)
-    if not isinstance(part, Mapping):
-        comma = ': take away the comma behind it' if isinstance(part, tuple) and len(part) == 1 else ''
-        raise UserError(f'{name} of the config is a {type(part).__name__}, and a dict is expected{comma}.')
 
 
 def _check_groups(cfg: Config) -> None:
