@@ -88,6 +88,7 @@ class ClassRows(nn.Module):
         self._is_filled = False
         self._watch = Watch()
         self._adopted = False
+        self._was_moved = False
         self._given_classes = num_classes
         self.register_load_state_dict_post_hook(_after_load)
 
@@ -152,7 +153,7 @@ class ClassRows(nn.Module):
         """
         if not self.is_filled:
             made = self.make()
-            require_distinct(made, self.reader())
+            require_distinct(made, self.reader(), trained=self._was_moved)
             self.replace(made)
             self._announce()
 
@@ -307,6 +308,7 @@ class ClassRows(nn.Module):
 def _after_load(rows: ClassRows, incompatible: Any) -> None:
     """A checkpoint's rows belong to what moves them in it, which has been loaded by now too."""
     rows._watch.doubt()
+    rows._was_moved = bool(list(rows.moved_by()))
     if rows._adopted:
         rows._watch.remember(rows._watched())
         if not rows._is_filled:

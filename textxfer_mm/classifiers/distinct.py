@@ -27,7 +27,7 @@ _POWER_STEPS = 8
 _LONG_WORD = 100
 
 
-def require_distinct(bundle: ClassifierBundle, encoder: Any = None) -> None:
+def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: bool = False) -> None:
     """Check that no two rows made of names are (nearly) equal; what the encoder does not know is logged.
 
     Lists that are known by the name of a dataset are taken as they are.
@@ -35,6 +35,8 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None) -> None:
     Args:
         bundle: The rows; those that no prompts were made for are not looked at.
         encoder: What made them, if it can tell which tokens are unknown to it (``unknown``).
+        trained: Whether training has moved what made them: equal rows may then be its doing rather than the names', and
+            are a warning.
 
     Raises:
         UserError: Rows are (nearly) equal, or several names consist of nothing that the encoder knows.
@@ -45,7 +47,9 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None) -> None:
     nothing = [name for name, share in shares.items() if share == 1]
     pairs = sorted(itertools.islice(near_pairs(bundle.weight), _MOST_PAIRS))
     if (pairs or len(nothing) > 1) and not is_known_list(bundle.class_names):
-        raise UserError(_refusal(bundle, pairs, nothing))
+        if not trained:
+            raise UserError(_refusal(bundle, pairs, nothing))
+        logger.warning('%s', _refusal(bundle, pairs, nothing))
     if shares:
         logger.warning(
             'The text encoder %s does not know all of %d of %d class names, and reads unknown tokens in their place: '
