@@ -41,3 +41,11 @@ def test_a_mistake_that_the_config_did_not_make_is_none_of_it():
         assert explain_config_error(caught.value) is None
     finally:
         MODELS.module_dict.pop('BrokenInside')
+
+
+def test_a_part_without_a_type():
+    with pytest.raises(KeyError) as caught:
+        MODELS.build(dict(in_channels=8))
+    told = str(explain_config_error(caught.value))
+    assert told.startswith('A part of the config has no `type`: dict(type=..., ...) is expected, got ')
+    assert 'in_channels' in told

@@ -96,9 +96,9 @@ def _flush_folder(folder: Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file in one piece."""
+    """Write a UTF-8 file in one piece; bytes of a file name that are no UTF-8 are written as JSON has them."""
     with replacing(path) as part:
-        part.write_text(text, encoding='utf-8')
+        part.write_text(text, encoding='utf-8', errors='backslashreplace')
 
 
 def require_writable_folder(path: str | Path, option: str) -> Path:

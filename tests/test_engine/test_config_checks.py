@@ -79,6 +79,17 @@ class TestKeys:
         (tmp_path / 'a.py').write_text("_base_ = ['base.py']\nmodel = _base_.models\n")
         assert load_config(tmp_path / 'a.py').size == 64
 
+    def test_the_config_that_a_run_writes_can_be_run_again(self, tmp_path):
+        (tmp_path / 'a.py').write_text('train_loader = dict(a=1)\ntrain_dataloader = dict(**train_loader)\n')
+        for name in ('dumped.py', 'dumped.json', 'dumped.yml'):
+            load_config(tmp_path / 'a.py').dump(tmp_path / name)
+            assert load_config(tmp_path / name).train_loader == dict(a=1)
+
+    def test_a_misspelt_name_beside_the_right_one(self, tmp_path):
+        (tmp_path / 'a.py').write_text('model = dict(a=1)\nmodell = dict(a=2)\n')
+        with pytest.raises(UserError, match='Did you mean: model'):
+            load_config(tmp_path / 'a.py')
+
     def test_all_shipped_configs_pass(self):
         files = [file for file in config_dir().rglob('*.py') if '_base_' not in file.parts]
         assert len(files) > 30
@@ -101,6 +112,27 @@ class TestKeys:
     def test_options_of_the_config_and_of_the_runner(self, cfg):
         cfg.my_variable = 3
         check_options({'my_variable': 4, 'load_from': 'a.pth', 'resume': True, 'auto_scale_lr.x': 1}, cfg, 'tiny.py')
+
+
+class TestShapes:
+    @pytest.mark.parametrize(
+        ('changes', 'message'),
+        [
+            (dict(model=3), 'model of the config is a int, and a dict is expected.'),
+            (
+                dict(optim_wrapper=(dict(),)),
+                'optim_wrapper of the config is a tuple, and a dict is expected; take away',
+            ),
+            (dict(custom_hooks=dict(type='EpochSeedHook')), 'a list is expected'),
+            (dict(default_hooks=[]), 'default_hooks of the config is a list, and a dict is expected.'),
+            (dict(param_scheduler='LinearLR'), 'a dict or a list of dicts is expected'),
+            (dict(load_from=3), 'load_from of the config is a int, and text is expected.'),
+            (dict(resume='a.pth'), 'resume of the config is a str, and True or False is expected.'),
+            (dict(log_level='WARM'), "log_level='WARM' of the config is none. Known: CRITICAL"),
+        ],
+    )
+    def test_values_of_another_kind(self, cfg, changes, message):
+        assert message in told(cfg, **changes)
 
 
 class TestParts:
@@ -202,6 +234,8 @@ class TestParts:
     def test_backbones_that_are_looked_up_elsewhere(self, cfg):
         cfg.model.backbone = dict(type='torchvision.resnet18', anything=1)
         check_parts(cfg, PHASES)
+        cfg.model.backbone = dict(type='MobileOneTSM', arch='s0')  # imported at its first use
+        check_parts(cfg, PHASES)
 
 
 class TestLoadersAndNumbers:
@@ -233,7 +267,7 @@ class TestLoadersAndNumbers:
                 'train_dataloader.worker_init_fn of the config has no `type`',
             ),
             (dict(train_dataloader=()), 'train_dataloader of the config is a tuple, and a dict is expected.'),
-            (dict(train_dataloader=(dict(),)), 'a dict is expected: take away the comma behind it'),
+            (dict(train_dataloader=(dict(),)), 'a dict is expected; take away the comma behind it'),
             (
                 dict(optim_wrapper__optimizer__lr='0.01'),
                 "optim_wrapper.optimizer.lr='0.01' of the config is text where a number is expected: write 0.01.",
@@ -254,6 +288,16 @@ class TestLoadersAndNumbers:
             ),
             (dict(train_cfg__max_epochs='3'), "train_cfg.max_epochs='3'"),
             (dict(default_hooks__checkpoint__interval='1'), "default_hooks.checkpoint.interval='1'"),
+            (
+                dict(train_cfg__max_epochs='many'),
+                "train_cfg.max_epochs of the config is a whole number of at least 1, got 'many'",
+            ),
+            (dict(train_cfg__max_epochs=2.5), 'a whole number of at least 1, got 2.5'),
+            (
+                dict(param_scheduler=[dict(type='LinearLR', start_factor=7)]),
+                'param_scheduler[0] of the config cannot be built',
+            ),
+            (dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=3, begin=4, end=2)]), 'cannot be built: end'),
             (dict(randomness__sede=3), "wrong argument in randomness: 'sede'. Did you mean: seed"),
             (dict(val_cfg=None), 'The config has val_dataloader, val_evaluator, but not val_cfg'),
         ],

@@ -182,3 +182,7 @@ def test_a_trained_tower_tests_without_transformers(monkeypatch):
     with pytest.raises(NotAtHandError, match=r'ViT-B-16-SigLIP needs transformers: pip install "textxfer_mm\[language'):
         encoder.encode(['a'])
     assert TowerRows(TextClassifier(['waving', 'clapping'], encoder)).tower is None
+
+
+def test_nothing_is_unknown_to_bytes():
+    assert CLIPTextEncoder(TINY_VIT).unknown(['走路', 'walk']) == [0.0, 0.0]

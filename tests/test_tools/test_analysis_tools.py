@@ -112,6 +112,15 @@ def test_loss_curves(run, tmp_path, axis):
     assert 'vision only: 1 of 21 values are NaN or infinite, the first at iteration 105.' in out
 
 
+def test_names_of_runs_are_shown_as_written(run, tmp_path):
+    runs = [write_run(tmp_path / 'ours', 2.0), write_run(tmp_path / 'b', 5.0)]
+    status, out, err = run('loss_curves', tmp_path / 'l.png', *runs, '--names', 'lr [1e-3]', '[/x] \x1b[31m')
+    assert status == 0, err
+    assert 'lr [1e-3]' in out
+    assert r'[/x] \x1b[31m' in out
+    assert '\x1b[31m' not in out
+
+
 def test_loss_curves_errors(run, tmp_path):
     ours = write_run(tmp_path / 'ours', 2.0)
     for argv, message in (

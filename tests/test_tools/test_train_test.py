@@ -275,6 +275,93 @@ def test_hostile_checkpoint(tmp_path, config):
     assert not (tmp_path / 'harmed').exists()
 
 
+def last_error(captured):
+    (line,) = [line for line in captured.err.splitlines() if line.startswith('error: ')]
+    assert 'Traceback' not in captured.err
+    return line
+
+
+@pytest.mark.parametrize('dump', [True, False])
+def test_lists_without_labels_are_predicted_and_not_scored(tmp_path, config, dump):
+    path = config()
+    (tmp_path / 'videos' / 'list.txt').write_bytes('good0.mp4\r\ngood1.mp4\r\n'.encode('utf-8-sig'))
+    checkpoint = save_checkpoint(path, tmp_path / 'a.pth')
+    file = tmp_path / 'scores.pkl' if dump else tmp_path / 'run' / 'predictions.pkl'
+    done = run('test', path, checkpoint, *(['--dump', file] if dump else []))
+    assert done.returncode == 0, done.stderr
+    assert 'acc/' not in done.stdout + done.stderr
+    said = f'no labels, so that nothing can be scored (AccMetric left out); the predictions are written to {file}.'
+    assert said in done.stdout + done.stderr
+    scores = pickle.loads(file.read_bytes())
+    assert [tuple(sample['pred_score'].shape) for sample in scores] == [(2,)] * 2
+
+
+def test_lists_with_some_labels_are_not_tested(tmp_path, config, in_process, capsys):
+    path = config()
+    (tmp_path / 'videos' / 'list.txt').write_text('good0.mp4\ngood1.mp4 1\n')
+    assert in_process(test, path, save_checkpoint(path, tmp_path / 'a.pth')) == 2
+    assert '1 of 2 lines have no label. Give all a label, or none' in last_error(capsys.readouterr())
+
+
+def test_a_missing_video_is_found_before_testing(tmp_path, config, in_process, capsys):
+    path = config()
+    checkpoint = save_checkpoint(path, tmp_path / 'a.pth')
+    (tmp_path / 'videos' / 'good1.mp4').unlink()
+    assert in_process(test, path, checkpoint) == 2
+    assert '1 of 4 videos of test_dataloader are missing: ' in last_error(capsys.readouterr())
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_missing_videos_are_found_before_training(tmp_path, config, in_process, capsys, split):
+    path = config(**{f'{split}_dataloader.dataset.ann_file': str(tmp_path / 'other.txt')})
+    (tmp_path / 'other.txt').write_text('good0.mp4 0\ngone.mp4 1\n')
+    assert in_process(train, path) == 2
+    assert f'1 of 2 videos of {split}_dataloader are missing: ' in last_error(capsys.readouterr())
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    ('changes', 'arguments', 'message'),
+    [
+        ({'modell': dict(a=1)}, (), "nothing reads 'modell'. Did you mean: model?"),
+        ({}, ('modell.cls_head.topk=1',), "has no 'modell'"),
+        ({}, ('train_dataloader.dataset.pipeline.0=DecordInit',), 'one gives a value where it has a dict'),
+        ({}, ('optim_wrapper=SGD',), 'optim_wrapper of '),
+        ({}, ('optimizer.lr=0.5',), "nothing would read 'optimizer.lr'. Did you mean: optim_wrapper.optimizer"),
+        ({'train_dataloader.num_worker': 2}, (), "'num_worker'. Did you mean: num_workers"),
+        ({'optim_wrapper.optimizer.lr': '0.01'}, (), "optim_wrapper.optimizer.lr='0.01' of the config is text"),
+        ({'custom_hooks': [dict(priority=3)]}, (), 'custom_hooks[0] of the config has no `type`'),
+        ({'model.type': None}, (), 'model of the config has no `type`'),
+        ({'model.cls_head.dropout_ration': 0.1}, (), "'dropout_ration'. Did you mean: dropout_ratio"),
+        ({'train_dataloader.dataset.data_prefix': dict(img='.')}, (), "VideoDataset takes dict(video='FOLDER')"),
+        ({'model.cls_head.multi_class': True}, (), 'The head of the config has multi_class=True'),
+        ({'val_evaluator.type': 'ConfusionMatrix', 'default_hooks.checkpoint.save_best': 'auto'}, (), 'is no number'),
+    ],
+)
+def test_slips_leave_no_work_dir_behind(tmp_path, config, in_process, capsys, changes, arguments, message):
+    path = config()
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict({key: value for key, value in changes.items() if key != 'train_dataloader.dataset.data_prefix'})
+    if 'train_dataloader.dataset.data_prefix' in changes:
+        cfg.train_dataloader.dataset.pop('data_prefix')
+        cfg.train_dataloader.dataset.data_prefix = dict(img='.')
+    cfg.dump(path)
+    assert in_process(train, path, *(['--cfg-options', *arguments] if arguments else [])) == 2
+    assert message in last_error(capsys.readouterr())
+    assert not (tmp_path / 'run').exists()
+
+
+def test_training_with_balanced_classes(tmp_path, config, in_process):
+    path = config(**{'train_cfg.max_epochs': 1})
+    cfg = Config.fromfile(path)
+    inner = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='ClassBalancedDataset', oversample_thr=0.9, dataset=inner)
+    cfg.dump(path)
+    assert in_process(train, path, '--no-validate') == 0
+    assert (tmp_path / 'run' / 'epoch_1.pth').is_file()
+
+
 class TestArguments:
     def test_work_dir(self, merged, config, tmp_path):
         path = config()

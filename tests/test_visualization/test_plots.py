@@ -179,3 +179,23 @@ def test_figures_have_names_of_png_files(tmp_path):
     for name, message in (('a.pdf', 'a.pdf: figures are PNG files'), ('.', 'is a folder')):
         with pytest.raises(UserError, match=message):
             require_png(tmp_path / name, 'OUT')
+
+
+@pytest.mark.parametrize('plot', [plot_class_correlation, plot_confusion_matrix])
+def test_names_are_drawn_as_written(tmp_path, monkeypatch, plot):
+    """A dollar sign begins no formula, and a text of a name leaves room for the map."""
+    drawn = []
+    monkeypatch.setattr('textxfer_mm.visualization.matrices.save_figure', lambda figure, path: drawn.append(figure))
+    names = [r'pay $\frac{5$ or $10', 'red \x1b[31m', 'x' * 10_000]
+    plot(tmp_path / 'a.png', np.eye(3), names)
+    drawn[0].canvas.draw()
+    (axes, _) = drawn[0].axes
+    wanted = [names[0], r'red \x1b[31m', 'x' * 60 + '... (10,000 letters)']
+    assert [label.get_text() for label in axes.get_xticklabels()] == wanted
+    plot_class_correlations(tmp_path / 'b.png', {'$a': np.eye(3), 'b$ $c_': np.eye(3)}, names)
+    drawn[1].canvas.draw()
+
+
+def test_runs_are_named_as_written(tmp_path):
+    plot_loss_curves(tmp_path / 'a.png', {r'run $\x': ([1, 2], [1.0, 2.0]), 'b': ([1, 2], [2.0, 1.0])}, log_scale=True)
+    assert pixels(tmp_path / 'a.png').std() > 1

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.distinct import require_distinct
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.classifiers.stored_rows import (
     FILLED,
@@ -87,6 +88,7 @@ class ClassRows(nn.Module):
         self._is_filled = False
         self._watch = Watch()
         self._adopted = False
+        self._was_moved = False
         self._given_classes = num_classes
         self.register_load_state_dict_post_hook(_after_load)
 
@@ -101,6 +103,10 @@ class ClassRows(nn.Module):
             UserError: What makes them is not at hand.
         """
         return self.source.build()
+
+    def reader(self) -> Any:
+        """The text encoder that reads the class names, if there is one."""
+        return getattr(self.source, 'encoder', None)
 
     @property
     def how_they_train(self) -> str:
@@ -140,9 +146,15 @@ class ClassRows(nn.Module):
         return self._is_filled
 
     def fill(self) -> None:
-        """Make the rows unless they are there."""
+        """Make the rows unless they are there.
+
+        Raises:
+            UserError: What makes them is not at hand, or cannot tell some of the class names apart.
+        """
         if not self.is_filled:
-            self.replace(self.make())
+            made = self.make()
+            require_distinct(made, self.reader(), trained=self._was_moved)
+            self.replace(made)
             self._announce()
 
     def refresh(self) -> None:
@@ -296,6 +308,7 @@ class ClassRows(nn.Module):
 def _after_load(rows: ClassRows, incompatible: Any) -> None:
     """A checkpoint's rows belong to what moves them in it, which has been loaded by now too."""
     rows._watch.doubt()
+    rows._was_moved = bool(list(rows.moved_by()))
     if rows._adopted:
         rows._watch.remember(rows._watched())
         if not rows._is_filled:

@@ -178,6 +178,10 @@ class PromptRows(ClassRows):
         """
         return self.source.build(self.context, self._names())
 
+    def reader(self) -> Any:
+        """The encoder behind the prompts."""
+        return self.source.classifier.encoder
+
     @property
     def how_they_train(self) -> str:
         """What becomes of the rows in training, for the log."""

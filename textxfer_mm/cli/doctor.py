@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textxfer_mm.apis.doctor import Check, run_checks
+from textxfer_mm.errors import shown
 from textxfer_mm.version import __version__
 
 STYLES = {'ok': ('OK', 'green'), 'note': ('note', 'yellow'), 'problem': ('problem', 'bold red')}
@@ -40,7 +41,9 @@ def _print_table(checks: list[Check], problems: int) -> None:
         table.add_column(column, overflow='fold', no_wrap=column in ('check', 'status'))
     for check in checks:
         label, style = STYLES[check.status]
-        table.add_row(check.name, Text(label, style=style), Text(check.found), Text(check.cure))
+        table.add_row(
+            Text(check.name), Text(label, style=style), Text(shown(check.found, None)), Text(shown(check.cure, None))
+        )
     console = Console()
     console.print(table)
     verdict = f'{problems} problem{"" if problems == 1 else "s"} found' if problems else 'no problems found'

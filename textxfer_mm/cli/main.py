@@ -9,7 +9,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from textxfer_mm.cli import data, doctor, predict, quickstart, toy_actions
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
 from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
 from textxfer_mm.registry_errors import explain_config_error
@@ -46,7 +46,7 @@ class CommandGroup(TyperGroup):
     @staticmethod
     def _stop(error: UserError) -> NoReturn:
         """Print a user's mistake and end."""
-        Console(stderr=True).print(Text(f'error: {error}', style='red'), soft_wrap=True)
+        Console(stderr=True).print(Text(f'error: {shown_message(error)}', style='red'), soft_wrap=True)
         raise typer.Exit(2) from error
 
 

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
+from rich.text import Text
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.files import replacing, require_writable_file, write_text
 from textxfer_mm.inputs import (
     find_config,
@@ -22,6 +23,9 @@ from textxfer_mm.inputs import (
 )
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
+
+#: Bytes of a file name that are no UTF-8 are written as JSON has them.
+_UTF8 = dict(encoding='utf-8', errors='backslashreplace')
 
 
 def predict(
@@ -68,16 +72,17 @@ def predict(
         if template is not None:
             set_template(cfg, template)
         recognizer = load_recognizer(cfg, checkpoint, class_names=names, device=device)
+    _embed_names(recognizer, console)
     results = list(track(predict_videos(recognizer, files), 'Predicting', total=len(files), console=console))
     good = [r for r in results if not isinstance(r, VideoFailure)]
     failed = [r for r in results if isinstance(r, VideoFailure)]
+    _write(json_file, csv_file, good, failed)  # whatever becomes of the terminal
     if good:
         console.print(_table(good, topk))
-    _write(json_file, csv_file, good, failed)
     for file in filter(None, (json_file, csv_file)):
-        console.print(f'Wrote {file}', soft_wrap=True, highlight=False)
+        console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
     if failed:
-        listing = '; '.join(f'{f.video} ({f.reason})' for f in failed)
+        listing = first_few((f'{f.video} ({f.reason})' for f in failed), 20, '; ')
         raise UserError(f'{len(failed)} of {len(files)} videos could not be decoded: {listing}')
 
 
@@ -152,11 +157,28 @@ def _choose_config(
     if config is not None or checkpoint is not None:
         cfg = load_config(config) if config is not None else config_of_checkpoint(checkpoint)
         if pretrained is not None:
-            set_text_weights(cfg, pretrained)
+            try:
+                set_text_weights(cfg, pretrained)
+            except UserError as error:
+                raise UserError(f'--pretrained without --model: {error}') from error
         return cfg
     if model is not None:
         return clip_zero_shot_config(model, pretrained or 'openai', names)
     return load_config(DEFAULT_CONFIG)
+
+
+def _embed_names(recognizer: Any, console: Console) -> None:
+    """Embed the class names, unless the model has rows already: many of them take minutes, which a bar shows."""
+    from textxfer_mm.engine.classes import rows_of
+    from textxfer_mm.text.encoding import telling_progress
+
+    rows = rows_of(recognizer)
+    if rows is None or rows.is_filled:
+        return
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task('Embedding the class names', total=None)
+        with telling_progress(lambda done, total: bars.update(task, completed=done, total=total)):
+            rows.fill()
 
 
 def _table(predictions: list[Any], topk: int) -> Table:
@@ -165,7 +187,8 @@ def _table(predictions: list[Any], topk: int) -> Table:
         table.add_column(column, justify=justify, overflow='fold')
     for prediction in predictions:
         for rank, (name, score) in enumerate(prediction.top(topk), 1):
-            table.add_row(Path(prediction.video).name if rank == 1 else '', str(rank), name, f'{score:.3f}')
+            video = Text(shown(Path(prediction.video).name)) if rank == 1 else ''
+            table.add_row(video, str(rank), Text(shown(name)), f'{score:.3f}')
         table.add_section()
     return table
 
@@ -177,7 +200,7 @@ def _write(json_file: Path | None, csv_file: Path | None, good: list[Any], faile
         errors = [dict(video=f.video, error=f.reason) for f in failed]
         write_text(json_file, json.dumps(rows + errors, indent=2, ensure_ascii=False, allow_nan=False))
     if csv_file is not None:
-        with replacing(csv_file) as part, part.open('w', encoding='utf-8', newline='') as file:
+        with replacing(csv_file) as part, part.open('w', newline='', **_UTF8) as file:
             writer = csv.writer(file)
             writer.writerow(['video', 'rank', 'label', 'score'])
             for p in good:

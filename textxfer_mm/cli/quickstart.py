@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_folder
 
 
@@ -42,12 +43,14 @@ def quickstart(
 
         def finished(step: str, seconds: float, note: str) -> None:
             bars.remove_task(tasks.pop(step))
-            console.print(Text.assemble((f'{seconds:6.1f} s  ', 'green'), f'{STEPS[step]}: {note}'), soft_wrap=True)
+            console.print(
+                Text.assemble((f'{seconds:6.1f} s  ', 'green'), f'{STEPS[step]}: {shown(note, None)}'), soft_wrap=True
+            )
 
         options = {} if epochs is None else _epochs(epochs)
         settings = QuickstartSettings(work_dir=work_dir, seed=seed, train_clips=train_clips, cfg_options=options)
         report = run_quickstart(settings, progress=progress, finished=finished)
-    done = Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {work_dir / "report.md"}', style='bold')
+    done = Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {shown(work_dir / "report.md")}', style='bold')
     console.print(done, soft_wrap=True)  # a path stays in one piece
 
 

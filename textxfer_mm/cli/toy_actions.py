@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_folder
 
 
@@ -34,4 +36,4 @@ def toy_actions(
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     lists = ', '.join(f'{path.name} ({len(path.read_text().splitlines())})' for path in sorted(root.glob('*.txt')))
-    console.print(f'{root}: {lists}', soft_wrap=True)
+    console.print(Text(f'{shown(root)}: {lists}'), soft_wrap=True)

@@ -131,7 +131,10 @@ def set_text_weights(cfg: Any, pretrained: str) -> None:
     """
     encoder = classifier_of(cfg).get('encoder') or {}
     if encoder.get('type') != 'CLIPTextEncoder':
-        raise UserError('--pretrained needs --model, or a config whose class names are embedded by a CLIPTextEncoder.')
+        raise UserError(
+            f'Other weights {pretrained!r} need a config whose class names are embedded by a CLIPTextEncoder; this one '
+            f'has {encoder.get("type", "no text encoder")}.'
+        )
     encoder.pretrained = pretrained
 
 

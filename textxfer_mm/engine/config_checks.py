@@ -4,14 +4,18 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import FUNCTIONS, OPTIMIZERS
+from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin, OneCycleLR
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader
 
+from textxfer_mm.engine.config_keys import check_shapes
 from textxfer_mm.engine.config_parts import check_parts, look_up
 from textxfer_mm.engine.metric_checks import check_metrics
 from textxfer_mm.errors import UserError, first_line, nearest, shown
@@ -44,9 +48,8 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
     Raises:
         UserError: At the first mistake found.
     """
+    check_shapes(cfg, Path(cfg.filename or 'the config').name)
     _check_groups(cfg)
-    for name in ('model', *(f'{phase}_dataloader' for phase in phases), *(('optim_wrapper',) * ('train' in phases))):
-        require_dict(cfg, name)
     for place, value in _texts_for_numbers(cfg, phases):
         raise UserError(f'{place}={value!r} of the config is text where a number is expected: write {value.strip()}.')
     check_parts(cfg, phases)
@@ -54,20 +57,10 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
         _check_loader(cfg[f'{phase}_dataloader'], f'{phase}_dataloader')
     if 'train' in phases:
         _check_optimizer(cfg)
+        _check_schedulers(cfg)
+        _check_lengths(cfg.train_cfg)
     _check_call(cfg.get('randomness') or {}, set_random_seed, 'randomness')
     check_metrics(cfg, phases)
-
-
-def require_dict(cfg: Config, name: str) -> None:
-    """Check that a part of a config is a dict.
-
-    Raises:
-        UserError: It is something else; a comma behind it makes it a tuple.
-    """
-    part = cfg.get(name)
-    if not isinstance(part, Mapping):
-        comma = ': take away the comma behind it' if isinstance(part, tuple) and len(part) == 1 else ''
-        raise UserError(f'{name} of the config is a {type(part).__name__}, and a dict is expected{comma}.')
 
 
 def _check_groups(cfg: Config) -> None:
@@ -138,6 +131,25 @@ def _check_optimizer(cfg: Config) -> None:
     if isinstance(kind, type) and kind.__module__.startswith('torch.optim'):
         given = {key: value for key, value in node.items() if key not in ('type', '_scope_')}
         _try(lambda: kind([torch.nn.Parameter(torch.zeros(1))], **given), 'optim_wrapper.optimizer')
+
+
+def _check_schedulers(cfg: Config) -> None:
+    """Try the schedulers of rates on one number."""
+    for number, node in enumerate(cfg.get('param_scheduler') or ()):
+        kind = look_up(node.get('type'), PARAM_SCHEDULERS) if isinstance(node, Mapping) else None
+        if isinstance(kind, type) and issubclass(kind, LRSchedulerMixin) and kind is not OneCycleLR:  # wants a length
+            left_out = ('type', '_scope_', 'convert_to_iter_based', 'epoch_length')
+            given = {key: value for key, value in node.items() if key not in left_out}
+            optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+            _try(partial(kind, optimizer, **given), f'param_scheduler[{number}]')
+
+
+def _check_lengths(loop: Mapping[str, Any]) -> None:
+    """Check that the lengths of a training are whole numbers."""
+    for key in ('max_epochs', 'max_iters', 'val_interval'):
+        value = loop.get(key, 1)
+        if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
+            raise UserError(f'train_cfg.{key} of the config is a whole number of at least 1, got {shown(repr(value))}.')
 
 
 def _try(build: Any, place: str) -> None:

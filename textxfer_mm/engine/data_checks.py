@@ -95,6 +95,8 @@ def _check_paths(dataset: ConfigDict, phase: str) -> None:
     """Check that the annotation file and the data folders exist."""
     root, ann_file = dataset.get('data_root'), dataset.get('ann_file')
     if ann_file:
+        if not isinstance(ann_file, str):
+            raise UserError(f'ann_file={shown(repr(ann_file))} of {phase}_dataloader is no path: text is expected.')
         path = join(root, ann_file)
         if not is_remote(path) and not os.path.isfile(path):
             folder = Path(path).parent

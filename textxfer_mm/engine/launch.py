@@ -17,8 +17,8 @@ from mmengine.config import Config, DictAction
 from textxfer_mm import register_all_modules
 from textxfer_mm.compat import close_process_group
 from textxfer_mm.engine.config_files import load_config
-from textxfer_mm.engine.config_keys import check_options
-from textxfer_mm.errors import UserError
+from textxfer_mm.engine.config_keys import check_options, check_shapes
+from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import require_writable_folder, unwritable
 from textxfer_mm.inputs import find_config
 from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
@@ -86,13 +86,16 @@ def merge_options(cfg: Config, options: dict[str, Any] | None, source: str) -> N
     """Merge ``--cfg-options`` into the config read from ``source``.
 
     Raises:
-        UserError: If an option does not fit it, or nothing would read it.
+        UserError: If an option does not fit it, nothing would read it, or what comes out is not what a runner reads.
     """
     check_options(options or {}, cfg, source)
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError, AssertionError) as error:
         raise UserError(f'--cfg-options do not fit {source}: {str(error).strip(chr(34))}') from error
+    except AttributeError as error:  # MMEngine merges what is no dict into an entry of a list
+        raise UserError(f'--cfg-options do not fit {source}: one gives a value where it has a dict.') from error
+    check_shapes(cfg, source)
 
 
 def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
@@ -184,7 +187,8 @@ def say(line: str) -> None:
 
 def _end(error: UserError) -> int:
     """Print the message once over all ranks, as far as they know of each other, and return the exit status."""
-    message = str(error).rsplit('UserError: ', 1)[-1].strip()  # a data worker's error arrives with its traceback
+    # A data worker's error arrives with its traceback.
+    message = shown_message(str(error).rsplit('UserError: ', 1)[-1].strip())
     if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         rank, is_news = '0', _is_news(message)
     else:

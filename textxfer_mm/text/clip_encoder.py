@@ -13,7 +13,7 @@ from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import text_tower_state
 from textxfer_mm.text.digests import file_digest
-from textxfer_mm.text.encoding import isolated
+from textxfer_mm.text.encoding import isolated, share_of_unknown
 from textxfer_mm.text.hub import local_snapshot
 from textxfer_mm.text.text_tower import CLIPTextTower, encode_in_batches
 
@@ -111,6 +111,22 @@ class CLIPTextEncoder:
         if self._tower is None:
             self._tower = self.tower().requires_grad_(False).to(self.device)
         return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+
+    def unknown(self, texts: Sequence[str]) -> list[float]:
+        """The share of the tokens of each text that stand for what the tokenizer does not know.
+
+        CLIP's own tokenizer falls back to bytes, so that nothing is unknown to it.
+
+        Raises:
+            UserError: The tokenizer cannot be obtained.
+        """
+        if not self._config['text_cfg'].get('hf_tokenizer_name'):
+            return [0.0] * len(texts)
+        tokenizer = self._tokenizer.tokenizer
+        special = [token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id]
+        special += [token for token in (tokenizer.eos_token_id, tokenizer.pad_token_id) if token is not None]
+        ids = tokenizer([self._tokenizer.clean_fn(text) for text in texts], truncation=False, verbose=False).input_ids
+        return share_of_unknown(ids, tokenizer.unk_token_id, special)
 
     def tower(self) -> CLIPTextTower:
         """Load a separate tower, for gradients through the text side.

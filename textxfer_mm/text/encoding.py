@@ -3,15 +3,16 @@
 An encoder is any object with the members of :class:`TextEncoder`; every classifier source that needs one takes any.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.errors import UserError, first_few, shown
 
 
 @runtime_checkable
@@ -36,6 +37,41 @@ class TextEncoder(Protocol):
         """Free the weights until the next :meth:`encode`."""
 
 
+#: Told of the prompts that are encoded and of all.
+_LISTENER: ContextVar[Callable[[int, int], None] | None] = ContextVar('listener', default=None)
+
+
+@contextmanager
+def telling_progress(listener: Callable[[int, int], None]) -> Iterator[None]:
+    """Let a function know how many prompts have been encoded, and of how many, as the encoders go on."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def tell_progress(done: int, total: int) -> None:
+    """Tell whoever listens."""
+    if listener := _LISTENER.get():
+        listener(done, total)
+
+
+def share_of_unknown(ids: Sequence[Sequence[int]], unknown: int | None, special: Iterable[int]) -> list[float]:
+    """The share of the tokens of each text that are the unknown one.
+
+    Args:
+        ids: The ids of n texts.
+        unknown: The id of the unknown token, or None.
+        special: Ids that do not count, such as those of start and padding; an unknown token among them says nothing.
+    """
+    others = set(special)
+    if unknown is None or unknown in others:
+        return [0.0] * len(ids)
+    counted = [[token for token in row if token not in others] for row in ids]
+    return [row.count(unknown) / len(row) if row else 0.0 for row in counted]
+
+
 @contextmanager
 def isolated(device: str | torch.device = 'cpu') -> Iterator[None]:
     """Build or run an encoder so that neither it nor the surrounding training notices the other.
@@ -55,7 +91,7 @@ def isolated(device: str | torch.device = 'cpu') -> Iterator[None]:
 
 def check_lengths(texts: Sequence[str], lengths: Sequence[int], limit: int, encoder_id: str) -> None:
     """Raise a :class:`UserError` that names the texts of more than ``limit`` tokens (special tokens included)."""
-    long = [f'{text!r} ({length})' for text, length in zip(texts, lengths, strict=True) if length > limit]
+    long = [f"'{shown(text, 100)}' ({length})" for text, length in zip(texts, lengths, strict=True) if length > limit]
     if long:
         raise UserError(
             f'{encoder_id} reads at most {limit} tokens; longer prompts (tokens): {first_few(long, 5)}. Shorten them.'

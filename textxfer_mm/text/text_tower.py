@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.text.encoding import check_lengths, in_chunks, isolated
+from textxfer_mm.text.encoding import check_lengths, in_chunks, isolated, tell_progress
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
@@ -262,9 +262,16 @@ def encode_in_batches(tower: TextTower, texts: Sequence[str], *, batch_size: int
     with isolated(device):
         ids = tower.tokenize(texts)  # (n, L)
         features = torch.empty(len(ids), tower.embed_dims)
+        done = 0
+
+        def encode(rows: Tensor) -> Tensor:
+            nonlocal done
+            encoded = tower(tower.trim(rows).to(device)).float().cpu()
+            done += len(rows)
+            tell_progress(done, len(ids))
+            return encoded
+
         if len(ids):
             order = tower.lengths(ids).argsort(stable=True)
-            features[order] = in_chunks(
-                lambda rows: tower(tower.trim(rows).to(device)).float().cpu(), ids[order], chunk_size=batch_size
-            )
+            features[order] = in_chunks(encode, ids[order], chunk_size=batch_size)
     return features

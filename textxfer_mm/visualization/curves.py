@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.visualization.figures import new_figure, save_figure
+from textxfer_mm.visualization.figures import AS_WRITTEN, new_figure, save_figure
 
 
 def plot_training_curves(
@@ -104,7 +104,8 @@ def plot_loss_curves(
         axes.set_yscale('log')
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    for text in axes.legend(frameon=False).get_texts():
+        text.set(**AS_WRITTEN)
     return save_figure(figure, path)
 
 

@@ -1,12 +1,19 @@
 """Figures that need no display and are written in one piece."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from textxfer_mm.errors import shown
 from textxfer_mm.files import replacing
+
+#: The most letters of a name beside a figure; one that is longer would leave no room for it.
+_LETTERS = 60
+#: Keywords of texts in which `$` is what it is, and begins no formula.
+AS_WRITTEN = dict(parse_math=False)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -14,6 +21,11 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout='constrained')
     FigureCanvasAgg(figure)
     return figure
+
+
+def labels(names: Iterable[str]) -> list[str]:
+    """Names as they are written beside a figure: control characters escaped, long ones cut."""
+    return [shown(name, _LETTERS) for name in names]
 
 
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:

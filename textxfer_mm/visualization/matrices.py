@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.visualization.figures import new_figure, save_figure
+from textxfer_mm.visualization.figures import AS_WRITTEN, labels, new_figure, save_figure
 
 _MIN_SPAN = 0.02
 
@@ -68,7 +68,7 @@ def plot_class_correlations(
     figure, panels = _grid_of_maps(len(values), class_names, room=0.0 if shared else 0.9)
     for panel, (title, each), (low, high) in zip(panels, values.items(), scales, strict=True):
         image = panel.imshow(each, cmap='viridis', vmin=low, vmax=high)
-        panel.set_title(title)
+        panel.set_title(title, **AS_WRITTEN)
         if not shared:
             figure.colorbar(image, ax=panel, shrink=0.8, extend='both')
     if shared:
@@ -87,7 +87,7 @@ def _grid_of_maps(count: int, names: Sequence[str], room: float) -> tuple[Figure
     columns = count if count <= 3 else -(-count // 2) if count <= 6 else 3
     rows = -(-count // columns)
     side = min(2.2 + 0.17 * len(names), 9)
-    shown = len(names) <= 60
+    shown, names = len(names) <= 60, labels(names)
     label = 0.07 * max(map(len, names)) if shown else 0.0
     figure = new_figure((side + room) * columns + label + 1.2, side * rows + label + 0.4 * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -97,8 +97,8 @@ def _grid_of_maps(count: int, names: Sequence[str], room: float) -> tuple[Figure
     for i, panel in enumerate(panels):
         panel.set_xticks(range(len(names)) if shown and i + columns >= count else [])
         panel.set_yticks(range(len(names)) if shown and i % columns == 0 else [])
-        panel.set_xticklabels(names if len(panel.get_xticks()) else [], fontsize=8, rotation=90)
-        panel.set_yticklabels(names if len(panel.get_yticks()) else [], fontsize=8)
+        panel.set_xticklabels(names if len(panel.get_xticks()) else [], fontsize=8, rotation=90, **AS_WRITTEN)
+        panel.set_yticklabels(names if len(panel.get_yticks()) else [], fontsize=8, **AS_WRITTEN)
     return figure, panels
 
 
@@ -151,8 +151,8 @@ def _plot_matrix(path: str | os.PathLike, values: np.ndarray, names: Sequence[st
     figure = new_figure(inches + 1, inches)
     axes = figure.subplots()
     image = axes.imshow(values, cmap='viridis', vmin=min(0, values.min()), vmax=max(values.max(), 1e-9))
-    axes.set_xticks(range(size), names, rotation=60, ha='right')
-    axes.set_yticks(range(size), names)
+    axes.set_xticks(range(size), labels(names), rotation=60, ha='right', **AS_WRITTEN)
+    axes.set_yticks(range(size), labels(names), **AS_WRITTEN)
     axes.set_title(title)
     if size <= 40:
         middle = (image.norm.vmin + image.norm.vmax) / 2

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from textxfer_mm.engine.launch import run_tool
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import replacing, require_png, require_writable_folder
 from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, require_checkpoint, require_file
 from textxfer_mm.text.class_names import load_class_names
@@ -110,7 +111,7 @@ def main() -> None:
     if folder:
         for title, values in maps.items():
             write_csv(folder / csv_name(title), names, values.tolist())
-    Console().print(f'{args.out}: {len(names)} classes, {len(maps)} map(s).', highlight=False)
+    Console().print(Text(f'{shown(args.out)}: {len(names)} classes, {len(maps)} map(s).'), soft_wrap=True)
 
 
 if __name__ == '__main__':

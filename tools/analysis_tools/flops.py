@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.launch import add_config_options, merge_options, run_tool
+from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_file, write_text
 from textxfer_mm.inputs import find_config
 
@@ -44,15 +46,13 @@ def parse_args() -> argparse.Namespace:
 
 def table_of(path: str, result: 'Complexity') -> Table:
     """The counts of one config."""
-    views = result.views
-    table = Table(
-        title=f'{Path(path).name}\nview {" x ".join(map(str, views.shape))}, {views.clips} x {views.crops} views'
-    )
+    views, name = result.views, escape(shown(Path(path).name))
+    table = Table(title=f'{name}\nview {" x ".join(map(str, views.shape))}, {views.clips} x {views.crops} views')
     table.add_column('')
     for column in ('params, M', 'GFLOPs', "params, paper's, M", "GFLOPs, paper's"):
         table.add_column(column, justify='right')
-    for name, cost in result.parts.items():
-        table.add_row(name, *cells(cost))
+    for part, cost in result.parts.items():
+        table.add_row(part, *cells(cost))
     if result.frame is not None:
         table.add_row('backbone, a frame', *cells(result.frame))
     table.add_section()

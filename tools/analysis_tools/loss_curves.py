@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from textxfer_mm.analysis.training_logs import TrainingCurve, read_training_curve
 from textxfer_mm.engine.launch import run_tool
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_png
 
 
@@ -59,12 +61,12 @@ def positions(curve: TrainingCurve, axis: str) -> list[float]:
 def summary(curves: list[TrainingCurve], key: str) -> Table:
     """First and last values of each run."""
     table = Table()
-    for column in ('run', 'iterations', 'epochs', f'{key}, first', 'last'):
+    for column in ('run', 'iterations', 'epochs', escape(f'{key}, first'), 'last'):
         table.add_column(column, justify='left' if column == 'run' else 'right')
     for curve in curves:
         epochs = '' if curve.epochs is None else f'{curve.epochs[-1]:.1f}'
         values = [f'{curve.values[i]:.4g}' for i in (0, -1)]
-        table.add_row(curve.name, f'{curve.iterations[-1]}', epochs, *values)
+        table.add_row(Text(shown(curve.name)), f'{curve.iterations[-1]}', epochs, *values)
     return table
 
 
@@ -89,7 +91,7 @@ def main() -> None:
     console = Console()
     console.print(summary(curves, args.key))
     for line in filter(None, (curve.bad_values() for curve in curves)):
-        console.print(line, style='yellow', highlight=False)
+        console.print(Text(shown(line), style='yellow'), soft_wrap=True)
 
 
 if __name__ == '__main__':
