@@ -34,7 +34,8 @@ def encode_again(videos: Path, names: list[str], folder: Path, kind: str) -> Non
         target = (folder / name).with_suffix(KINDS[kind].suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Frames are sampled by their number, so the rate does not matter; MPEG knows few.
-        encode(target, kind, reader.read(range(len(reader))), rate=25, bit_rate=8_000_000)
+        options = dict(crf='10') if 'h264' in kind else {}
+        encode(target, kind, reader.read(range(len(reader))), rate=25, bit_rate=8_000_000, options=options)
 
 
 def stock(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Videos of the codecs and containers that people bring, encoded here; the grey level of a frame tells its number."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +87,7 @@ def encode(
     *,
     rate: int = 25,
     bit_rate: int = 2_000_000,
+    options: Mapping[str, str] | None = None,
     matrix: tuple[int, ...] | None = None,
     with_sound: bool = False,
 ) -> Path:
@@ -98,13 +99,15 @@ def encode(
         frames: RGB frames (H, W, 3), uint8.
         rate: Frames a second.
         bit_rate: Bits a second, for the codecs that ask for it.
+        options: More options of the encoder.
         matrix: Display matrix: nine numbers, the first six as 16.16 fixed point.
         with_sound: Adds a track of silence.
     """
     spec, path = KINDS[kind], Path(path)
     os.environ.setdefault('SVT_LOG', '1')  # the AV1 encoder reports on itself otherwise
     with av.open(str(path), 'w', container_options=spec.container) as out:
-        stream, sound = out.add_stream(spec.codec, rate=rate, options=spec.options), None
+        options = dict(spec.options, **(options or {}))
+        stream, sound = out.add_stream(spec.codec, rate=rate, options=options), None
         for number, frame in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = frame.shape[:2]
