@@ -183,7 +183,10 @@ class VideoIndex:
         seen = [time for time, is_shown in zip(times[first:], shown[first:], strict=True) if is_shown]
         self.times: np.ndarray | None = None
         self.entries: list[tuple[int, int]] = [(first, 0)]
-        if not is_timed or None in times[first:] or len(set(seen)) < len(seen) or not seen:
+        starts = [time for time, is_start in zip(times, np.logical_and(keys, shown), strict=True) if is_start]
+        # Where key frames go back in time, files were put together, or frames are marked as keys that are none.
+        is_timed = is_timed and None not in times[first:] and starts == sorted(starts)
+        if not is_timed or len(set(seen)) < len(seen) or not seen:
             self._count = len(seen) or sum(shown)
             return
         # Frames that are coded after the first key frame and shown before it lean on one that is not there.
@@ -244,7 +247,7 @@ def _open(source: str | bytes) -> InputContainer:
     head, size = read_head(source)
     try:
         return av.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source,
+            io.BytesIO(source) if isinstance(source, bytes) else f'file:{source}',  # a name may hold colons
             options=dict(format_whitelist=','.join(FORMATS)),
             metadata_errors='replace',
         )
@@ -253,8 +256,9 @@ def _open(source: str | bytes) -> InputContainer:
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
-    """The first stream of moving pictures; the others are not read."""
+    """The stream of moving pictures that players choose, of several the largest; the others are not read."""
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams.sort(key=_rank, reverse=True)
     if not streams:
         raise UnreadableVideoError(
             'it holds sound only, no pictures' if container.streams.audio else 'it holds no stream of pictures'
@@ -268,6 +272,13 @@ def _video_stream(container: InputContainer) -> VideoStream:
         if stream is not streams[0]:
             stream.discard = Discard.all
     return streams[0]
+
+
+def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
+    """How likely a stream is the one that is meant."""
+    context = stream.codec_context
+    size = 0 if context is None else context.width * context.height
+    return context is not None, bool(stream.disposition & av.stream.Disposition.default), size
 
 
 def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
