@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from video_kinds import encode, numbered_frames
 
-from textxfer_mm.video import index
+from textxfer_mm.video import streams
 from textxfer_mm.video.reader import VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError
 
@@ -88,7 +88,7 @@ def test_a_playlist_opens_no_other_file(tmp_path):
 
 def test_frames_of_an_absurd_size(tmp_path, monkeypatch):
     path = encode(tmp_path / 'large.mp4', 'h264_mp4', numbered_frames(3, 320, 240))
-    monkeypatch.setattr(index, 'MAX_PIXELS', 320 * 240 - 1)
+    monkeypatch.setattr(streams, 'MAX_PIXELS', 320 * 240 - 1)
     with pytest.raises(UnreadableVideoError, match='its frames are declared as 320 x 240 pixels'):
         VideoReader(str(path))
 
