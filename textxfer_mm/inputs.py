@@ -119,7 +119,8 @@ def find_videos(path: str | Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise UserError(f'{path} does not exist. Give a video file or a folder of videos.')
+        what = 'is neither a file nor a folder' if path.exists() else 'does not exist'
+        raise UserError(f'{path} {what}. Give a video file or a folder of videos.')
     videos = sorted(p for p in path.iterdir() if _is_video(p))
     if not videos:
         deeper = sum(1 for p in path.rglob('*') if _is_video(p))

@@ -1,6 +1,7 @@
 """All videos of a list or folder decoded, and what is remarked of them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -69,6 +70,8 @@ def test_lists(folder, tmp_path):
     for text, encoding in (('good.mp4 0\nsub/cut.mp4 1 3\n\n', 'utf-8-sig'), ('good.mp4\r\nsub/cut.mp4\r\n', 'utf-16')):
         (folder / 'list.txt').write_text(text, encoding=encoding)
         assert videos_to_check(folder / 'list.txt') == [str(folder / 'good.mp4'), str(folder / 'sub' / 'cut.mp4')]
+    (folder / 'list.txt').write_text('good.mp4,0\nsub/cut.mp4;1;3\n')
+    assert videos_to_check(folder / 'list.txt') == [str(folder / 'good.mp4'), str(folder / 'sub' / 'cut.mp4')]
     (tmp_path / 'list.txt').write_text('my video 2.mp4 0\n')
     (tmp_path / 'my video 2.mp4').touch()
     assert videos_to_check(tmp_path / 'list.txt') == [str(tmp_path / 'my video 2.mp4')]
@@ -92,6 +95,8 @@ def test_what_cannot_be_checked(tmp_path, name, content, message):
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message):
         videos_to_check(tmp_path / name)
+    with pytest.raises(UserError, match='/dev/null is neither a file nor a folder'):
+        videos_to_check('/dev/null')
     (tmp_path / 'sub').mkdir()
     with pytest.raises(UserError, match='holds no video'):
         videos_to_check(tmp_path / 'sub')
@@ -125,3 +130,19 @@ def test_mistakes(folder, args, message):
     done = run(folder, *args)
     assert done.exit_code == 2
     assert message in ' '.join(done.output.split())
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path, monkeypatch):
+    encode(tmp_path / 'good.mp4', 'h264_mp4', numbered_frames(20))
+    (tmp_path / 'closed').mkdir()
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith('closed'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, 'scandir', scandir)
+    done = run(tmp_path)
+    assert done.exit_code == 2
+    assert f'error: {tmp_path}/closed: Permission denied' in done.output

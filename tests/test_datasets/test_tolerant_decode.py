@@ -234,6 +234,14 @@ def test_another_storage_backend(tmp_path):
     np.testing.assert_array_equal(ours['imgs'], flat(False)(sample(tmp_path / 'good.mp4'))['imgs'])
 
 
+def test_a_name_without_a_suffix(tmp_path):
+    """The file itself where there is one; else that of the name with .mp4, as for the stock step."""
+    write_video(tmp_path / 'dance.mp4')
+    assert flat(True)(sample(tmp_path / 'dance'))['total_frames'] > 0
+    (tmp_path / 'dance.mp4').rename(tmp_path / 'dance')
+    assert flat(True)(sample(tmp_path / 'dance'))['total_frames'] > 0
+
+
 def test_stock_steps_that_take_key_frames_only_are_left_alone():
     steps = [dict(type='DecordInit'), dict(type='DecordDecode', mode='efficient')]
     assert with_exact_decoding(steps) == steps

@@ -1,5 +1,6 @@
 """The frames that were asked for, of every kind of file that people bring."""
 
+import av
 import numpy as np
 import pytest
 from video_kinds import KINDS, cut, encode, number_of, numbered_frames
@@ -116,6 +117,82 @@ def test_a_clip_cut_in_the_middle_of_a_group(tmp_path, video_of, kind):
     assert reader.facts.seeking
 
 
+def not_coded(data):
+    """The packet of MPEG-4 that says that nothing moved since another one; 25 frames a second take 5 bits of time."""
+    start = data.find(b'\0\0\1\xb6') + 4
+    second = f'{int.from_bytes(data[start : start + 4], "big"):032b}'[2:].partition('0')[2]  # after type and seconds
+    return b'\0\0\1\xb6' + int(f'0101{second[1:6]}1001111', 2).to_bytes(2, 'big')
+
+
+def test_an_avi_file_with_packets_that_give_no_frame(tmp_path, video_of):
+    """Encoders of AVI write them where nothing moved."""
+    path = tmp_path / 'still.avi'
+    with av.open(str(video_of('xvid_avi'))) as given, av.open(str(path), 'w') as out:
+        stream = given.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(p for p in given.demux(stream) if p.size):
+            for part in (packet, av.Packet(not_coded(bytes(packet)))) if number % 10 == 5 else (packet,):
+                part.pts = part.dts = number + (number + 4) // 10 + (part is not packet)
+                part.time_base, part.stream = stream.time_base, copy
+                out.mux(part)
+    reader = VideoReader(str(path))
+    assert (len(reader), reader.facts.declared) == (COUNT, COUNT + 6)
+    assert off(numbers(reader.read([3, 31, 59])), [3, 31, 59]) <= 1
+
+
+def test_an_avi_file_that_begins_with_frames_that_lean_on_ones_cut_off(tmp_path, video_of):
+    path = cut(video_of('xvid_b_frames_avi'), tmp_path / 'clip.avi', 17, keep_lead=True)
+    reader = VideoReader(str(path))
+    assert len(reader) == 48
+    assert off(numbers(reader.read([0, 20, 47])), [12, 32, 59]) <= 1
+
+
+def test_videos_put_together_whose_times_go_back(tmp_path, video_of):
+    """Transport streams can be joined byte by byte."""
+    late = tmp_path / 'late.ts'
+    with av.open(str(video_of('h264_ts'))) as given, av.open(str(late), 'w') as out:
+        copy = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.size:
+                packet.pts, packet.dts, packet.stream = packet.pts + 1801, packet.dts + 1801, copy
+                out.mux(packet)
+    reader = VideoReader(late.read_bytes() + video_of('h264_ts').read_bytes())
+    assert len(reader) == 2 * COUNT
+    assert off(numbers(reader.read([3, 31, 59, 63, 91, 119])), [3, 31, 59] * 2) <= 1
+
+
+def test_marks_of_key_frames_that_are_wrong(tmp_path, video_of):
+    """A MOV file cut amid a group of MPEG-2 marks every frame as a key frame."""
+    path = cut(video_of('mpeg2_ts'), tmp_path / 'clip.mov', 17)
+    reader = VideoReader(str(path))
+    assert len(reader) == 36
+    assert off(numbers(reader.read([0, 20, 35])), [24, 44, 59]) <= 1
+
+
+def test_of_several_streams_the_largest(tmp_path):
+    """A preview may come first."""
+    path = tmp_path / 'two.mkv'
+    with av.open(str(path), 'w') as out:
+        preview, film = (out.add_stream(codec, rate=25) for codec in ('mjpeg', 'libx264'))
+        preview.width, preview.height, preview.pix_fmt = 32, 24, 'yuvj420p'
+        film.width, film.height, film.pix_fmt = 160, 120, 'yuv420p'
+        for frame in numbered_frames(COUNT):
+            for stream, pixels in ((preview, frame[:24, :32].copy()), (film, frame)):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, 'rgb24')))
+        for stream in (preview, film):
+            out.mux(stream.encode())
+    reader = VideoReader(str(path))
+    assert (reader.facts.width, reader.facts.height) == (160, 120)
+    assert off(numbers(reader.read([3, 31, 59])), [3, 31, 59]) <= 1
+
+
+def test_names_that_look_like_urls(tmp_path, video_of, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('12:30.mp4', 'pipe:0', '跳舞 100% #1?.mp4'):
+        (tmp_path / name).write_bytes(video_of('h264_mp4').read_bytes())
+        assert len(VideoReader(name)) == COUNT
+
+
 #: Display matrices: where the bright top edge goes, by a quarter turn, a half turn and mirrors.
 ONE = 1 << 16
 TURNS = {
@@ -172,8 +249,6 @@ def test_an_odd_rate_and_a_single_frame(tmp_path):
 
 def test_times_of_a_wall_clock(tmp_path, video_of):
     """decord aborts the process on them."""
-    import av
-
     with av.open(str(video_of('h264_mkv'))) as given, av.open(str(tmp_path / 'clock.mkv'), 'w') as out:
         copy = out.add_stream_from_template(given.streams.video[0])
         for packet in given.demux(given.streams.video[0]):

@@ -1,11 +1,13 @@
 """What a file is that gives no frames."""
 
+import os
+
 import av
 import numpy as np
 import pytest
 from video_kinds import encode, numbered_frames
 
-from textxfer_mm.video import index
+from textxfer_mm.video import streams
 from textxfer_mm.video.reader import VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError
 
@@ -15,6 +17,7 @@ FILES = {
     'a text file, not a video ': b'\x1b[31m\x1b]0;title\x07 red \x1b[0m\n' * 500,
     'a text file, not a video  ': 'grüße, 你好\n'.encode('utf-16'),
     'an image, not a video': b'\x89PNG\r\n\x1a\n' + bytes(100),
+    'an image, not a video ': b'RIFF\x20\0\0\0WEBPVP8 ' + bytes(20),
     'an archive, not a video': b'PK\x03\x04' + bytes(100),
     'a web page, not a video: its download failed': b'<!DOCTYPE html><html><body>404</body></html>',
     'a pointer of Git LFS: the video itself was not fetched': b'version https://git-lfs.github.com/spec/v1\noid 1\n',
@@ -38,6 +41,10 @@ def test_what_is_no_file(tmp_path):
         VideoReader(str(tmp_path))
     with pytest.raises(UnreadableVideoError, match=r'^missing file$'):
         VideoReader(str(tmp_path / 'none.mp4'))
+    os.mkfifo(tmp_path / 'pipe.mp4')  # reading it would wait for a writer
+    for name in (tmp_path / 'pipe.mp4', '/dev/zero'):
+        with pytest.raises(UnreadableVideoError, match=r'^a device, pipe or socket, not a video$'):
+            VideoReader(str(name))
 
 
 def test_sound_only(tmp_path):
@@ -81,7 +88,7 @@ def test_a_playlist_opens_no_other_file(tmp_path):
 
 def test_frames_of_an_absurd_size(tmp_path, monkeypatch):
     path = encode(tmp_path / 'large.mp4', 'h264_mp4', numbered_frames(3, 320, 240))
-    monkeypatch.setattr(index, 'MAX_PIXELS', 320 * 240 - 1)
+    monkeypatch.setattr(streams, 'MAX_PIXELS', 320 * 240 - 1)
     with pytest.raises(UnreadableVideoError, match='its frames are declared as 320 x 240 pixels'):
         VideoReader(str(path))
 

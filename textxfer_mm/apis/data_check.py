@@ -32,6 +32,9 @@ REMARKS = {
     'wrongly seekable': 'decoders that seek by the number of a frame, as decord does, give other frames',
 }
 
+#: What follows the path in a line of a list, also of one from a spreadsheet.
+_LABELS = re.compile(r'([\s,;]+-?\d+)*$')
+
 
 @dataclass(frozen=True)
 class VideoReport:
@@ -57,12 +60,13 @@ def videos_to_check(source: str | Path, data_root: str | Path | None = None) -> 
 
     Raises:
         UserError: There is nothing there, or no video in it.
+        PermissionError: A folder may not be listed.
     """
     path = Path(source).expanduser()
     if path.is_dir():
         found = sorted(
             os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
+            for folder, _, names in os.walk(path, onerror=_raise)
             for name in names
             if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith('.')
         )
@@ -70,13 +74,15 @@ def videos_to_check(source: str | Path, data_root: str | Path | None = None) -> 
             raise UserError(f'The folder {shown(path)} holds no video ({", ".join(VIDEO_SUFFIXES)}).')
         return found
     if not path.is_file():
+        if path.exists():
+            raise UserError(f'{shown(path)} is neither a file nor a folder.')
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise UserError(f'{shown(path)} does not exist.{nearest(path.name, siblings)}')
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return [str(path)]
     lines = [line.strip() for line in split_lines(read_text(path))]
     root = Path(data_root).expanduser() if data_root is not None else path.parent
-    found = [str(root / re.sub(r'(\s+-?\d+)*$', '', line)) for line in lines if line]
+    found = [str(root / _LABELS.sub('', line)) for line in lines if line]
     if not found:
         raise UserError(f'The list {shown(path)} is empty.')
     if not any(map(os.path.exists, found)):
@@ -85,6 +91,10 @@ def videos_to_check(source: str | Path, data_root: str | Path | None = None) -> 
             'folder where their paths begin (--data-root).'
         )
     return list(dict.fromkeys(found))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def check_videos(videos: Sequence[str], *, min_frames: int = 8, workers: int | None = None) -> Iterator[VideoReport]:

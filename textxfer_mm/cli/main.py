@@ -33,9 +33,11 @@ class CommandGroup(TyperGroup):
             self._stop(explained)
         except OSError as error:
             reason = unwritable(error)
-            if reason is None:
+            if reason is not None:
+                self._stop(UserError(f'{error.filename or "a file"} could not be written: {reason}.'))
+            if not isinstance(error, PermissionError) or error.filename is None:
                 raise
-            self._stop(UserError(f'{error.filename or "a file"} could not be written: {reason}.'))
+            self._stop(UserError(f'{error.filename}: {error.strerror}. Give what this user may read and write.'))
         except KeyboardInterrupt as interrupt:
             Console(stderr=True).print('interrupted')
             raise typer.Exit(130) from interrupt

@@ -5,6 +5,7 @@ groups of pictures and clips cut without re-encoding; PyAV's stock steps do not 
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ class ExactVideoInit(DecordInit):
 
     def _source(self, filename: str) -> str | bytes:
         """The path of a file on disk, or the content of one behind another backend."""
-        if '.' not in filename.replace('\\', '/').rpartition('/')[2]:
+        is_named = '.' in filename.replace('\\', '/').rpartition('/')[2]
+        if not is_named and not (self.io_backend == 'disk' and os.path.exists(filename)):
             filename += '.mp4'  # as the stock step does
         if self.io_backend == 'disk':
             return filename

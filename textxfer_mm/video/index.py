@@ -1,37 +1,23 @@
 """The index of a video file: which frames it shows, and where decoding can start. Nothing is decoded for it."""
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Discard
-from av.video.stream import VideoStream
 
 from textxfer_mm.video.display_order import display_order
-from textxfer_mm.video.unreadable import UnreadableVideoError, describe, read_head
+from textxfer_mm.video.streams import demux, open_container, video_stream
+from textxfer_mm.video.unreadable import UnreadableVideoError, read_head
 
-#: Demuxers that may open a file. None that reads other files or the network, as those of playlists do, and none that
-#: makes a film of text. Those of sound are here to be told as such.
-FORMATS = (
-    *('mov', 'matroska', 'avi', 'mpeg', 'mpegts', 'mpegvideo', 'flv', 'live_flv', 'asf', 'ogg', 'gif', 'apng', 'm4v'),
-    *('h264', 'hevc', 'vvc', 'av1', 'obu', 'ivf', 'vc1', 'mjpeg', 'mjpeg_2000', 'mpjpeg', 'yuv4mpegpipe', 'dv', 'mxf'),
-    *('nut', 'rm', 'wtv', 'swf', 'smk', 'bink', 'roq', 'nsv', 'mtv', '4xm', 'avs', 'dirac', 'dnxhd', 'cavsvideo'),
-    *('mp3', 'wav', 'flac', 'aac', 'ac3', 'eac3', 'amr', 'aiff', 'au', 'caf', 'ape', 'wv', 'dts', 'w64', 'tta'),
-)
 #: The packets of larger files are read again where they are needed instead of being kept, in bytes.
 KEPT_BYTES = 64 * 2**20
-#: Larger frames are refused, in pixels: a damaged header may declare any size.
-MAX_PIXELS = 2**26
 #: A start after more seconds is that of a wall clock; decord aborts the process on it.
 MAX_START = 10**6
 #: Containers whose packets carry the times at which their frames are shown. Those of AVI do not.
 _TIMED = ('mov', 'matroska', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'nut', 'mxf', 'ivf', 'obu')
-
 #: Containers of ordinary files.
 _COMMON = ('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'gif')
 
@@ -83,9 +69,9 @@ class VideoIndex:
 
     def __init__(self, source: str | bytes, num_threads: int = 1) -> None:
         self._source = source
-        self._container = _open(source)
+        self._container = open_container(source)
         try:
-            self.stream = _video_stream(self._container)
+            self.stream = video_stream(self._container)
             self.stream.codec_context.thread_count = num_threads
             self._read()
         except BaseException:
@@ -129,8 +115,8 @@ class VideoIndex:
         if self._kept is not None:
             yield from self._kept[start:]
             return
-        with _open(self._source) as container:
-            for position, packet in enumerate(_demux(container, _video_stream(container))):
+        with open_container(self._source) as container:
+            for position, packet in enumerate(demux(container, video_stream(container))):
                 if position >= start:
                     yield packet
 
@@ -140,7 +126,7 @@ class VideoIndex:
         self._kept: list[av.Packet] | None = []
         is_sound = True
         try:
-            for packet in _demux(self._container, self.stream):
+            for packet in demux(self._container, self.stream):
                 times.append(packet.pts)
                 keys.append(packet.is_keyframe)
                 shown.append(not packet.is_discard)
@@ -183,7 +169,10 @@ class VideoIndex:
         seen = [time for time, is_shown in zip(times[first:], shown[first:], strict=True) if is_shown]
         self.times: np.ndarray | None = None
         self.entries: list[tuple[int, int]] = [(first, 0)]
-        if not is_timed or None in times[first:] or len(set(seen)) < len(seen) or not seen:
+        starts = [time for time, is_start in zip(times, np.logical_and(keys, shown), strict=True) if is_start]
+        # Where key frames go back in time, files were put together, or frames are marked as keys that are none.
+        is_timed = is_timed and None not in times[first:] and starts == sorted(starts)
+        if not is_timed or len(set(seen)) < len(seen) or not seen:
             self._count = len(seen) or sum(shown)
             return
         # Frames that are coded after the first key frame and shown before it lean on one that is not there.
@@ -237,44 +226,3 @@ class VideoIndex:
         starts = np.flatnonzero(keys)
         is_closed = (order[starts] == after[starts]) & (order[starts] == before[starts])
         return '' if is_closed.all() else 'open groups of pictures: frames shown before a key frame are coded after it'
-
-
-def _open(source: str | bytes) -> InputContainer:
-    """Open a file for reading, by the demuxers of :data:`FORMATS`."""
-    head, size = read_head(source)
-    try:
-        return av.open(
-            io.BytesIO(source) if isinstance(source, bytes) else source,
-            options=dict(format_whitelist=','.join(FORMATS)),
-            metadata_errors='replace',
-        )
-    except av.FFmpegError as error:
-        raise UnreadableVideoError(describe(head, size)) from error
-
-
-def _video_stream(container: InputContainer) -> VideoStream:
-    """The first stream of moving pictures; the others are not read."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        raise UnreadableVideoError(
-            'it holds sound only, no pictures' if container.streams.audio else 'it holds no stream of pictures'
-        )
-    context = streams[0].codec_context
-    if context is None:
-        raise UnreadableVideoError('its codec is unknown')
-    if context.width * context.height > MAX_PIXELS:
-        raise UnreadableVideoError(f'its frames are declared as {context.width} x {context.height} pixels')
-    for stream in container.streams:
-        if stream is not streams[0]:
-            stream.discard = Discard.all
-    return streams[0]
-
-
-def _demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of a stream; one without content repeats the frame before it, or ends the stream."""
-    try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
-    except IndexError:
-        # Streams that began within the file, as sound may in FLV and MPEG-TS, are unknown to PyAV when all packets were
-        # read (https://github.com/PyAV-Org/PyAV/blob/v18.1.0/av/container/input.py, ``demux``: "Flush!").
-        return

@@ -36,7 +36,8 @@ class VideoReader:
         self._index = index or VideoIndex(source, num_threads)
         self._reformatter = VideoReformatter()
         self._failed = 0  # packets that could not be decoded
-        if self._index.times is None and not self.facts.is_plain:
+        is_told = self.facts.is_plain and not self._index.stream.codec_context.codec.reorder
+        if self._index.times is None and not is_told:
             self._index.correct(self.count()[0])
 
     @property

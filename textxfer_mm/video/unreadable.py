@@ -32,6 +32,8 @@ def describe(head: bytes, size: int) -> str:
         return 'a web page, not a video: its download failed'
     if not head.strip(b'\0'):
         return 'nothing but zeros at its beginning: its download or copy was not finished'
+    if head.startswith(b'RIFF') and head[8:12] == b'WEBP':
+        return 'an image, not a video'
     if b'ftyp' in head[4:12]:
         return 'truncated or damaged MP4: its index (moov) cannot be read'
     return 'a text file, not a video' if _is_text(head) else 'no video of a known format, or its header is damaged'
@@ -49,6 +51,8 @@ def read_head(source: str | bytes) -> tuple[bytes, int]:
     try:
         if path.is_dir():
             raise UnreadableVideoError('a folder, not a video')
+        if path.exists() and not path.is_file():  # reading a pipe would wait for a writer
+            raise UnreadableVideoError('a device, pipe or socket, not a video')
         with path.open('rb') as stream:
             return stream.read(4096), path.stat().st_size
     except FileNotFoundError:
