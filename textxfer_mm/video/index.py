@@ -215,10 +215,8 @@ class VideoIndex:
         if sum(keys) == 1 and container != 'mpegts':
             return ''
         if self.times is None or container not in ('mov', 'matroska', 'flv'):
-            is_simple = container == 'avi' and (
-                all(keys) or (codec == 'mpeg4' and not self.stream.codec_context.has_b_frames)
-            )
-            is_right = container == 'avi' and is_simple
+            may_reorder = codec != 'mpeg4' or self.stream.codec_context.has_b_frames
+            is_right = container == 'avi' and (all(keys) or not may_reorder)
             return '' if is_right else f'its container ({container}) does not tell the times of frames exactly'
         order = np.array(times)
         before = np.maximum.accumulate(order)

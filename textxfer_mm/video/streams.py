@@ -1,9 +1,11 @@
 """What is opened of a video file: by which demuxers, which of its streams, and the packets of that."""
 
 import io
+import itertools
 from collections.abc import Iterator
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.stream import Discard
 from av.video.stream import VideoStream
@@ -62,9 +64,16 @@ def _rank(stream: VideoStream) -> tuple[bool, bool, int]:
 
 
 def demux(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The packets of a stream; one without content repeats the frame before it, or ends the stream."""
+    """The packets of a stream; one without content repeats the frame before it, or ends the stream.
+
+    Two frames of MPEG-4 in one packet, as DivX and Xvid pack them into AVI files, are taken apart.
+    """
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    if container.format.name == 'avi' and stream.codec_context.codec.canonical_name == 'mpeg4':
+        unpack = BitStreamFilterContext('mpeg4_unpack_bframes', stream)
+        packets = (part for packet in itertools.chain(packets, [None]) for part in unpack.filter(packet))
     try:
-        yield from (packet for packet in container.demux(stream) if packet.size)
+        yield from packets
     except IndexError:
         # Streams that began within the file, as sound may in FLV and MPEG-TS, are unknown to PyAV when all packets were
         # read (https://github.com/PyAV-Org/PyAV/blob/v18.1.0/av/container/input.py, ``demux``: "Flush!").
