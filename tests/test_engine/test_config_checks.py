@@ -73,6 +73,7 @@ class TestKeys:
             'train_loader = dict(batch_size=2)\n'
             'train_dataloader = dict(**train_loader)\n'
             'train_pipeline_8frames = []\n'
+            'model2 = train_cfg_1 = optim_wrapper2 = dict()\n'
             'models = dict()\n'
         )
         (tmp_path / 'base.py').write_text(text)
