@@ -344,3 +344,10 @@ class TestBalancedClasses:
         cfg.train_dataloader.dataset = dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=joined)
         with pytest.raises(UserError, match=r'ClassBalancedDataset of train_dataloader cannot wrap ConcatDataset'):
             check_datasets(cfg, ('train',))
+
+
+def test_a_number_of_classes_that_is_text(write):
+    cfg = write('a.mp4 0\n')
+    cfg.model = dict(cls_head=dict(num_classes='2'))
+    with pytest.raises(UserError, match=r"num_classes='2' of the head is no whole number"):
+        check_datasets(cfg, ('train',))
