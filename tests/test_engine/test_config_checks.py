@@ -368,7 +368,16 @@ class TestMetrics:
                 dict(save_best='x/mean1'),
                 "say whether more is better, rule='greater' or 'less'",
             ),
-            (dict(type='AccMetric'), dict(save_best='acc/top1', rule='max'), 'CheckpointHook cannot be built: .*max'),
+            (
+                dict(type='AccMetric'),
+                dict(save_best='acc/top1', rule='max'),
+                'CheckpointHook refuses what the config gives it: .*max',
+            ),
+            (
+                dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=[1]))),
+                dict(save_best='auto'),
+                'AccMetric of val_evaluator refuses what the config gives it: topk must be int or tuple of int',
+            ),
             (
                 dict(type='AccMetric', metric_list=('top_k_acc',)),
                 dict(save_best='auto'),

@@ -1,7 +1,8 @@
 """What the metrics of a config will report: whether it suits the labels, and what is kept as the best checkpoint."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
-from mmengine.registry import HOOKS, METRICS, DefaultScope, Registry
+from mmengine.registry import HOOKS, METRICS, DefaultScope
 
 from textxfer_mm.engine.classes import head_of, num_classes_of
 from textxfer_mm.engine.config_parts import look_up, metrics_of
@@ -114,23 +115,27 @@ def _reported(cfg: Config, phase: str) -> tuple[dict[str, Any], bool]:
             continue
         if kind not in (AccMetric, ConfusionMatrix):
             return reported, False
-        metric = _built(METRICS, node, f'{kind.__name__} of {phase}_evaluator')
-        if several and len(set(several)) == 1:
-            _check_labels(metric, phase, several[0])
-        reported |= _of_one_video(metric, bool(several and several[0]))
+        with _told(node, f'{kind.__name__} of {phase}_evaluator'):
+            metric = METRICS.build(copy.deepcopy(dict(node)))
+            if several and len(set(several)) == 1:
+                _check_labels(metric, phase, several[0])
+            reported |= _of_one_video(metric, bool(several and several[0]))
     return reported, True
 
 
-def _built(registry: Registry, node: Mapping[str, Any], what: str) -> Any:
-    """Build what MMEngine or MMAction2 have, whose refusals may say nothing."""
+@contextmanager
+def _told(node: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Tell in one line what a class of MMEngine's or MMAction2's refuses, which itself may say nothing."""
     try:
-        return registry.build(copy.deepcopy(dict(node)))
+        yield
+    except UserError:
+        raise
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         given = node.get('metric_list')
         unknown = [name for name in ([given] if isinstance(given, str) else given or ()) if name not in _METRICS]
         if unknown:
             raise UserError(f'{what} has no metric {shown(unknown[0])!r}.{nearest(unknown[0], _METRICS)}') from error
-        raise UserError(f'{what} cannot be built: {first_line(error)}.') from error
+        raise UserError(f'{what} refuses what the config gives it: {first_line(error)}.') from error
 
 
 def _check_labels(metric: AccMetric | ConfusionMatrix, phase: str, several: bool) -> None:
@@ -169,7 +174,8 @@ def _check_hooks(cfg: Config, reported: Mapping[str, Any], is_all: bool) -> None
             wanted = hook['save_best']
             rules = hook.get('rule')
             if rules is not None:
-                _built(HOOKS, dict(type=kind, save_best=wanted, rule=rules), 'CheckpointHook')
+                with _told(hook, 'CheckpointHook'):
+                    CheckpointHook(save_best=wanted, rule=rules)
             for key in wanted if isinstance(wanted, list | tuple) else [wanted]:
                 _check_best(key, rules, reported, is_all)
         if kind is EarlyStoppingHook and hook.get('monitor') is not None:
