@@ -1,7 +1,9 @@
 """What is said of an argument that a class of the config does not take."""
 
 import pytest
+from mmengine.registry import HOOKS, METRICS
 from tiny import FixedSource
+from torch.nn import Linear
 
 from textxfer_mm.registry import MODELS
 from textxfer_mm.registry_errors import explain_config_error
@@ -41,6 +43,43 @@ def test_a_mistake_that_the_config_did_not_make_is_none_of_it():
         assert explain_config_error(caught.value) is None
     finally:
         MODELS.module_dict.pop('BrokenInside')
+
+
+def test_a_value_that_a_class_of_others_refuses():
+    with pytest.raises(ValueError, match='interval') as caught:
+        HOOKS.build(dict(type='LoggerHook', interval=0))
+    told = 'LoggerHook of the config cannot be built: interval must be greater than 0.'
+    assert str(explain_config_error(caught.value)) == told
+    with pytest.raises(AssertionError) as caught:
+        METRICS.build(dict(type='mmaction.AccMetric', metric_list=('top',)))
+    told = "AccMetric of the config cannot be built: it refuses {'metric_list': ('top',)}."
+    assert str(explain_config_error(caught.value)) == told
+
+
+def test_what_a_class_of_the_user_refuses_keeps_its_traceback():
+    class Picky:
+        def __init__(self):
+            raise ValueError('no')
+
+    MODELS.register_module(name='Picky', module=Picky)
+    try:
+        with pytest.raises(ValueError, match='no') as caught:
+            MODELS.build(dict(type='Picky'))
+        assert explain_config_error(caught.value) is None
+    finally:
+        MODELS.module_dict.pop('Picky')
+
+
+def test_what_mmengine_words_anew_for_a_hook():
+    def call_hook():
+        try:
+            MODELS.build(dict(type='ExponentialMovingAverage', model=Linear(1, 1), momentun=0.1))
+        except TypeError as error:
+            raise TypeError(f'{error} in a hook') from None
+
+    with pytest.raises(TypeError) as caught:
+        call_hook()
+    assert "ExponentialMovingAverage: 'momentun'. Did you mean: momentum" in str(explain_config_error(caught.value))
 
 
 def test_a_part_without_a_type():

@@ -4,9 +4,12 @@ import difflib
 import re
 from collections.abc import Iterable
 
-#: Control characters (escape sequences of terminals begin with one), what turns the direction of writing around, line
-#: separators, and halves of characters, which stand for bytes of a file name that are no UTF-8.
-_UNSHOWABLE = re.compile(r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]')
+#: Control characters (escape sequences of terminals begin with one), what turns the direction of writing around or has
+#: no width, line separators, and halves of characters, which stand for bytes of a file name that are no UTF-8. The
+#: joiners of Persian and of emoji stay.
+_UNSHOWABLE = re.compile(
+    r'[\x00-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]'
+)
 _UNSHOWABLE_IN_LINES = re.compile(r'(?!\n)' + _UNSHOWABLE.pattern)
 #: Letters of one name in a message, and of a whole message.
 _NAME_LIMIT, _MESSAGE_LIMIT = 200, 4000

@@ -9,16 +9,23 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, get_origin
 
-from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.errors import UserError, first_line, nearest, shown
 
 _MISSING = re.compile(r'(\S+) is not in the (?:[\w-]+::)?([\w -]+) registry')
 _REJECTED = re.compile(r"got an unexpected keyword argument '(\w+)'")
+#: Whose classes say of a wrong value whatever they say.
+_OTHERS = ('mmengine', 'mmcv', 'mmaction', 'mmpretrain', 'torch')
 _UNTYPED = re.compile(r'must contain the key "type", but got (.*)', flags=re.S)
 
 
-def explain_config_error(error: KeyError | TypeError) -> UserError | None:
+def explain_config_error(error: Exception) -> UserError | None:
     """Return the one-line message for MMEngine's error about a ``type`` or arguments; None for other errors."""
-    return _wrong_type(error) if isinstance(error, KeyError) else _wrong_arguments(error)
+    if isinstance(error, KeyError):
+        return _wrong_type(error)
+    if isinstance(error, TypeError):
+        hidden = error.__context__  # where MMEngine words anew what a hook raised
+        return _wrong_arguments(hidden if isinstance(hidden, TypeError) else error)
+    return _refusal(error) if isinstance(error, AssertionError | ValueError) else None
 
 
 def unknown_type(name: object, kind: str) -> UserError:
@@ -94,14 +101,9 @@ def _wrong_type(error: KeyError) -> UserError | None:
 
 def _wrong_arguments(error: TypeError) -> UserError | None:
     """Explain a call of the registry's builder with arguments of the config that the class, or its base, rejects."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    while frames and frames[-1].f_code.co_name == '__init__':  # classes hand arguments on to their bases
-        frames.pop()
-    if not frames or frames[-1].f_code.co_name != 'build_from_cfg':
-        return None
-    built, given = (frames[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
+    built, given = _built_from(error)
     rejected = _REJECTED.search(str(error))
-    if not inspect.isclass(built) or not isinstance(given, dict):
+    if built is None:
         return None
     if rejected is None:
         direct = str(error).startswith(f'{built.__qualname__}.__init__() missing')
@@ -109,6 +111,26 @@ def _wrong_arguments(error: TypeError) -> UserError | None:
     if rejected[1] not in given:  # nothing that the config says: a bug
         return None
     return wrong_argument(built, rejected[1])
+
+
+def _refusal(error: Exception) -> UserError | None:
+    """Explain that a class of OpenMMLab's or PyTorch's refuses the values that the config gives; ours say so."""
+    built, given = _built_from(error)
+    if built is None or built.__module__.split('.')[0] not in _OTHERS:
+        return None
+    reason = first_line(error).rstrip('.') if str(error) else f'it refuses {shown(given)}'
+    return UserError(f'{built.__name__} of the config cannot be built: {reason}.')
+
+
+def _built_from(error: Exception) -> tuple[type | None, dict[str, Any]]:
+    """The class whose constructor raised an error when MMEngine's registry called it, and what the config gave it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    while frames and frames[-1].f_code.co_name == '__init__':  # classes hand arguments on to their bases
+        frames.pop()
+    if not frames or frames[-1].f_code.co_name != 'build_from_cfg':
+        return None, {}
+    built, given = (frames[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
+    return (built, given) if inspect.isclass(built) and isinstance(given, dict) else (None, {})
 
 
 def _arguments(built: type) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, run_tool
+from textxfer_mm.engine.launch import add_launch_arguments, config_of_args, require_parts, run_tool
 from textxfer_mm.files import require_writable_file, require_writable_folder
 from textxfer_mm.inputs import SPLITS, require_checkpoint
 
@@ -65,8 +65,11 @@ def main() -> None:
     from mmengine.logging import print_log
 
     from textxfer_mm.apis.feature_extraction import extract_features
+    from textxfer_mm.engine.config_parts import check_model_and_datasets
     from textxfer_mm.engine.data_checks import check_datasets
 
+    require_parts(cfg, ('model',), args.config)
+    check_model_and_datasets(cfg)
     check_datasets(cfg, (args.split,), may_miss=(args.split,))
     start(cfg)
     made = extract_features(cfg, split=args.split, per_class=args.per_class, seed=args.seed, checkpoint=args.checkpoint)

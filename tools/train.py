@@ -48,12 +48,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp or (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available()):
         enable_amp(cfg)  # stock configs that ask for mixed precision train on CPU too
     if args.auto_scale_lr:
-        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
-            raise UserError(
-                '--auto-scale-lr needs the batch size that the learning rate was chosen for: '
-                'auto_scale_lr=dict(base_batch_size=...) in the config.'
-            )
-        cfg.auto_scale_lr.enable = True
+        cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=True)
     randomness = dict(cfg.get('randomness') or dict(seed=None))
     if args.seed is not None:
         randomness['seed'] = args.seed

@@ -250,6 +250,9 @@ def test_vision_models_without_projection_are_refused(tmp_path):
     del weights['visual_projection.weight']
     with pytest.raises(UserError, match=r'is a CLIPVisionModel of Hugging Face: without visual_projection\.weight'):
         convert(torch_file(tmp_path, weights), 'huggingface')
+    bare = {name.removeprefix('vision_model.'): value for name, value in weights.items() if name != 'logit_scale'}
+    with pytest.raises(UserError, match=r'is a CLIPVisionModel of Hugging Face: without visual_projection\.weight'):
+        convert(torch_file(tmp_path, bare), 'huggingface')  # as transformers 5 saves it
 
 
 @pytest.mark.parametrize(('names', 'true'), [(hugging_face, 'huggingface'), (vifi_clip, 'vifi-clip')])

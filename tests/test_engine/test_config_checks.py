@@ -73,6 +73,7 @@ class TestKeys:
             'train_loader = dict(batch_size=2)\n'
             'train_dataloader = dict(**train_loader)\n'
             'train_pipeline_8frames = []\n'
+            'model2 = train_cfg_1 = optim_wrapper2 = dict()\n'
             'models = dict()\n'
         )
         (tmp_path / 'base.py').write_text(text)
@@ -299,6 +300,29 @@ class TestLoadersAndNumbers:
             ),
             (dict(param_scheduler=[dict(type='CosineAnnealingLR', T_max=3, begin=4, end=2)]), 'cannot be built: end'),
             (dict(randomness__sede=3), "wrong argument in randomness: 'sede'. Did you mean: seed"),
+            (dict(train_dataloader__shuffle=True), "Shuffling is the sampler's: sampler=dict(type='DefaultSampler'"),
+            (dict(train_dataloader__num_workers=2.0), 'train_dataloader.num_workers of the config is a whole number'),
+            (
+                dict(train_dataloader__num_workers=1, train_dataloader__multiprocessing_context='forkk'),
+                'a valid start method',
+            ),
+            (dict(optim_wrapper__clip_grad=40), 'optim_wrapper.clip_grad=40 of the config: dict(max_norm=...)'),
+            (
+                dict(optim_wrapper__clip_grad=dict(maxnorm=40)),
+                'optim_wrapper.clip_grad of the config cannot be built: ',
+            ),
+            (
+                dict(optim_wrapper__clip_grad=dict(norm_type=2)),
+                'optim_wrapper.clip_grad of the config cannot be built: ',
+            ),
+            (dict(custom_hooks__0__priority='HIGHISH'), "custom_hooks[0].priority='HIGHISH' of the config is none"),
+            (dict(custom_hooks__0__priority=101), 'a number from 0 to 100 is expected, or one of HIGHEST'),
+            (dict(auto_scale_lr=dict(enable=True)), 'needs the batch size that the learning rate was chosen for'),
+            (dict(randomness__seed='a'), "randomness.seed of the config is a whole number, got 'a'"),
+            (dict(env_cfg=dict(mp_cfg=dict(mp_start_method='fokr'))), "'fokr' is none. Did you mean: fork"),
+            (dict(env_cfg=dict(mp_cfg=dict(start_method='fork'))), 'Did you mean: mp_start_method'),
+            (dict(log_processor=dict(window_size='3')), "log_processor.window_size='3'"),
+            (dict(train_cfg__val_begin='x'), 'train_cfg.val_begin of the config is a whole number'),
             (dict(val_cfg=None), 'The config has val_dataloader, val_evaluator, but not val_cfg'),
         ],
     )
@@ -344,6 +368,21 @@ class TestMetrics:
                 dict(save_best='x/mean1'),
                 "say whether more is better, rule='greater' or 'less'",
             ),
+            (
+                dict(type='AccMetric'),
+                dict(save_best='acc/top1', rule='max'),
+                'CheckpointHook refuses what the config gives it: .*max',
+            ),
+            (
+                dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=[1]))),
+                dict(save_best='auto'),
+                'AccMetric of val_evaluator refuses what the config gives it: topk must be int or tuple of int',
+            ),
+            (
+                dict(type='AccMetric', metric_list=('top_k_acc',)),
+                dict(save_best='auto'),
+                "AccMetric of val_evaluator has no metric 'top_k_acc'. Did you mean: top_k_accuracy",
+            ),
         ],
     )
     def test_a_best_checkpoint_needs_a_number(self, cfg, evaluator, hooks, message):
@@ -360,6 +399,8 @@ class TestMetrics:
                 dict(type='AccMetric', metric_list='mean_class_accuracy', prefix='x'),
                 dict(save_best='auto', rule='greater'),
             ),
+            (dict(type='AccMetric'), dict(save_best=['acc/top1', 'acc/mean1'], rule=['greater', 'greater'])),
+            (dict(type='AccMetric'), dict(save_best=['acc/top1', 'acc/mean1'])),
             (dict(metrics=[dict(type='AccMetric')]), dict(save_best='acc/mean1', rule='greater')),
             (dict(type='RetrievalMetric'), dict(save_best='R1', rule='greater')),  # what others report is not known
         ],

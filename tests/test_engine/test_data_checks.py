@@ -52,6 +52,7 @@ def test_a_good_list_passes(write):
         ('my video.mp4 0\n', 'if paths hold spaces, set `delimiter`'),
         ('a.mp4 0 1\n', '2 labels; set multi_class=True'),
         ('a.mp4\n', 'no label, but training needs one'),
+        ('a.mp4\t0\n', r"'a\.mp4\\t0'.*if other than spaces divide path and label, set `delimiter`"),
         ('', r'list\.txt of train_dataloader is empty'),
     ],
 )
@@ -89,6 +90,13 @@ def test_missing_annotation_file(write, tmp_path):
         check_datasets(write('a.mp4 0\n', ann_file='lists.txt', data_root=str(tmp_path)), ('train',))
     with pytest.raises(UserError, match=r'anns/list\.txt .* does not exist\. .*anns does not exist'):
         check_datasets(write('a.mp4 0\n', ann_file=str(tmp_path / 'anns' / 'list.txt')), ('train',))
+
+
+def test_a_list_that_is_none(write, tmp_path):
+    with pytest.raises(UserError, match=r'train_dataloader is a folder: give the list itself'):
+        check_datasets(write('a.mp4 0\n', ann_file=str(tmp_path)), ('train',))
+    with pytest.raises(UserError, match=r'train_dataloader\.dataset has no ann_file: give the list'):
+        check_datasets(write('a.mp4 0\n', ann_file=None), ('train',))
 
 
 def test_missing_folder(write, tmp_path):
@@ -336,3 +344,10 @@ class TestBalancedClasses:
         cfg.train_dataloader.dataset = dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=joined)
         with pytest.raises(UserError, match=r'ClassBalancedDataset of train_dataloader cannot wrap ConcatDataset'):
             check_datasets(cfg, ('train',))
+
+
+def test_a_number_of_classes_that_is_text(write):
+    cfg = write('a.mp4 0\n')
+    cfg.model = dict(cls_head=dict(num_classes='2'))
+    with pytest.raises(UserError, match=r"num_classes='2' of the head is no whole number"):
+        check_datasets(cfg, ('train',))

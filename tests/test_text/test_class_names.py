@@ -98,6 +98,7 @@ def test_label_maps_of_a_checkout_are_found(tmp_path, monkeypatch):
         ('d.csv', 'id,name\n0,\n', r'row 2 \(0,\) names no class'),
         ('e.csv', 'a,b\nc,d\n', 'header with a column `name`'),
         ('f.csv', 'id,name\n', 'is empty'),
+        ('g.csv', 'run\n"walk\nsit\n', r'row 2 has a double quote that is not closed \(walk\\nsit'),
         ('a.json', '{"0": "x", ', 'not valid JSON'),
         ('b.json', '"x"', 'expected a list of names'),
         ('c.json', '["x", 3]', r'class 1 is 3 \(int\)'),
@@ -137,10 +138,11 @@ def test_check_class_names(names, message):
         check_class_names(names)
 
 
-def test_numbered_lines_warn(tmp_path, caplog):
-    path = write(tmp_path / 'classInd.txt', '1 Apply\n2 Archery\n3 Biking\n')
+@pytest.mark.parametrize('divider', [' ', ';', ',', '\t'])
+def test_numbered_lines_warn(tmp_path, caplog, divider):
+    path = write(tmp_path / 'classInd.txt', '1 Apply\n2 Archery\n3 Biking\n'.replace(' ', divider))
     with caplog.at_level(logging.WARNING):
-        assert load_class_names(path)[0] == '1 Apply'
+        assert load_class_names(path)[0] == f'1{divider}Apply'
     assert 'save the list as a csv file' in caplog.text
 
 
@@ -152,10 +154,11 @@ def test_numbered_lines_warn(tmp_path, caplog):
         ('c.csv', 'sep=;\nname;id\nApplyEyeMakeup;2\nriding a bike, fast;3\nbrush hair;1\n'),
         ('d.csv', 'id\tname\n0\tbrush hair\n1\tApplyEyeMakeup\n2\triding a bike, fast\n'),
         ('e.tsv', '0\tbrush hair\n1\tApplyEyeMakeup\n2\triding a bike, fast\n'),
+        ('g.csv', 'id|name\n0|brush hair\n1|ApplyEyeMakeup\n2|riding a bike, fast\n'),
         ('f.csv', 'id;name;note\n0;brush hair;\n1;ApplyEyeMakeup;"a;b"\n2;"riding a bike, fast";x\n'),
     ],
 )
-def test_columns_may_be_divided_by_semicolons_and_tabs(tmp_path, name, text):
+def test_columns_may_be_divided_otherwise_than_by_commas(tmp_path, name, text):
     assert load_class_names(write(tmp_path / name, text)) == NAMES
 
 
@@ -167,15 +170,17 @@ def test_columns_may_be_divided_by_semicolons_and_tabs(tmp_path, name, text):
         ('c.csv', 'brush hair\nriding a bike, fast\n'),
         ('d.csv', 'brush hair\tx\nwave\ty\n'),
         ('e.tsv', 'brush hair\nwave\ty\n'),
+        ('f.csv', 'name\nriding a bike, fast\nwave\n'),
     ],
 )
 def test_a_table_of_another_kind_is_no_list_of_names(tmp_path, name, text):
-    with pytest.raises(UserError, match=r'give a header with a column `name`.*divided by commas, semicolons or tabs'):
+    with pytest.raises(UserError, match=r'give a header with a column `name`.*by commas, semicolons, tabs or bars'):
         load_class_names(write(tmp_path / name, text))
 
 
 def test_one_column_may_hold_semicolons(tmp_path):
     assert load_class_names(write(tmp_path / 'a.csv', 'brush hair\nwave; smile\n')) == ('brush hair', 'wave; smile')
+    assert load_class_names(write(tmp_path / 'b.csv', 'name\nwave; smile\nrun\n')) == ('wave; smile', 'run')
 
 
 @pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-32'])
@@ -213,6 +218,11 @@ def test_a_text_of_one_line_is_no_name_and_is_not_echoed(tmp_path):
     with pytest.raises(UserError) as caught:
         load_class_names('a' * 10_000_000)
     assert len(str(caught.value)) < 600
+
+
+def test_what_has_no_width_is_shown_escaped():
+    with pytest.raises(UserError, match=r"'walk\\u200b' .class 0. and 'walk\\u200b'"):
+        check_class_names(['walk\u200b', 'walk\u200b'])
 
 
 def test_control_characters_are_shown_escaped():

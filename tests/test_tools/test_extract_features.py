@@ -83,6 +83,9 @@ def test_two_processes_give_what_one_gives(tmp_path, config, in_process):
         (['f', '--checkpoint', 'gone.pth'], 'checkpoint gone.pth does not exist'),
         (['f', '--seed', '-1'], '`seed` is an integer that is not negative'),
         (['f', '--cfg-options', 'train_dataloader.dataset.ann_file=gone.txt'], 'annotation file gone.txt'),
+        (['f', '--cfg-options', 'model.backbone.image_sise=3'], 'Did you mean: image_size'),
+        (['f', '--cfg-options', 'val_dataloader.dataset.pipeline.0.type=DecordInt'], 'Did you mean: DecordInit'),
+        (['f', '--cfg-options', 'model=None'], 'lda.py is no whole config: it has no model'),
     ],
 )
 def test_mistakes_are_one_line(config, in_process, capsys, arguments, message):

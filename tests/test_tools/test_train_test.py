@@ -397,10 +397,7 @@ class TestArguments:
         assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
 
     def test_auto_scale_lr(self, merged, config):
-        path = config()
-        with pytest.raises(UserError, match=r'auto_scale_lr=dict\(base_batch_size=\.\.\.\)'):
-            merged(train, path, '--auto-scale-lr')
-        cfg = merged(train, path, '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=8')
+        cfg = merged(train, config(), '--auto-scale-lr', '--cfg-options', 'auto_scale_lr.base_batch_size=8')
         assert cfg.auto_scale_lr == dict(base_batch_size=8, enable=True)
 
     def test_amp_on_cpu(self, merged, config, monkeypatch):

@@ -15,6 +15,7 @@ from textxfer_mm.classifiers.stored_rows import (
     METADATA,
     WEIGHT,
     StoredRows,
+    leave_out_tower,
     pack_metadata,
     unpack_metadata,
 )
@@ -261,8 +262,11 @@ class ClassRows(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         held = StoredRows.read(state_dict, prefix)
-        self._leave_out_tower(state_dict, prefix)
-        self._adopted = held is not None and self._adopts(held)
+        if 'tower' not in dict(self.named_children()):
+            leave_out_tower(state_dict, prefix)
+        if held is not None:
+            held.require_fit(self.embed_dims, self._given_classes, self.source)
+        self._adopted = held is not None and held.suits(self.source, lambda: self.doubts_about(held))
         if not self._adopted:  # keep ours: the base class then finds what is already here
             own = {WEIGHT: self.weight.detach().clone(), FILLED: self.filled.clone(), METADATA: self.get_extra_state()}
             state_dict.update({prefix + name: value for name, value in own.items()})
@@ -270,39 +274,9 @@ class ClassRows(nn.Module):
             self.weight = torch.empty_like(held.weight, device=self.weight.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _leave_out_tower(self, state_dict: dict[str, Any], prefix: str) -> None:
-        """Drop a checkpoint's text tower where there is none here."""
-        stored = [key for key in state_dict if key.startswith(f'{prefix}tower.')]
-        if stored and 'tower' not in dict(self.named_children()):
-            for key in stored:
-                del state_dict[key]
-            logger.info(
-                "The checkpoint's text tower (%d tensors) is left out: testing needs the class rows alone.", len(stored)
-            )
-
-    def _adopts(self, held: StoredRows) -> bool:
-        """Whether the checkpoint's rows are those that the source asks for."""
-        if held.weight.shape[1] != self.embed_dims:
-            raise UserError(
-                f"The checkpoint's class rows have width {held.weight.shape[1]}, this model's {self.embed_dims}: they "
-                'were made with different text encoders. Use the config the checkpoint was trained with.'
-            )
-        if if_known(self.source, 'class_names') is None and self._given_classes not in (None, len(held.class_names)):
-            raise UserError(
-                f'num_classes={self._given_classes}, but the checkpoint has {len(held.class_names)} class names '
-                f'({first_few(held.class_names)}). Drop num_classes.'
-            )
-        return held.suits(self.source, lambda: self.doubts_about(held))
-
     def doubts_about(self, held: StoredRows) -> str:
         """Why features that were trained against the held rows may not fit those that replace them."""
-        if held.trained:
-            return ' Its rows were trained; the features may not fit others.'
-        if getattr(self.source, 'is_drawn', False):
-            return ' The rows of the new one are drawn, whatever the names are: the features know nothing of them.'
-        if if_known(self.source, 'encoder_id') not in (None, held.encoder_id):
-            return f' The features were trained against rows by {held.encoder_id}; they may not fit others.'
-        return ''
+        return held.doubts_about(self.source)
 
 
 def _after_load(rows: ClassRows, incompatible: Any) -> None:

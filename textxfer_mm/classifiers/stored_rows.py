@@ -69,6 +69,38 @@ class StoredRows:
             )
         return cls(weight, tuple(names), tuple(held['templates']), held['encoder_id'], bool(held.get('trained')))
 
+    def require_fit(self, embed_dims: int, num_classes: int | None, source: ClassifierSource) -> None:
+        """Check that a model can hold the rows, or replace them.
+
+        Args:
+            embed_dims: The width D of the model's rows.
+            num_classes: The K that its config gives, if any.
+            source: Its classifier source.
+
+        Raises:
+            UserError: Another width, or another K where the source's own class names are not at hand.
+        """
+        if self.weight.shape[1] != embed_dims:
+            raise UserError(
+                f"The checkpoint's class rows have width {self.weight.shape[1]}, this model's {embed_dims}: they "
+                'were made with different text encoders. Use the config the checkpoint was trained with.'
+            )
+        if if_known(source, 'class_names') is None and num_classes not in (None, len(self.class_names)):
+            raise UserError(
+                f'num_classes={num_classes}, but the checkpoint has {len(self.class_names)} class names '
+                f'({first_few(self.class_names)}). Drop num_classes.'
+            )
+
+    def doubts_about(self, source: ClassifierSource) -> str:
+        """Why features that were trained against these rows may not fit those of a source; '' where they may."""
+        if self.trained:
+            return ' Its rows were trained; the features may not fit others.'
+        if getattr(source, 'is_drawn', False):
+            return ' The rows of the new one are drawn, whatever the names are: the features know nothing of them.'
+        if if_known(source, 'encoder_id') not in (None, self.encoder_id):
+            return f' The features were trained against rows by {self.encoder_id}; they may not fit others.'
+        return ''
+
     def suits(self, source: ClassifierSource, doubts: Callable[[], str]) -> bool:
         """Whether these are the rows that a source asks for; what is decided is logged.
 
@@ -107,6 +139,17 @@ def _prefixes(state: Mapping[str, Any]) -> Iterator[str]:
             prefix = key.removesuffix(FILLED)
             if prefix + WEIGHT in state and prefix + METADATA in state:
                 yield prefix
+
+
+def leave_out_tower(state: dict[str, Any], prefix: str) -> None:
+    """Drop the text tower of a checkpoint's class rows from its state, with a line in the log."""
+    stored = [key for key in state if key.startswith(f'{prefix}tower.')]
+    for key in stored:
+        del state[key]
+    if stored:
+        logger.info(
+            "The checkpoint's text tower (%d tensors) is left out: testing needs the class rows alone.", len(stored)
+        )
 
 
 def pack_metadata(metadata: Mapping[str, Any]) -> Tensor:

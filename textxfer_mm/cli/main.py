@@ -26,7 +26,7 @@ class CommandGroup(TyperGroup):
                 return super().invoke(ctx)
         except UserError as error:
             self._stop(error)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
             explained = explain_config_error(error)
             if explained is None:
                 raise

@@ -23,6 +23,8 @@ from textxfer_mm.wrappers import strip_wrappers
 _FUSION = 'fusion_model.'
 _SCALE = 'logit_scale'
 _STRAY = re.compile(r'(?:^|\.)(fusion_model\..+|logit_scale)$')
+#: A CLIPVisionModel as transformers 5 holds it: no ``vision_model.`` before its names, one of which it misspells.
+_BARE_TOWER = re.compile(r'(?:^|\.)pre_layrnorm\.weight$')
 _OURS = re.compile(r'(?:^|\.)cls_head\.')
 
 
@@ -132,10 +134,12 @@ def _refuse_values(entries: Mapping[object, object], layout: Layout, path: Path)
 def _require_vision_tower(layout: Layout, path: Path) -> None:
     """Refuse what has no ``visual.*`` with a projection, and say what it is where that is known."""
     weights = layout.weights
-    if not any(name.startswith('visual.') for name in weights):
+    has_tower = any(name.startswith('visual.') for name in weights)
+    bare = not has_tower and any(_BARE_TOWER.search(name) for name in weights)
+    if not has_tower and not bare:
         found = first_few(weights, 5) or 'no tensors'
         raise UserError(f'{path} holds no vision tower of CLIP (visual.*); found {found}.')
-    if layout.name == HUGGING_FACE and 'visual.proj' not in weights:
+    if bare or (layout.name == HUGGING_FACE and 'visual.proj' not in weights):
         raise UserError(
             f'{path} is a CLIPVisionModel of Hugging Face: without visual_projection.weight, its features are not in '
             'the space of the text. Give the CLIPModel or the CLIPVisionModelWithProjection that it was taken from.'

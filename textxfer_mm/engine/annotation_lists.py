@@ -101,7 +101,7 @@ def _mistake(columns: list[str], leading: int, *, several: bool, train: bool, cl
     if len(numbers) < leading - 1:
         return f'expected {leading} columns before the label, found {len(columns)}.'
     if not labels and train:
-        return 'no label, but training needs one.'
+        return 'no label, but training needs one; if other than spaces divide path and label, set `delimiter`.'
     if len(labels) > 1 and not several:
         return f'{len(labels)} labels; set multi_class=True and num_classes of the dataset for several.'
     for label in map(int, labels):

@@ -69,6 +69,8 @@ def num_classes_of(cfg: Mapping[str, Any], *, required: bool = True) -> int | No
     """The number of classes K of a config's head, or None where it does not say; see :func:`class_names_of`."""
     given = head_of(cfg).get('num_classes')
     if given is not None:
+        if not isinstance(given, int):
+            raise UserError(f'num_classes={given!r} of the head is no whole number.')
         return given
     names = class_names_of(cfg, required=required)
     return None if names is None else len(names)

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import multiprocessing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -10,9 +11,12 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin, OneCycleLR
-from mmengine.registry import FUNCTIONS, OPTIMIZERS, PARAM_SCHEDULERS
+from mmengine.registry import FUNCTIONS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.runner import set_random_seed
+from mmengine.utils.dl_utils import set_multi_processing
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from textxfer_mm.engine.config_keys import check_shapes
@@ -24,7 +28,12 @@ from textxfer_mm.registry_errors import no_type, unknown_type
 #: What MMEngine takes out of a dataloader's config before the rest reaches PyTorch.
 _OF_RUNNER = ('dataset', 'sampler', 'worker_init_fn', 'num_batch_per_epoch', 'disable_subprocess_warning')
 #: What can be tried on any dataset.
-_PLAIN = ('batch_size', 'num_workers', 'persistent_workers', 'pin_memory', 'drop_last', 'timeout', 'prefetch_factor')
+_PLAIN = (
+    *('batch_size', 'num_workers', 'persistent_workers', 'pin_memory', 'drop_last', 'timeout', 'prefetch_factor'),
+    'multiprocessing_context',
+)
+#: A dataloader with a sampler takes no argument that shuffles.
+_SHUFFLE = " Shuffling is the sampler's: sampler=dict(type='DefaultSampler', shuffle=True)."
 #: Parts of a config in which a text that reads as a number should be one, and words of keys for which it may be text.
 _NUMERIC = (
     'optim_wrapper',
@@ -32,6 +41,7 @@ _NUMERIC = (
     'train_cfg',
     'auto_scale_lr',
     'randomness',
+    'log_processor',
     'default_hooks',
     'custom_hooks',
 )
@@ -57,9 +67,11 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
         _check_loader(cfg[f'{phase}_dataloader'], f'{phase}_dataloader')
     if 'train' in phases:
         _check_optimizer(cfg)
+        _check_clipping(cfg.optim_wrapper)
         _check_schedulers(cfg)
         _check_lengths(cfg.train_cfg)
-    _check_call(cfg.get('randomness') or {}, set_random_seed, 'randomness')
+        _check_scaling(cfg.get('auto_scale_lr') or {})
+    _check_environment(cfg)
     check_metrics(cfg, phases)
 
 
@@ -105,12 +117,12 @@ def _check_loader(loader: Mapping[str, Any], name: str) -> None:
     for key in ('dataset', 'sampler'):
         if loader.get(key) is None:
             raise UserError(f'The config lacks something: {name}.{key}, as dict(type=..., ...).')
-    known = {*inspect.signature(DataLoader.__init__).parameters, *_OF_RUNNER} - {'self'}
+    known = {*inspect.signature(DataLoader.__init__).parameters, *_OF_RUNNER} - {'self', 'shuffle'}
     for key in loader:
         if key not in known:
-            raise UserError(
-                f'The config has a wrong argument of DataLoader in {name}: {shown(key)!r}.{nearest(key, known)}'
-            )
+            hint = _SHUFFLE if key == 'shuffle' else nearest(key, known)
+            raise UserError(f'The config has a wrong argument of DataLoader in {name}: {shown(key)!r}.{hint}')
+    _require_whole(loader, ('batch_size', 'num_workers'), name)
     for key in ('worker_init_fn', 'collate_fn'):
         if isinstance(loader.get(key), Mapping):
             kind = loader[key].get('type')
@@ -133,6 +145,22 @@ def _check_optimizer(cfg: Config) -> None:
         _try(lambda: kind([torch.nn.Parameter(torch.zeros(1))], **given), 'optim_wrapper.optimizer')
 
 
+def _check_clipping(wrapper: Mapping[str, Any]) -> None:
+    """Try the clipping of gradients on none; the wrapper reads its settings in the first step."""
+    clip, kind = wrapper.get('clip_grad'), look_up(wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS)
+    if clip is None or not isinstance(kind, type) or not issubclass(kind, OptimWrapper):
+        return
+    functions = dict(norm=clip_grad_norm_, value=clip_grad_value_)
+    name = clip.get('type', 'norm') if isinstance(clip, Mapping) else None
+    if name not in functions:
+        raise UserError(
+            f'optim_wrapper.clip_grad={shown(repr(clip))} of the config: dict(max_norm=...) is expected, or '
+            "dict(type='value', clip_value=...)."
+        )
+    given = {key: value for key, value in clip.items() if key != 'type'}
+    _try(lambda: functions[name]([], **given), 'optim_wrapper.clip_grad')
+
+
 def _check_schedulers(cfg: Config) -> None:
     """Try the schedulers of rates on one number."""
     for number, node in enumerate(cfg.get('param_scheduler') or ()):
@@ -146,10 +174,38 @@ def _check_schedulers(cfg: Config) -> None:
 
 def _check_lengths(loop: Mapping[str, Any]) -> None:
     """Check that the lengths of a training are whole numbers."""
-    for key in ('max_epochs', 'max_iters', 'val_interval'):
+    for key in ('max_epochs', 'max_iters', 'val_interval', 'val_begin'):
         value = loop.get(key, 1)
         if not isinstance(value, int | float) or isinstance(value, bool) or value < 1 or value % 1:
             raise UserError(f'train_cfg.{key} of the config is a whole number of at least 1, got {shown(repr(value))}.')
+
+
+def _require_whole(node: Mapping[str, Any], keys: Sequence[str], place: str) -> None:
+    """Check that what is given of some keys are whole numbers."""
+    for key in keys:
+        if not isinstance(node.get(key, 1), int):
+            raise UserError(f'{place}.{key} of the config is a whole number, got {shown(repr(node[key]))}.')
+
+
+def _check_scaling(scaling: Mapping[str, Any]) -> None:
+    """Check that the rate can be scaled where that is asked for."""
+    if scaling.get('enable') and 'base_batch_size' not in scaling:
+        raise UserError(
+            'auto_scale_lr of the config needs the batch size that the learning rate was chosen for: '
+            'auto_scale_lr=dict(base_batch_size=...).'
+        )
+
+
+def _check_environment(cfg: Config) -> None:
+    """Check what MMEngine sets up before it builds anything."""
+    randomness, workers = cfg.get('randomness') or {}, (cfg.get('env_cfg') or {}).get('mp_cfg') or {}
+    _check_call(randomness, set_random_seed, 'randomness')
+    if randomness.get('seed') is not None:
+        _require_whole(randomness, ('seed',), 'randomness')
+    _check_call(workers, set_multi_processing, 'env_cfg.mp_cfg')
+    method, known = workers.get('mp_start_method', 'fork'), multiprocessing.get_all_start_methods()
+    if method not in known:
+        raise UserError(f'env_cfg.mp_cfg.mp_start_method={shown(method)!r} is none.{nearest(method, known)}')
 
 
 def _try(build: Any, place: str) -> None:

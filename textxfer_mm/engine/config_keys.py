@@ -77,8 +77,8 @@ def check_keys(cfg: Config, source: str | Path) -> None:
 
 
 def _is_variant(key: str, name: str) -> bool:
-    """Whether one name is the other with a word more, as ``train_pipeline_8frames`` is: no misspelling."""
-    return key.startswith(f'{name}_') or key.endswith(f'_{name}')
+    """Whether one name is the other with a word or number more, as ``train_pipeline_8frames``: no misspelling."""
+    return key.startswith(f'{name}_') or key.endswith(f'_{name}') or key.rstrip('0123456789') == name
 
 
 def _are_nearly_equal(key: str, name: str) -> bool:

@@ -5,13 +5,16 @@ were read, the work dir made and the whole config written to the log, or after a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from mmengine import registry as registries
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
+from mmengine.runner import Priority, get_priority
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
+from textxfer_mm.inputs import SPLITS
 from textxfer_mm.registry_errors import accepted_arguments, missing_arguments, no_type, unknown_type, wrong_argument
 
 #: Prefixes of backbones that MMAction2 itself looks up elsewhere.
@@ -54,6 +57,19 @@ def check_parts(cfg: Config, phases: Sequence[str]) -> None:
             _check(part)
 
 
+def check_model_and_datasets(cfg: Config) -> None:
+    """Check the types and arguments of the model and of all datasets, which is what encoding videos builds.
+
+    Raises:
+        UserError: See :func:`check_parts`.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+        loaders = {name: cfg.get(name) or {} for name in (f'{split}_dataloader' for split in SPLITS)}
+        datasets = (_dataset_parts(loader.get('dataset'), f'{name}.dataset') for name, loader in loaders.items())
+        for part in chain(_model_parts(cfg), *datasets):
+            _check(part)
+
+
 def _parts(cfg: Config, phases: Sequence[str]) -> Iterator[Part]:
     """Yield the parts in the order in which they are built."""
     yield from _hooks(cfg)
@@ -63,14 +79,18 @@ def _parts(cfg: Config, phases: Sequence[str]) -> Iterator[Part]:
             yield Part(f'visualizer.vis_backends[{number}]', backend, registries.VISBACKENDS, ('save_dir',))
     if cfg.get('log_processor') is not None:
         yield Part('log_processor', cfg.log_processor, registries.LOG_PROCESSORS, default='LogProcessor')
-    yield Part('model', cfg.model, registries.MODELS)
-    for name in _MODEL_PARTS:
-        for number, node in enumerate(_items(cfg.model, name)):
-            yield Part(f'model.{name}' + (f'[{number}]' if number else ''), node, registries.MODELS)
+    yield from _model_parts(cfg)
     for phase in phases:
         yield from _loader_parts(cfg, phase)
     if 'train' in phases:
         yield from _training_parts(cfg)
+
+
+def _model_parts(cfg: Config) -> Iterator[Part]:
+    yield Part('model', cfg.model, registries.MODELS)
+    for name in _MODEL_PARTS:
+        for number, node in enumerate(_items(cfg.model, name)):
+            yield Part(f'model.{name}' + (f'[{number}]' if number else ''), node, registries.MODELS)
 
 
 def _hooks(cfg: Config) -> Iterator[Part]:
@@ -79,6 +99,20 @@ def _hooks(cfg: Config) -> Iterator[Part]:
     for place, hook in hooks.items():
         if hook is not None:
             yield Part(place, hook, registries.HOOKS, ('priority',))
+            _check_priority(hook, place)
+
+
+def _check_priority(hook: Any, place: str) -> None:
+    priority = hook.get('priority') if isinstance(hook, Mapping) else None
+    if priority is None:
+        return
+    try:
+        get_priority(priority)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f'{place}.priority={shown(repr(priority))} of the config is none: a number from 0 to 100 is expected, or '
+            f'one of {", ".join(Priority.__members__)}.'
+        ) from error
 
 
 def _loader_parts(cfg: Config, phase: str) -> Iterator[Part]:

@@ -94,12 +94,18 @@ def _check_wrappers(dataset: ConfigDict | None, phase: str) -> None:
 def _check_paths(dataset: ConfigDict, phase: str) -> None:
     """Check that the annotation file and the data folders exist."""
     root, ann_file = dataset.get('data_root'), dataset.get('ann_file')
+    if not ann_file and kind_of(dataset) is not None:
+        raise UserError(f'{phase}_dataloader.dataset has no ann_file: give the list of its videos.')
     if ann_file:
         if not isinstance(ann_file, str):
             raise UserError(f'ann_file={shown(repr(ann_file))} of {phase}_dataloader is no path: text is expected.')
         path = join(root, ann_file)
         if not is_remote(path) and not os.path.isfile(path):
             folder = Path(path).parent
+            if os.path.isdir(path):
+                raise UserError(
+                    f'annotation file {shown(path)} of {phase}_dataloader is a folder: give the list itself.'
+                )
             hint = nearest(Path(path).name, os.listdir(folder)) if folder.is_dir() else f' {folder} does not exist.'
             raise UserError(f'annotation file {shown(path)} of {phase}_dataloader does not exist.{hint}')
     for prefix in _prefixes(dataset, phase).values():

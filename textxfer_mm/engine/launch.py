@@ -133,7 +133,7 @@ def run_tool(main: Callable[[], None]) -> int:
         return _leave('interrupted', 130)
     except Terminated:
         return _leave('terminated', TERMINATED)
-    except (KeyError, TypeError, OSError) as error:
+    except (KeyError, TypeError, ValueError, AssertionError, OSError) as error:
         explained = _explain_full_disk(error) if isinstance(error, OSError) else explain_config_error(error)
         if explained is None:
             raise

@@ -1,7 +1,8 @@
 """What the metrics of a config will report: whether it suits the labels, and what is kept as the best checkpoint."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from mmengine.registry import HOOKS, METRICS, DefaultScope
 from textxfer_mm.engine.classes import head_of, num_classes_of
 from textxfer_mm.engine.config_parts import look_up, metrics_of
 from textxfer_mm.engine.data_checks import innermost_datasets, kind_of
-from textxfer_mm.errors import UserError, first_few, nearest
+from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
 
 from mmaction.evaluation import AccMetric, ConfusionMatrix  # isort: skip  (after the registry: it repairs mmaction)
 
-#: What ``AccMetric`` computes of several labels a video; all else is of one.
+#: What ``AccMetric`` computes of one label a video, and of several.
+OF_ONE = ('top_k_accuracy', 'mean_class_accuracy')
 OF_SEVERAL = ('mean_average_precision', 'mmit_mean_average_precision')
+_METRICS = (*OF_ONE, *OF_SEVERAL)
 
 
 def check_metrics(cfg: Config, phases: Sequence[str]) -> None:
@@ -112,11 +115,27 @@ def _reported(cfg: Config, phase: str) -> tuple[dict[str, Any], bool]:
             continue
         if kind not in (AccMetric, ConfusionMatrix):
             return reported, False
-        metric = METRICS.build(copy.deepcopy(dict(node)))
-        if several and len(set(several)) == 1:
-            _check_labels(metric, phase, several[0])
-        reported |= _of_one_video(metric, bool(several and several[0]))
+        with _told(node, f'{kind.__name__} of {phase}_evaluator'):
+            metric = METRICS.build(copy.deepcopy(dict(node)))
+            if several and len(set(several)) == 1:
+                _check_labels(metric, phase, several[0])
+            reported |= _of_one_video(metric, bool(several and several[0]))
     return reported, True
+
+
+@contextmanager
+def _told(node: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Tell in one line what a class of MMEngine's or MMAction2's refuses, which itself may say nothing."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        given = node.get('metric_list')
+        unknown = [name for name in ([given] if isinstance(given, str) else given or ()) if name not in _METRICS]
+        if unknown:
+            raise UserError(f'{what} has no metric {shown(unknown[0])!r}.{nearest(unknown[0], _METRICS)}') from error
+        raise UserError(f'{what} refuses what the config gives it: {first_line(error)}.') from error
 
 
 def _check_labels(metric: AccMetric | ConfusionMatrix, phase: str, several: bool) -> None:
@@ -127,7 +146,7 @@ def _check_labels(metric: AccMetric | ConfusionMatrix, phase: str, several: bool
         labels, instead = (
             ('several labels', f"metric_list=('{OF_SEVERAL[0]}',) of AccMetric")
             if several
-            else ('one label', "metric_list=('top_k_accuracy', 'mean_class_accuracy') of AccMetric")
+            else ('one label', f'metric_list={OF_ONE} of AccMetric')
         )
         raise UserError(
             f'The dataset of {phase}_dataloader has {labels} a video (multi_class={several}), which '
@@ -154,6 +173,9 @@ def _check_hooks(cfg: Config, reported: Mapping[str, Any], is_all: bool) -> None
         if kind is CheckpointHook and hook.get('save_best') is not None:
             wanted = hook['save_best']
             rules = hook.get('rule')
+            if rules is not None:
+                with _told(hook, 'CheckpointHook'):
+                    CheckpointHook(save_best=wanted, rule=rules)
             for key in wanted if isinstance(wanted, list | tuple) else [wanted]:
                 _check_best(key, rules, reported, is_all)
         if kind is EarlyStoppingHook and hook.get('monitor') is not None:

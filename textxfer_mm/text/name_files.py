@@ -13,7 +13,7 @@ from textxfer_mm.text_files import read_text, split_lines
 
 logger = logging.getLogger(__name__)
 
-_DELIMITERS = (',', ';', '\t')
+_DELIMITERS = (',', ';', '\t', '|')
 _NAME_COLUMNS = ('name', 'class_name', 'classname', 'label_name', 'class', 'action', 'category', 'label')
 _ID_COLUMNS = ('id', 'index', 'class_id', 'label_id', 'label')
 
@@ -44,7 +44,7 @@ def _parse_lines(text: str, path: Path) -> tuple[str, ...]:
     for number, name in enumerate(names, 1):
         if not name:
             raise UserError(f'{path}: line {number} is empty, but each line names the class of that index.')
-    numbers = [re.match(r'\d+(?=\s)', name) for name in names]
+    numbers = [re.match(r'\d+(?=[\s,;|])', name) for name in names]
     if len(names) > 2 and all(numbers) and _is_index_range([int(match.group()) for match in numbers]):
         logger.warning(
             '%s: every line starts with a running number, which becomes part of the name (%r). If it is an index, '
@@ -67,13 +67,15 @@ def _parse_table(text: str, path: Path) -> tuple[str, ...]:
     if len(tabular) > 1 or not found or (not tabular and _hides_a_table(tables)):
         raise UserError(
             f'{path}: give a header with a column `name` (and `id`), rows of index,name, or one name a row. Columns '
-            'are divided by commas, semicolons or tabs; a name that holds one is put into double quotes.'
+            'are divided by commas, semicolons, tabs or bars (|); a name that holds one is put into double quotes.'
         )
     rows, (has_header, index_column, name_column) = (tabular or found)[0]
     rows = rows[has_header:]
     for number, row in rows:
         if len(row) <= max(name_column, index_column or 0) or not row[name_column]:
             raise UserError(f'{path}: row {number} ({shown(",".join(row))}) names no class.')
+        if '\n' in row[name_column]:
+            raise UserError(f'{path}: row {number} has a double quote that is not closed ({shown(row[name_column])}).')
     names = [row[name_column] for _, row in rows]
     if index_column is None:
         return tuple(names)
@@ -82,7 +84,7 @@ def _parse_table(text: str, path: Path) -> tuple[str, ...]:
 
 def _table(lines: list[str], delimiter: str, path: Path) -> list[tuple[int, list[str]]]:
     """Split lines into cells; rows without content are left out, the others keep their number."""
-    rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter != '\t')
+    rows = csv.reader((f'{line}\n' for line in lines), delimiter=delimiter, skipinitialspace=delimiter != '\t')
     try:
         cells = [(number, [cell.strip() for cell in row]) for number, row in enumerate(rows, 1)]
     except csv.Error as error:
@@ -95,6 +97,8 @@ def _columns(rows: list[tuple[int, list[str]]]) -> tuple[bool, int | None, int] 
     header = [cell.lower() for cell in rows[0][1]]
     name_column = next((header.index(title) for title in _NAME_COLUMNS if title in header), None)
     if name_column is not None:
+        if any(any(row[len(header) :]) for _, row in rows):  # what divides a name is no delimiter
+            return None
         index_column = next(
             (header.index(title) for title in _ID_COLUMNS if title in header and header.index(title) != name_column),
             None,
