@@ -61,7 +61,8 @@ def test_a_cut_clip_is_decoded_by_a_child(tmp_path, video_of):
 
 
 RUN = """
-    import os, sys, time
+    import os, signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     from textxfer_mm.video.guard import GuardedProcess
     child = GuardedProcess()
     print(child.call(os.getpid), flush=True)

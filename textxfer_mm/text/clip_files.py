@@ -114,7 +114,7 @@ def is_torchscript(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith('/constants.pkl') for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or a damaged one: its reader says so
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # none, or damaged: its reader says so
         return False
 
 
