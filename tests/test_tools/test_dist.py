@@ -72,7 +72,7 @@ def test_an_error_on_all_ranks_is_printed_once(tmp_path):
 
 
 def test_corrupt_videos_of_all_ranks_are_listed(tmp_path):
-    ann_file = write_dataset(tmp_path / 'videos', good=4, corrupt=['empty', 'text', 'truncated', 'missing'])
+    ann_file = write_dataset(tmp_path / 'videos', good=4, corrupt=['empty', 'text', 'truncated', 'no_frames'])
     Config(run_config(ann_file, tmp_path / 'run', workers=1)).dump(tmp_path / 'tiny.py')
     save_checkpoint(tmp_path / 'tiny.py', tmp_path / 'a.pth')
     done = shell('dist_test.sh', tmp_path / 'tiny.py', tmp_path / 'a.pth', 2)
