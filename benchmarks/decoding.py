@@ -63,7 +63,7 @@ STOCK = [dict(type='DecordInit'), SAMPLE, dict(type='DecordDecode')]
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--source', type=Path, help='video whose frames are encoded; by default moving texture')
     parser.add_argument('--files', type=Path, nargs='+', help='videos to measure as they are, instead of encoding any')
     parser.add_argument('--rounds', type=int, default=9, help='how often each way is timed')

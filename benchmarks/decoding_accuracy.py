@@ -49,7 +49,7 @@ def stock(pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Encode, test and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('work_dir', type=Path, help='work dir of a finished quick start')
     parser.add_argument('--json', type=Path, help='write the results to this file')
     args = parser.parse_args()

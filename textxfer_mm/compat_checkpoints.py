@@ -1,6 +1,7 @@
-"""The repairs of :mod:`textxfer_mm.compat` that concern checkpoints: a file is whole, or it is not there."""
+"""The repairs of :mod:`textxfer_mm.compat` that concern what MMEngine writes: a file is whole, or it is not there."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,29 @@ def _open_whole(path: str, mode: str) -> Iterator[IO]:
     """The ``open`` of ``mmengine.hooks.checkpoint_hook``, which opens one file, for writing."""
     with replacing(path) as part, part.open(mode) as file:
         yield file
+
+
+def log_as_json() -> None:
+    """Let the log of scalars stay JSON, which has no NaN: ``null`` where a loss is not finite.
+
+    Cause: ``LocalVisBackend`` writes ``NaN`` and ``Infinity``, which Python reads and other readers of JSON refuse
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/visualization/vis_backend.py).
+    """
+    from mmengine.visualization import LocalVisBackend
+
+    released = LocalVisBackend._dump
+    if hasattr(released, '__wrapped__'):
+        return
+
+    @functools.wraps(released)
+    def dump(self: Any, value_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        released(self, {key: _finite_or_none(value) for key, value in value_dict.items()}, *args, **kwargs)
+
+    LocalVisBackend._dump = dump
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def remove_checkpoints_last() -> None:

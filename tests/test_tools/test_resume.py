@@ -88,6 +88,10 @@ BROKEN = [
     (lambda path: path.write_text('no such luck'), 'is not a checkpoint'),
     (diverge, r'holds weights that are not finite \(cls_head.fc_cls.weight\)'),
     (lambda path: rewrite(path, lambda checkpoint: checkpoint.pop('optimizer')), 'lacks optimizer'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(message_hub=5)), 'lacks message_hub'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(param_schedulers=5)), 'lacks param_schedulers'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(optimizer={})), 'lacks optimizer'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint['meta'].update(epoch=-1)), 'lacks the epoch'),
 ]
 
 
@@ -160,9 +164,11 @@ class TestWhichOne:
 def test_the_newest_that_is_whole_is_resumed_from(folder, in_process):
     truncate(folder / 'run' / 'epoch_3.pth')
     (folder / 'run' / f'.epoch_3.{"0a" * 16}.pth').touch()
+    (folder / 'run' / 'red\x1b[31m.pth').touch()
     assert in_process(train, config(folder, epochs=4), '--resume') == 0
     log = log_of(folder)
     assert re.search(r'Passed over .*epoch_3\.pth', log)
+    assert r'red\x1b[31m.pth is' in log
     assert 'resumed epoch: 2' in log
     assert 'Removed 1 unfinished files' in log
     assert sorted(path.name for path in folder.glob('run/.*')) == []

@@ -1,6 +1,5 @@
 """What makes a resumed run the same run: classes, checkpoints that have moved, a validation that was not reached."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
-from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.errors import UserError, first_few, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
 from textxfer_mm.registry import HOOKS
@@ -30,7 +29,7 @@ class ResumeHook(Hook):
     left in the folder of the checkpoints is removed.
 
     Args:
-        notes: What to say when training begins, such as which files were passed over.
+        notes: Warnings to log when training begins: which files were passed over.
         other_classes: Whether a checkpoint of other classes may be resumed from.
     """
 
@@ -61,7 +60,7 @@ class ResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Tidy up, and validate first if that is due."""
         for note in self.notes:
-            runner.logger.log(logging.WARNING if note.startswith('Passed') else logging.INFO, note)
+            runner.logger.warning(shown_message(note))
         saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if saver is not None and not URL.match(str(saver.out_dir)):
             _remove_leftovers(runner, saver.out_dir)
