@@ -69,7 +69,7 @@ def kills(setup: Setup) -> tuple[int, list[str]]:
 def _killed(setup: Setup, training: Training, kind: str) -> Ended | None:
     """Kill a run once; None if it ended of itself."""
     fault = [setup.rng.choice(STAGES), str(setup.rng.randint(1, 2))] if kind == 'save' else []
-    process = training.start('--resume', fault=fault)
+    process = training.start('--resume', *(['--checkpoint-on-sigterm'] if kind == 'term' else []), fault=fault)
     if kind != 'save' and training.wait_until_it_trains(process):
         time.sleep(setup.rng.uniform(0, 2.5 * epoch_seconds(setup.reference.log)))
         process.send_signal(signal.SIGKILL if kind == 'kill' else signal.SIGTERM)

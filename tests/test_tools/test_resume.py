@@ -199,6 +199,16 @@ def test_a_run_stopped_before_its_last_validation_validates(folder, in_process, 
     assert (held['best_score'], held['best_ckpt']) == (2.0, str(folder / 'run' / 'best_acc_top1_epoch_4.pth'))
 
 
+@pytest.mark.parametrize(('length', 'ranks'), [(3, 1), (2, 4)])
+def test_an_epoch_that_was_begun_elsewise_is_refused(folder, in_process, capsys, length, ranks):
+    within = dict(done=1, length=length, random_states=[{}] * ranks)
+    shutil.copy(folder / 'run' / 'epoch_3.pth', folder / 'run' / 'stopped.pth')
+    rewrite(folder / 'run' / 'stopped.pth', lambda checkpoint: checkpoint['meta'].update(iter=7, within_epoch=within))
+    assert in_process(train, config(folder, epochs=4), '--resume') == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert f'after 1 of the {length} iterations of an epoch, on {ranks} processes; EpochBasedTrainLoop has 2' in line
+
+
 def test_a_run_that_has_no_checkpoint_yet_says_that_it_begins(folder, in_process, capsys):
     capsys.readouterr()
     arguments = ('--resume', '--no-validate', '--work-dir', folder / 'new', '--cfg-options', 'train_cfg.max_epochs=1')

@@ -13,6 +13,7 @@ from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
+from textxfer_mm.engine.within_epoch import WithinEpoch
 from textxfer_mm.errors import UserError, first_few, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
@@ -23,10 +24,10 @@ from textxfer_mm.registry import HOOKS
 class ResumeHook(Hook):
     """Lets a run that goes on be the one that was stopped; ``tools/train.py`` adds it to every run.
 
-    It refuses a checkpoint of other classes, validates first where the run was stopped between an epoch (or the last
-    iteration of an interval) and its validation, and finds the best checkpoint of a work dir that was moved. How far
-    the run has been validated is kept in the file ``last_validation`` of the work dir. What writers that were killed
-    left in the folder of the checkpoints is removed.
+    It refuses a checkpoint of other classes, passes over what an epoch that was begun has done, validates first where
+    the run was stopped between an epoch (or the last iteration of an interval) and its validation, and finds the best
+    checkpoint of a work dir that was moved. How far the run has been validated is kept in the file ``last_validation``
+    of the work dir. What writers that were killed left in the folder of the checkpoints is removed.
 
     Args:
         notes: Warnings to log when training begins: which files were passed over.
@@ -37,14 +38,20 @@ class ResumeHook(Hook):
 
     def __init__(self, notes: Sequence[str] = (), other_classes: bool = False) -> None:
         self.notes, self.other_classes = tuple(notes), other_classes
+        self._within: WithinEpoch | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse other classes in a checkpoint that is resumed from.
+        """Refuse other classes in a checkpoint that is resumed from, and see whether it was saved within an epoch.
 
         Raises:
-            UserError: The classes of the config are others.
+            UserError: The classes of the config are others, or an epoch has other iterations here.
         """
-        if not runner._resume or self.other_classes:
+        if not runner._resume:
+            return
+        self._within = WithinEpoch.of(checkpoint)
+        if self._within is not None:
+            self._within.require_same_epoch(runner)
+        if self.other_classes:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for path, rows in model.named_modules():
@@ -66,11 +73,17 @@ class ResumeHook(Hook):
             _remove_leftovers(runner, saver.out_dir)
             if runner._resume:
                 _rehome(runner, saver)
-        if runner._resume:
+        if runner._resume and self._within is None:
             _warn_of_other_epochs(runner)
         if self._is_validation_due(runner):
             runner.logger.info('The run was stopped before it was validated here, which is done now.')
             runner.val_loop.run()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Pass over what an epoch that was begun has done."""
+        if self._within is not None:
+            self._within.pass_over(runner)
+            self._within = None
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Remember that this was validated."""
@@ -87,7 +100,7 @@ class ResumeHook(Hook):
             elif done > runner.iter:  # it goes on from further back than it once was
                 write_text(file, f'{runner.iter}\n')
             else:
-                due = [done < runner.iter and _validates_here(runner)]
+                due = [self._within is None and done < runner.iter and _validates_here(runner)]
         broadcast_object_list(due)
         return due[0]
 
