@@ -14,7 +14,7 @@ from textxfer_mm.engine.resuming import choose_resume, resume_point
 from textxfer_mm.errors import UserError
 
 train = load_script('tools/train.py')
-RECORDED = ('Passed over', 'resumed epoch', 'is done now', 'unfinished files')
+RECORDED = ('Passed over', 'resumed epoch', 'is done now', 'unfinished or replaced')
 
 
 def config(folder, *, epochs=3, name='tiny.py', **changes):
@@ -170,7 +170,7 @@ def test_the_newest_that_is_whole_is_resumed_from(folder, in_process):
     assert re.search(r'Passed over .*epoch_3\.pth', log)
     assert r'red\x1b[31m.pth is' in log
     assert 'resumed epoch: 2' in log
-    assert 'Removed 1 unfinished files' in log
+    assert 'Removed 1 files, unfinished or replaced' in log
     assert sorted(path.name for path in folder.glob('run/.*')) == []
     assert torch.load(folder / 'run' / 'epoch_4.pth', weights_only=True)['meta']['epoch'] == 4
 
@@ -181,6 +181,27 @@ def test_a_copied_run_leaves_the_best_of_the_original_alone(trained, folder, in_
     assert in_process(train, config(folder, epochs=4), '--resume') == 0
     assert best.exists()
     assert [path.name for path in (folder / 'run').glob('best_*')] == ['best_acc_top1_epoch_4.pth']
+
+
+@pytest.mark.parametrize('killed_at', [1, 2])
+def test_what_was_replaced_is_removed_though_the_run_was_killed_before(folder, in_process, monkeypatch, killed_at):
+    """The old checkpoint goes after the new one is there, and nobody would come back to it."""
+
+    def remove(backend, path):
+        calls.append(path)
+        if len(calls) == killed_at:
+            raise KeyboardInterrupt
+        os.remove(path)
+
+    calls, path = [], config(folder, epochs=5)
+    monkeypatch.setattr('mmaction.evaluation.AccMetric.calculate', lambda *_, **__: dict(top1=2.0))
+    with monkeypatch.context() as patch:
+        patch.setattr('mmengine.fileio.LocalBackend.remove', remove)
+        assert in_process(train, path, '--resume') == 130
+    assert os.path.exists(calls[-1])
+    assert in_process(train, path, '--resume') == 0
+    assert not os.path.exists(calls[-1])
+    assert 'unfinished or replaced' in log_of(folder)
 
 
 def test_a_run_stopped_before_its_last_validation_validates(folder, in_process, monkeypatch):
