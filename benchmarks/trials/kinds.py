@@ -91,6 +91,8 @@ def full_disk(setup: Setup) -> tuple[int, list[str]]:
     process = training.start()
     while not training.checkpoints() and process.poll() is None:
         time.sleep(0.01)
+    if not training.checkpoints():
+        return 1, [f'it ended before there was a checkpoint: {training.end(process).errors}']
     fill_disk(process, training.checkpoints()[0].stat().st_size // 2)
     ended = training.end(process)
     setup.say(f'  {ended.errors[0] if ended.errors else "no message"}')
