@@ -90,6 +90,28 @@ def test_what_was_made_of_it_does_not_matter():
             run(step)
 
 
+def test_it_can_wait_for_what_is_under_way():
+    def work():
+        is_asked = interrupts.postpone(5)
+        assert not is_asked()
+        ask()
+        assert is_asked()
+        done.append(True)
+
+    done = []
+    with pytest.raises(Terminated):
+        run(work)
+    assert done == [True]
+
+
+def test_it_does_not_wait_for_ever():
+    begin = time.monotonic()
+    with pytest.raises(Terminated):
+        run(lambda: interrupts.postpone(0.2), ask, wait)
+    assert 0.1 < time.monotonic() - begin < 2
+    assert not interrupts.postpone(5)()  # nothing that ends on SIGTERM is running
+
+
 def test_a_second_signal_does_not_disturb_the_tidying_up():
     def work():
         try:

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from textxfer_mm.compat_checkpoints import remove_checkpoints_last, write_files_whole
+from textxfer_mm.compat_checkpoints import log_as_json, remove_checkpoints_last, write_files_whole
 from textxfer_mm.compat_distributed import allow_distributed_cpu, close_process_group
 from textxfer_mm.compat_imports import postpone_imports
 from textxfer_mm.files import config_dir
@@ -45,6 +45,7 @@ def apply() -> None:
     restrict_downloads()
     write_files_whole()
     remove_checkpoints_last()
+    log_as_json()
     allow_distributed_cpu()
     _applied = True
 

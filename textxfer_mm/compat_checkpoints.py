@@ -1,6 +1,7 @@
-"""The repairs of :mod:`textxfer_mm.compat` that concern checkpoints: a file is whole, or it is not there."""
+"""The repairs of :mod:`textxfer_mm.compat` that concern what MMEngine writes: a file is whole, or it is not there."""
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from textxfer_mm.files import replacing
 
 #: The end of a message when a checkpoint could not be saved, after the name of the one before.
 _GO_ON = 'stands: make room and go on from there with --resume.'
+#: Where a checkpoint names the files that were to be removed once it was there: a run may be killed in between.
+REPLACED = 'replaced_checkpoints'
 
 
 def write_files_whole() -> None:
@@ -47,6 +50,29 @@ def _open_whole(path: str, mode: str) -> Iterator[IO]:
         yield file
 
 
+def log_as_json() -> None:
+    """Let the log of scalars stay JSON, which has no NaN: ``null`` where a loss is not finite.
+
+    Cause: ``LocalVisBackend`` writes ``NaN`` and ``Infinity``, which Python reads and other readers of JSON refuse
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/visualization/vis_backend.py).
+    """
+    from mmengine.visualization import LocalVisBackend
+
+    released = LocalVisBackend._dump
+    if hasattr(released, '__wrapped__'):
+        return
+
+    @functools.wraps(released)
+    def dump(self: Any, value_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        released(self, {key: _finite_or_none(value) for key, value in value_dict.items()}, *args, **kwargs)
+
+    LocalVisBackend._dump = dump
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def remove_checkpoints_last() -> None:
     """Let ``CheckpointHook`` remove old checkpoints after the new one is there.
 
@@ -66,11 +92,11 @@ def _removing_last(released: Callable) -> Callable:
     """One of the saving methods of ``CheckpointHook``, whose removals wait for its end; after an error they are off."""
 
     @functools.wraps(released)
-    def save(self: Any, *args: Any, **kwargs: Any) -> None:
+    def save(self: Any, runner: Any, *args: Any, **kwargs: Any) -> None:
         backend, standing = self.file_backend, self.last_ckpt
-        self.file_backend = later = _RemovesLater(backend)
+        self.file_backend = later = _RemovesLater(backend, runner.message_hub)
         try:
-            released(self, *args, **kwargs)
+            released(self, runner, *args, **kwargs)
         except UserError as error:
             if standing is None or str(error).endswith(_GO_ON):
                 raise
@@ -93,11 +119,14 @@ class _RemovesLater:
 
     Args:
         backend: The backend that does everything else.
+        hub: The message hub of the run, which checkpoints hold.
     """
 
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
+    def __init__(self, backend: Any, hub: Any) -> None:
+        self._backend, self._hub = backend, hub
         self._due: list[tuple[str, str]] = []
+        if not isinstance(backend, _RemovesLater):  # saving the best saves the newest again
+            hub.update_info(REPLACED, [])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
@@ -105,6 +134,7 @@ class _RemovesLater:
     def remove(self, filepath: str) -> None:
         """Remove a file later."""
         self._due.append(('remove', filepath))
+        self._hub.update_info(REPLACED, [*self._hub.get_info(REPLACED), Path(filepath).name])
 
     def rmtree(self, dir_path: str) -> None:
         """Remove a folder later."""

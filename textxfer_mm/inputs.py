@@ -4,7 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.files import config_dir
 
 URL = re.compile(r'^[\w.+-]+://')
@@ -63,9 +63,14 @@ def require_file(path: str | Path, kind: str, pattern: str) -> Path:
         pattern: Matches the files beside it that may have been meant.
 
     Raises:
-        UserError: There is no such file; the nearest names are listed.
+        UserError: There is no such file, but perhaps a folder; the nearest names are listed.
     """
     file = Path(path).expanduser()
+    if not str(path):
+        raise UserError(f'the path of the {kind} is empty (an unset shell variable?); give a file.')
+    if file.is_dir():
+        inside = first_few(sorted(p.name for p in file.glob(pattern)))
+        raise UserError(f'{kind} {path} is a folder; give a file{f" of it: {inside}" if inside else ""}.')
     if not file.is_file():
         siblings = [p.name for p in file.parent.glob(pattern)] if file.parent.is_dir() else []
         raise UserError(f'{kind} {path} does not exist.{nearest(file.name, siblings)}')

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -33,6 +33,7 @@ def ending_on_sigterm() -> Iterator[None]:
         yield  # signals are the main thread's
         return
     request = _Request()
+    _requests.append(request)
     before = signal.signal(signal.SIGTERM, request.take)
     ignored = sys.unraisablehook
     sys.unraisablehook = request.unraisable
@@ -47,8 +48,25 @@ def ending_on_sigterm() -> Iterator[None]:
         raise
     finally:
         request.end()
+        _requests.remove(request)
         sys.unraisablehook = request.unraisable if request.is_made else ignored
         signal.signal(signal.SIGTERM, signal.SIG_IGN if request.is_made else before)
+
+
+def postpone(seconds: float) -> Callable[[], bool]:
+    """Let the body of :func:`ending_on_sigterm` go on for some time after SIGTERM, to bring to an end what it does.
+
+    It ends itself then, by raising :class:`Terminated`; if not, that is raised when the time is up. Whatever else it
+    raises meanwhile ends it as well.
+
+    Returns:
+        Tells whether SIGTERM came; without such a body it is always False.
+    """
+    if not _requests:
+        return lambda: False
+    request = _requests[-1]
+    request.patience = seconds
+    return lambda: request.is_made
 
 
 class _Request:
@@ -56,6 +74,7 @@ class _Request:
 
     def __init__(self) -> None:
         self.is_made, self._is_heard = False, False
+        self.patience = 0.0
         self._owner, self._ignored = os.getpid(), sys.unraisablehook
 
     def take(self, number: int, frame: FrameType | None) -> None:
@@ -66,7 +85,10 @@ class _Request:
         elif not self.is_made:
             self.is_made = True
             signal.signal(signal.SIGALRM, self._raise)
-            self._raise(number, frame)
+            if self.patience:
+                signal.setitimer(signal.ITIMER_REAL, self.patience)
+            else:
+                self._raise(number, frame)
 
     def unraisable(self, what: Any) -> None:
         """Take note of an exception that led nowhere; of a process that ends, others are no news."""
@@ -84,3 +106,7 @@ class _Request:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
         raise Terminated
+
+
+#: The requests of the bodies that are running, the innermost last.
+_requests: list[_Request] = []

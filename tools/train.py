@@ -25,6 +25,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='resume although the checkpoint has other classes than the config, whose classes are taken',
     )
+    parser.add_argument(
+        '--checkpoint-on-sigterm',
+        action='store_true',
+        help='save stopped.pth after the iteration during which SIGTERM comes; --resume goes on within the epoch',
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision: bfloat16 on CPU and on GPUs that have it')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(
@@ -90,7 +95,7 @@ def main() -> None:
 
     from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
-    from textxfer_mm.engine.hooks import ResumeHook
+    from textxfer_mm.engine.hooks import ResumeHook, SigtermCheckpointHook
     from textxfer_mm.engine.resuming import choose_resume, is_finished
     from textxfer_mm.engine.runners import build_runner, require_exact_resume
 
@@ -111,6 +116,8 @@ def main() -> None:
     runner = build_runner(cfg)
     passed = [f'Passed over {reason}' for reason in found.passed_over] if found else []
     runner.register_hook(ResumeHook(passed, other_classes=args.allow_other_classes))
+    if args.checkpoint_on_sigterm:
+        runner.register_hook(SigtermCheckpointHook())
     if cfg.get('resume'):
         require_exact_resume(runner)
     runner.train()

@@ -69,7 +69,7 @@ def kills(setup: Setup) -> tuple[int, list[str]]:
 def _killed(setup: Setup, training: Training, kind: str) -> Ended | None:
     """Kill a run once; None if it ended of itself."""
     fault = [setup.rng.choice(STAGES), str(setup.rng.randint(1, 2))] if kind == 'save' else []
-    process = training.start('--resume', fault=fault)
+    process = training.start('--resume', *(['--checkpoint-on-sigterm'] if kind == 'term' else []), fault=fault)
     if kind != 'save' and training.wait_until_it_trains(process):
         time.sleep(setup.rng.uniform(0, 2.5 * epoch_seconds(setup.reference.log)))
         process.send_signal(signal.SIGKILL if kind == 'kill' else signal.SIGTERM)
@@ -91,6 +91,8 @@ def full_disk(setup: Setup) -> tuple[int, list[str]]:
     process = training.start()
     while not training.checkpoints() and process.poll() is None:
         time.sleep(0.01)
+    if not training.checkpoints():
+        return 1, [f'it ended before there was a checkpoint: {training.end(process).errors}']
     fill_disk(process, training.checkpoints()[0].stat().st_size // 2)
     ended = training.end(process)
     setup.say(f'  {ended.errors[0] if ended.errors else "no message"}')

@@ -123,8 +123,8 @@ class Training:
         return sorted(path.name for path in self.work_dir.glob('best_*.pth'))
 
     def checkpoints(self) -> list[Path]:
-        """All checkpoints but the best."""
-        return sorted(self.work_dir.glob('[!.b]*.pth'))
+        """The checkpoints of epochs and iterations."""
+        return sorted(path for kind in ('epoch', 'iter') for path in self.work_dir.glob(f'{kind}_*.pth'))
 
 
 def fill_disk(process: subprocess.Popen, size: int) -> None:

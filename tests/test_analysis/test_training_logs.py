@@ -68,11 +68,12 @@ def test_runs_that_count_iterations(tmp_path):
 
 
 def test_nan_and_infinity_are_kept_and_told(tmp_path):
-    write(tmp_path, [train(5, 1.0), train(10, math.nan), train(15, math.inf), train(20, 2.0)])
+    write(tmp_path, [train(5, 1.0), train(10, math.nan), train(15, math.inf), train(20, None), train(25, 2.0)])
     curve = read_training_curve(tmp_path)
     assert np.isnan(curve.values[1])
     assert np.isinf(curve.values[2])
-    assert curve.bad_values().endswith('2 of 4 values are NaN or infinite, the first at iteration 10.')
+    assert np.isnan(curve.values[3])  # as the tools write it
+    assert curve.bad_values().endswith('3 of 5 values are NaN or infinite, the first at iteration 10.')
 
 
 def test_a_line_that_was_cut_off(tmp_path):

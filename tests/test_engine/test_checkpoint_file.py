@@ -37,6 +37,10 @@ def test_missing(tmp_path):
         load_checkpoint_file(tmp_path / 'epoch_21.pth')
     with pytest.raises(UserError, match='does not exist'):
         load_checkpoint_file(tmp_path / 'nowhere' / 'a.pth')
+    with pytest.raises(UserError, match=rf'checkpoint {tmp_path} is a folder; give a file of it: epoch_12\.pth\.'):
+        load_checkpoint_file(tmp_path)
+    with pytest.raises(UserError, match='the path of the checkpoint is empty'):
+        load_checkpoint_file('')
 
 
 def test_url():

@@ -1,5 +1,6 @@
 """A run that has diverged stops with one message, and nothing of it is kept."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,9 @@ class TestTraining:
         )
         assert 'iteration 5, at a learning rate of 0.01.' in message
         assert '--cfg-options optim_wrapper.optimizer.lr=0.001' in message
+        logged = next(tmp_path.glob('run/*/vis_data/scalars.json')).read_text().splitlines()
+        losses = [json.loads(line, parse_constant=pytest.fail)['loss'] for line in logged if '"lr"' in line]
+        assert [loss is None for loss in losses] == [False] * 4 + [True] * 3
         assert runner.iter == 6  # the third of the steps that began with the fifth
         assert checkpoints(tmp_path) == ['best_acc_top1_epoch_1.pth', 'epoch_1.pth']
 
@@ -162,6 +166,8 @@ class TestTesting:
         assert not is_finite(torch.tensor(-INF))
         assert not is_finite(torch.tensor([[1.0, INF]]))
         assert not is_finite(torch.tensor([[-INF, NAN]]))
+        assert not is_finite(torch.tensor([[-INF, 1.0]]))
+        assert not is_finite(torch.full((2, 2), -INF))
         assert is_finite(torch.tensor([1, 2]))
 
 

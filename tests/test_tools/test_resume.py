@@ -14,7 +14,7 @@ from textxfer_mm.engine.resuming import choose_resume, resume_point
 from textxfer_mm.errors import UserError
 
 train = load_script('tools/train.py')
-RECORDED = ('Passed over', 'resumed epoch', 'is done now', 'unfinished files')
+RECORDED = ('Passed over', 'resumed epoch', 'is done now', 'unfinished or replaced')
 
 
 def config(folder, *, epochs=3, name='tiny.py', **changes):
@@ -88,6 +88,10 @@ BROKEN = [
     (lambda path: path.write_text('no such luck'), 'is not a checkpoint'),
     (diverge, r'holds weights that are not finite \(cls_head.fc_cls.weight\)'),
     (lambda path: rewrite(path, lambda checkpoint: checkpoint.pop('optimizer')), 'lacks optimizer'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(message_hub=5)), 'lacks message_hub'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(param_schedulers=5)), 'lacks param_schedulers'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint.update(optimizer={})), 'lacks optimizer'),
+    (lambda path: rewrite(path, lambda checkpoint: checkpoint['meta'].update(epoch=-1)), 'lacks the epoch'),
 ]
 
 
@@ -160,11 +164,13 @@ class TestWhichOne:
 def test_the_newest_that_is_whole_is_resumed_from(folder, in_process):
     truncate(folder / 'run' / 'epoch_3.pth')
     (folder / 'run' / f'.epoch_3.{"0a" * 16}.pth').touch()
+    (folder / 'run' / 'red\x1b[31m.pth').touch()
     assert in_process(train, config(folder, epochs=4), '--resume') == 0
     log = log_of(folder)
     assert re.search(r'Passed over .*epoch_3\.pth', log)
+    assert r'red\x1b[31m.pth is' in log
     assert 'resumed epoch: 2' in log
-    assert 'Removed 1 unfinished files' in log
+    assert 'Removed 1 files, unfinished or replaced' in log
     assert sorted(path.name for path in folder.glob('run/.*')) == []
     assert torch.load(folder / 'run' / 'epoch_4.pth', weights_only=True)['meta']['epoch'] == 4
 
@@ -175,6 +181,27 @@ def test_a_copied_run_leaves_the_best_of_the_original_alone(trained, folder, in_
     assert in_process(train, config(folder, epochs=4), '--resume') == 0
     assert best.exists()
     assert [path.name for path in (folder / 'run').glob('best_*')] == ['best_acc_top1_epoch_4.pth']
+
+
+@pytest.mark.parametrize('killed_at', [1, 2])
+def test_what_was_replaced_is_removed_though_the_run_was_killed_before(folder, in_process, monkeypatch, killed_at):
+    """The old checkpoint goes after the new one is there, and nobody would come back to it."""
+
+    def remove(backend, path):
+        calls.append(path)
+        if len(calls) == killed_at:
+            raise KeyboardInterrupt
+        os.remove(path)
+
+    calls, path = [], config(folder, epochs=5)
+    monkeypatch.setattr('mmaction.evaluation.AccMetric.calculate', lambda *_, **__: dict(top1=2.0))
+    with monkeypatch.context() as patch:
+        patch.setattr('mmengine.fileio.LocalBackend.remove', remove)
+        assert in_process(train, path, '--resume') == 130
+    assert os.path.exists(calls[-1])
+    assert in_process(train, path, '--resume') == 0
+    assert not os.path.exists(calls[-1])
+    assert 'unfinished or replaced' in log_of(folder)
 
 
 def test_a_run_stopped_before_its_last_validation_validates(folder, in_process, monkeypatch):
@@ -191,6 +218,16 @@ def test_a_run_stopped_before_its_last_validation_validates(folder, in_process, 
     assert [path.name for path in (folder / 'run').glob('best_*')] == ['best_acc_top1_epoch_4.pth']
     held = torch.load(folder / 'run' / 'epoch_4.pth', weights_only=True)['message_hub']['runtime_info']
     assert (held['best_score'], held['best_ckpt']) == (2.0, str(folder / 'run' / 'best_acc_top1_epoch_4.pth'))
+
+
+@pytest.mark.parametrize(('length', 'ranks'), [(3, 1), (2, 4)])
+def test_an_epoch_that_was_begun_elsewise_is_refused(folder, in_process, capsys, length, ranks):
+    within = dict(done=1, length=length, random_states=[{}] * ranks)
+    shutil.copy(folder / 'run' / 'epoch_3.pth', folder / 'run' / 'stopped.pth')
+    rewrite(folder / 'run' / 'stopped.pth', lambda checkpoint: checkpoint['meta'].update(iter=7, within_epoch=within))
+    assert in_process(train, config(folder, epochs=4), '--resume') == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+    assert f'after 1 of the {length} iterations of an epoch, on {ranks} processes; EpochBasedTrainLoop has 2' in line
 
 
 def test_a_run_that_has_no_checkpoint_yet_says_that_it_begins(folder, in_process, capsys):

@@ -1,5 +1,6 @@
 """SIGTERM (Slurm, Docker) ends a run, its data workers and its ranks in one line; a killed rank ends the others."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
+import torch
 from mmengine.config import Config
 from scripts import ROOT
 from tiny_runs import run_config, write_dataset
@@ -27,7 +29,7 @@ class Started:
 
     def __init__(self, folder, *command, **env):
         self.temporary = folder / 'temporary'
-        self.temporary.mkdir()
+        self.temporary.mkdir(exist_ok=True)
         path = os.pathsep.join([str(os.path.dirname(sys.executable)), os.environ['PATH']])
         pythonpath = f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
         given = dict(
@@ -39,10 +41,10 @@ class Started:
                 [*map(str, command)], stdout=out, stderr=err, env=given, start_new_session=True
             )
 
-    def wait_until_it_trains(self):
-        """Wait until the third epoch."""
+    def wait_until_it_trains(self, place=r'\[3\]'):
+        """Wait until the third epoch, or another place in the log."""
         end = time.monotonic() + 100
-        while not re.search(r'Epoch\(train\) +\[3\]', self.out.read_text()):
+        while not re.search(rf'Epoch\(train\) +{place}', self.out.read_text()):
             assert self.process.poll() is None, self.err.read_text()
             assert time.monotonic() < end, 'it did not come'
             time.sleep(0.1)
@@ -122,6 +124,18 @@ def test_a_command(start, tmp_path):
     assert not list(tmp_path.rglob('.*.mp4'))
 
 
+def test_it_changes_nothing_when_all_is_done():
+    """The end of a process that has loaded torch takes a second, in which folders are tidied up."""
+    code = (
+        'import atexit, os, signal, sys; from textxfer_mm.engine.launch import run_tool; '
+        'atexit.register(lambda: (os.kill(os.getpid(), signal.SIGTERM), print("tidied"))); '
+        'sys.exit(run_tool(lambda: None))'
+    )
+    env = dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}')
+    done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, 'tidied\n')
+
+
 @pytest.fixture
 def two_ranks(start, config):
     with socket.socket() as probe:
@@ -148,3 +162,36 @@ def test_a_rank_that_is_killed_is_named_in_seconds(two_ranks):
     assert two_ranks.end() == 1
     assert time.monotonic() - begin < 20
     assert f'exitcode  : -9 (pid: {rank})' in two_ranks.err.read_text()
+
+
+def losses(work_dir):
+    """The loss of each iteration."""
+    lines = [
+        line for file in sorted(work_dir.glob('*/vis_data/scalars.json')) for line in file.read_text().splitlines()
+    ]
+    return {entry['step']: entry['loss'] for entry in map(json.loads, lines) if 'loss' in entry}
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_checkpoint_within_an_epoch_is_gone_on_from_exactly(start, tmp_path, workers):
+    """Equal to the run that was never stopped, in every digit of the losses and every bit of the weights."""
+    cfg = Config(run_config(write_dataset(tmp_path / 'videos', good=40), tmp_path / 'run', workers=workers, epochs=3))
+    cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=True, convert_to_iter_based=True)]
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.dump(tmp_path / 'tiny.py')
+    command = (sys.executable, ROOT / 'tools' / 'train.py', tmp_path / 'tiny.py', '--work-dir')
+    assert start(*command, tmp_path / 'whole').end(100) == 0
+    run = start(*command, tmp_path / 'run', '--checkpoint-on-sigterm')
+    run.wait_until_it_trains(r'\[2\]\[ *5/20\]')
+    os.killpg(run.process.pid, signal.SIGTERM)  # the data worker hears of it too, as under Slurm
+    assert run.end() == 143
+    assert run.said() == ['terminated']
+    stopped = torch.load(tmp_path / 'run' / 'stopped.pth', weights_only=True)['meta']
+    assert stopped['iter'] == 20 * stopped['epoch'] + stopped['within_epoch']['done']
+    assert stopped['within_epoch']['done'] % 2 == 0  # no gradient was under way
+    assert start(*command, tmp_path / 'run', '--resume').end(100) == 0
+    assert f'{stopped["within_epoch"]["done"]} of the 20 iterations' in (tmp_path / 'out.txt').read_text()
+    assert losses(tmp_path / 'run') == losses(tmp_path / 'whole')
+    ours, theirs = (torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True) for name in ('run', 'whole'))
+    assert ours['meta']['iter'] == theirs['meta']['iter'] == 60
+    assert all(torch.equal(ours['state_dict'][name], value) for name, value in theirs['state_dict'].items())

@@ -43,6 +43,13 @@ def test_one_child_serves_many_calls(child):
     assert child.call(os.getpid) == child.call(os.getpid) != os.getpid()
 
 
+def test_what_asks_all_processes_to_end_is_the_parents_to_hear(child):
+    process = child.call(os.getpid)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process, number)
+        assert child.call(os.getpid) == process
+
+
 def test_a_plain_file_needs_no_child(video_of):
     assert isinstance(open_video(str(video_of('h264_mp4'))), VideoReader)
     assert isinstance(open_video(str(video_of('xvid_b_frames_avi'))), VideoReader)

@@ -1,6 +1,7 @@
 """What MMEngine logged of a training, as a curve over the iterations."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class TrainingCurve:
         name: What the run is called.
         iterations: Where it was logged, increasing.
         epochs: The same in epochs; None where the run was not counted in epochs.
-        values: What was logged; NaN and infinity are kept.
+        values: What was logged; what was not finite is NaN (or infinite, in logs of MMEngine itself).
     """
 
     name: str
@@ -99,7 +100,7 @@ def _lines(log: Path) -> Iterator[dict[str, Any]]:
                 f'{log}, line {number}, is no JSON ({error.msg}); give a log such as scalars.json.'
             ) from error
         if isinstance(entry, dict):
-            yield entry
+            yield {key: math.nan if value is None else value for key, value in entry.items()}
 
 
 def _iterations_of_an_epoch(entries: Sequence[dict[str, Any]]) -> float | None:

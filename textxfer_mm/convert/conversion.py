@@ -1,6 +1,6 @@
 """From the checkpoints of others to those of our recognizers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from textxfer_mm.convert.parts import (
 )
 from textxfer_mm.convert.source_files import SourceFile, read_source_file
 from textxfer_mm.convert.vifi_classifier import vifi_classifier
-from textxfer_mm.errors import UserError, first_line
+from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing, require_writable_file
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.clip_files import is_of_text_tower
@@ -127,7 +127,7 @@ def convert_checkpoint(
     meta = dict(textxfer_mm=__version__, source=source, prefix=file.prefix, dtypes=_other_dtypes(file.weights))
     meta |= dict(control_point=parts.control_point, arch=known.arch)
     if bundle is not None:
-        _write(lambda: bundle.save(done.classifier), done.classifier)
+        bundle.save(done.classifier)
     write_checkpoint(target, dict(state_dict=_our_state(parts), meta=meta))
     return done
 
@@ -166,19 +166,8 @@ def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         UserError: The disk does not take it.
     """
-
-    def save() -> None:
-        with replacing(path) as part:
-            torch.save(content, part)
-
-    _write(save, path)
-
-
-def _write(save: Callable[[], object], path: Path) -> None:
-    try:
-        save()
-    except (OSError, RuntimeError) as error:  # torch's writer tells of a full disk by a RuntimeError
-        raise UserError(f'{path} could not be written; is the disk full? ({first_line(error)})') from error
+    with replacing(path) as part:
+        torch.save(content, part)
 
 
 def refuse_same_file(src: str | Path, dst: Path) -> None:

@@ -11,12 +11,13 @@ from textxfer_mm.errors import UserError, first_few
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether all is finite; a matrix may hold minus infinity, as the attention masks of CLIP's text towers do."""
+    """Whether all is finite; a mask of zeros and minus infinity is let pass, as CLIP's text towers hold one."""
     if not tensor.is_floating_point() or tensor.is_meta:
         return True
-    if bool(tensor.isfinite().all()):
+    finite = tensor.isfinite()
+    if bool(finite.all()):
         return True
-    return tensor.ndim > 1 and not bool((tensor.isnan() | tensor.isposinf()).any())
+    return tensor.ndim > 1 and bool(finite.any()) and bool(((tensor == 0) | tensor.isneginf()).all())
 
 
 def non_finite_names(state: Mapping[str, Any]) -> list[str]:

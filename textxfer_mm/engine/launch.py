@@ -1,11 +1,13 @@
 """What the scripts in ``tools/`` share: arguments, config, clean endings. Light: no torch before it is needed."""
 
 import argparse
+import atexit
 import datetime
 import hashlib
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -123,6 +125,7 @@ def run_tool(main: Callable[[], None]) -> int:
     Returns:
         The exit status: 0, 2 after a :class:`UserError`, 130 after Ctrl-C, or 143 after SIGTERM.
     """
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what is done when it comes stays done, status 0
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason for many tracebacks
     try:
         with ending_on_sigterm():

@@ -19,6 +19,8 @@ from textxfer_mm.inputs import URL, require_checkpoint
 LAST_CHECKPOINT = 'last_checkpoint'
 #: Our record of the newest iteration after which the model was validated (:class:`ResumeHook` writes it).
 LAST_VALIDATION = 'last_validation'
+#: What an exact resume needs, and as what MMEngine saves it.
+_PARTS = {'message_hub': dict, 'optimizer': dict, 'param_schedulers': (list, dict)}
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,10 @@ def _read(path: Path, cfg: Config) -> Resumable:
     """
     loaded = load_checkpoint_file(path, mmap=True)
     meta = loaded.get('meta') if isinstance(loaded, dict) else None
-    wanted = ['message_hub', 'optimizer', *(['param_schedulers'] if cfg.get('param_scheduler') else [])]
-    missing = [name for name in wanted if not isinstance(meta, dict) or name not in loaded]
-    if missing or not all(isinstance(meta.get(name), int) for name in ('epoch', 'iter')):
+    wanted = [name for name in _PARTS if name != 'param_schedulers' or cfg.get('param_scheduler')]
+    held = loaded if isinstance(meta, dict) else {}
+    missing = [name for name in wanted if not isinstance(held.get(name), _PARTS[name]) or not held[name]]
+    if missing or not all(isinstance(meta.get(name), int) and meta[name] >= 0 for name in ('epoch', 'iter')):
         raise UserError(
             f'{path} cannot be resumed from: it lacks {", ".join(missing) or "the epoch"}, so that rates and schedule '
             'would silently begin anew (files best_* hold weights alone). Give an epoch_* or iter_* file, or start a '

@@ -11,7 +11,8 @@ READY = 'ready'
 
 def main() -> None:
     """Answer calls ``(function, args)`` from stdin by ``(is_result, value)`` on stdout."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the parent too, which ends this process
+        signal.signal(number, signal.SIG_IGN)
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
     pickle.dump(READY, answers)
     answers.flush()

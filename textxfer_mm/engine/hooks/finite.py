@@ -109,7 +109,7 @@ class FiniteLossHook(Hook):
         """The message."""
         first = self._first if self._steps else _place(runner)
         given = ((runner.cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('lr')
-        lower = f' (--cfg-options optim_wrapper.optimizer.lr={given / 10:g})' if isinstance(given, float) else ''
+        lower = f' (--cfg-options optim_wrapper.optimizer.lr={given / 10:g})' if _is_number(given) else ''
         return UserError(
             f'Training has diverged: {what}. It began at {first}. Nothing of this was saved; the checkpoints in '
             f'{runner.work_dir}, if there are any, are from before. Try a lower learning rate{lower}, clipped '
@@ -121,6 +121,10 @@ def _place(runner: Runner) -> str:
     """The step of training that is being done."""
     rates = [rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates]
     return f'epoch {runner.epoch + 1}, iteration {runner.iter + 1}, at a learning rate of {max(rates):.3g}'
+
+
+def _is_number(rate: Any) -> bool:
+    return isinstance(rate, float | int) and math.isfinite(rate)
 
 
 def _is_finite_loss(outputs: Mapping[str, Any]) -> bool:

@@ -1,20 +1,22 @@
 """What makes a resumed run the same run: classes, checkpoints that have moved, a validation that was not reached."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import MessageHub
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
+from textxfer_mm.compat_checkpoints import REPLACED
 from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
-from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.engine.within_epoch import WithinEpoch
+from textxfer_mm.errors import UserError, first_few, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
 from textxfer_mm.registry import HOOKS
@@ -24,13 +26,14 @@ from textxfer_mm.registry import HOOKS
 class ResumeHook(Hook):
     """Lets a run that goes on be the one that was stopped; ``tools/train.py`` adds it to every run.
 
-    It refuses a checkpoint of other classes, validates first where the run was stopped between an epoch (or the last
-    iteration of an interval) and its validation, and finds the best checkpoint of a work dir that was moved. How far
-    the run has been validated is kept in the file ``last_validation`` of the work dir. What writers that were killed
-    left in the folder of the checkpoints is removed.
+    It refuses a checkpoint of other classes, passes over what an epoch that was begun has done, validates first where
+    the run was stopped between an epoch (or the last iteration of an interval) and its validation, and finds the best
+    checkpoint of a work dir that was moved. How far the run has been validated is kept in the file ``last_validation``
+    of the work dir. What writers that were killed left in the folder of the checkpoints is removed, and what they had
+    replaced and not removed yet.
 
     Args:
-        notes: What to say when training begins, such as which files were passed over.
+        notes: Warnings to log when training begins: which files were passed over.
         other_classes: Whether a checkpoint of other classes may be resumed from.
     """
 
@@ -38,14 +41,20 @@ class ResumeHook(Hook):
 
     def __init__(self, notes: Sequence[str] = (), other_classes: bool = False) -> None:
         self.notes, self.other_classes = tuple(notes), other_classes
+        self._within: WithinEpoch | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse other classes in a checkpoint that is resumed from.
+        """Refuse other classes in a checkpoint that is resumed from, and see whether it was saved within an epoch.
 
         Raises:
-            UserError: The classes of the config are others.
+            UserError: The classes of the config are others, or an epoch has other iterations here.
         """
-        if not runner._resume or self.other_classes:
+        if not runner._resume:
+            return
+        self._within = WithinEpoch.of(checkpoint)
+        if self._within is not None:
+            self._within.require_same_epoch(runner)
+        if self.other_classes:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for path, rows in model.named_modules():
@@ -61,17 +70,23 @@ class ResumeHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Tidy up, and validate first if that is due."""
         for note in self.notes:
-            runner.logger.log(logging.WARNING if note.startswith('Passed') else logging.INFO, note)
+            runner.logger.warning(shown_message(note))
         saver = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if saver is not None and not URL.match(str(saver.out_dir)):
-            _remove_leftovers(runner, saver.out_dir)
             if runner._resume:
                 _rehome(runner, saver)
-        if runner._resume:
+            _remove_leftovers(runner, saver)
+        if runner._resume and self._within is None:
             _warn_of_other_epochs(runner)
         if self._is_validation_due(runner):
             runner.logger.info('The run was stopped before it was validated here, which is done now.')
             runner.val_loop.run()
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Pass over what an epoch that was begun has done."""
+        if self._within is not None:
+            self._within.pass_over(runner)
+            self._within = None
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Remember that this was validated."""
@@ -88,7 +103,7 @@ class ResumeHook(Hook):
             elif done > runner.iter:  # it goes on from further back than it once was
                 write_text(file, f'{runner.iter}\n')
             else:
-                due = [done < runner.iter and _validates_here(runner)]
+                due = [self._within is None and done < runner.iter and _validates_here(runner)]
         broadcast_object_list(due)
         return due[0]
 
@@ -123,13 +138,23 @@ def _first_difference(asked: Sequence[str], held: StoredRows) -> str:
     return f'; class {number} is {asked[number]!r} here and {held.class_names[number]!r} there'
 
 
-def _remove_leftovers(runner: Runner, folder: str) -> None:
-    """Remove what writers that were killed left among the checkpoints."""
-    left = [*leftovers(folder, '.pth'), *leftovers(folder, '')] if is_main_process() else []
+def _remove_leftovers(runner: Runner, saver: CheckpointHook) -> None:
+    """Remove what writers that were killed left among the checkpoints: halves of files, and those they had replaced."""
+    if not is_main_process():
+        return
+    folder, hub = saver.out_dir, runner.message_hub
+    current = {Path(str(path)).name for path in (runner._load_from, *map(hub.get_info, _best_keys(hub)))}
+    replaced = [Path(folder) / name for name in hub.get_info(REPLACED, []) if name not in current]
+    left = [*leftovers(folder, '.pth'), *leftovers(folder, ''), *(path for path in replaced if path.is_file())]
     for path in left:
         path.unlink(missing_ok=True)
     if left:
-        runner.logger.info(f'Removed {len(left)} unfinished files of a run that was killed while saving.')
+        runner.logger.info(f'Removed {len(left)} files, unfinished or replaced, of a run that was killed while saving.')
+
+
+def _best_keys(hub: MessageHub) -> list[str]:
+    """Where the best checkpoints are named."""
+    return [key for key in hub.runtime_info if key == 'best_ckpt' or key.startswith('best_ckpt_')]
 
 
 def _rehome(runner: Runner, saver: CheckpointHook) -> None:
@@ -141,7 +166,7 @@ def _rehome(runner: Runner, saver: CheckpointHook) -> None:
     if saver.save_best is None:
         return
     hub = runner.message_hub
-    for key in [key for key in hub.runtime_info if key == 'best_ckpt' or key.startswith('best_ckpt_')]:
+    for key in _best_keys(hub):
         path = saver.file_backend.join_path(saver.out_dir, Path(str(hub.get_info(key))).name)
         hub.update_info(key, path)
         if key == 'best_ckpt':
