@@ -1,5 +1,6 @@
 """Training runs as processes that can be killed, and what they leave: status, messages, losses, weights."""
 
+import atexit
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -51,15 +53,17 @@ class Training:
 
     Args:
         config: The config.
-        work_dir: The work dir; output and temporary files go beside it.
+        work_dir: The work dir; its output goes beside it.
         options: Further arguments.
     """
 
     def __init__(self, config: Path, work_dir: Path, options: Sequence[str]) -> None:
         self.config, self.work_dir, self.options = config, work_dir, list(options)
-        self.temporary = work_dir.with_name(f'{work_dir.name}.tmp')
+        # Data workers put sockets there, whose paths must be short.
+        self.temporary = Path(tempfile.mkdtemp(prefix='trial'))
+        atexit.register(shutil.rmtree, self.temporary, ignore_errors=True)
         self.log = work_dir.with_name(f'{work_dir.name}.log')
-        self.temporary.mkdir(parents=True, exist_ok=True)
+        work_dir.parent.mkdir(parents=True, exist_ok=True)
 
     def start(self, *arguments: str, fault: Sequence[str] = (), locked: Path | None = None) -> subprocess.Popen:
         """Start it in a process group of its own.

@@ -3,12 +3,15 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,8 +31,7 @@ class Started:
     """
 
     def __init__(self, folder, *command, **env):
-        self.temporary = folder / 'temporary'
-        self.temporary.mkdir(exist_ok=True)
+        self.temporary = Path(tempfile.mkdtemp(prefix='run'))  # data workers put sockets there: their paths are short
         path = os.pathsep.join([str(os.path.dirname(sys.executable)), os.environ['PATH']])
         pythonpath = f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
         given = dict(
@@ -57,6 +59,7 @@ class Started:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     def end(self, seconds=30):
         """The exit status, after which none of its processes and none of our temporary files may be left."""
@@ -183,7 +186,7 @@ def test_a_checkpoint_within_an_epoch_is_gone_on_from_exactly(start, tmp_path, w
     cfg.optim_wrapper.accumulative_counts = 2
     cfg.dump(tmp_path / 'tiny.py')
     command = (sys.executable, ROOT / 'tools' / 'train.py', tmp_path / 'tiny.py', '--work-dir')
-    assert start(*command, tmp_path / 'whole').end(100) == 0
+    assert start(*command, tmp_path / 'whole').end(300) == 0
     run = start(*command, tmp_path / 'run', '--checkpoint-on-sigterm')
     run.wait_until_it_trains(r'\[2\]\[ *5/20\]')
     os.killpg(run.process.pid, signal.SIGTERM)  # the data worker hears of it too, as under Slurm
@@ -192,7 +195,7 @@ def test_a_checkpoint_within_an_epoch_is_gone_on_from_exactly(start, tmp_path, w
     stopped = torch.load(tmp_path / 'run' / 'stopped.pth', weights_only=True)['meta']
     assert stopped['iter'] == 20 * stopped['epoch'] + stopped['within_epoch']['done']
     assert stopped['within_epoch']['done'] % 2 == 0  # no gradient was under way
-    assert start(*command, tmp_path / 'run', '--resume').end(100) == 0
+    assert start(*command, tmp_path / 'run', '--resume').end(300) == 0
     assert f'{stopped["within_epoch"]["done"]} of the 20 iterations' in (tmp_path / 'out.txt').read_text()
     assert losses(tmp_path / 'run') == losses(tmp_path / 'whole')
     ours, theirs = (torch.load(tmp_path / name / 'epoch_3.pth', weights_only=True) for name in ('run', 'whole'))
