@@ -51,7 +51,8 @@ def render_jobs(jobs: Sequence[Job], workers: int, progress: Callable[[int], Non
         finally:
             os.close(reader)
             for process in processes:
-                process.kill()
+                process.terminate()  # not killed: it tidies up first
+            for process in processes:
                 process.wait()
         if failed or done != len(jobs):
             errors.seek(0)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -10,15 +11,17 @@ from textxfer_mm.datasets.toy_actions.clip import HEIGHT, WIDTH, render_clip
 from textxfer_mm.datasets.toy_actions.jobs import Job
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing
+from textxfer_mm.interrupts import Terminated, ending_on_sigterm
 
 
 def main() -> None:
     """Render the jobs listed on standard input, one JSON array a line."""
     cv2.setNumThreads(1)
-    for line in sys.stdin:
-        save(Job(*json.loads(line)))
-        sys.stdout.write('.')
-        sys.stdout.flush()
+    with suppress(Terminated), ending_on_sigterm():
+        for line in sys.stdin:
+            save(Job(*json.loads(line)))
+            sys.stdout.write('.')
+            sys.stdout.flush()
 
 
 def save(job: Job) -> None:
