@@ -77,11 +77,13 @@ def main() -> None:
     require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
     check_config(cfg, ('test',))
-    if 'test' in check_datasets(cfg, ('test',)):
-        print_log(leave_out_scores(cfg), logger='current', level=logging.WARNING)
+    is_unlabelled = 'test' in check_datasets(cfg, ('test',))
+    note = leave_out_scores(cfg) if is_unlabelled else None
     runner = build_runner(cfg)
     require_full_checkpoint(runner)
     runner.test()
+    if note is not None:
+        print_log(note, logger='current', level=logging.WARNING)
 
 
 if __name__ == '__main__':

@@ -77,7 +77,7 @@ def test_lists(folder, tmp_path):
     assert videos_to_check(tmp_path / 'list.txt') == [str(tmp_path / 'my video 2.mp4')]
     (tmp_path / 'list.txt').write_text('good.mp4 0\nnone.mp4 1\n')
     videos = videos_to_check(tmp_path / 'list.txt', folder)
-    assert {report.remarks.get('corrupt') for report in check_videos(videos, workers=1)} == {None, 'missing file'}
+    assert {report.remarks.get('missing') for report in check_videos(videos, workers=1)} == {None, 'missing file'}
     with pytest.raises(UserError, match=r'None of the 2 videos of .*list\.txt is there.*--data-root'):
         videos_to_check(tmp_path / 'list.txt')
 

@@ -112,6 +112,11 @@ def test_missing_folder(write, tmp_path):
         ('VideoDataset', '.', r"data_prefix='\.' of train_dataloader: VideoDataset takes dict\(video='FOLDER'\)"),
         ('VideoDataset', dict(video=None), r"dict\(video='FOLDER'\)"),
         ('VideoDataset', ['.'], r"dict\(video='FOLDER'\)"),
+        (
+            'VideoDataset',
+            dict(video='.', videos='other'),
+            r"'videos': 'other'\} of train_dataloader: VideoDataset takes",
+        ),
         ('RawframeDataset', dict(video='.'), r"dict\(img='FOLDER'\), the folder of its folders of frames"),
     ],
 )

@@ -26,6 +26,7 @@ RELEASED = {
 
 #: What can be remarked of a video, and what it means.
 REMARKS = {
+    'missing': 'is not there',
     'corrupt': 'gives no frames',
     'short': 'has fewer frames than asked for',
     'odd': 'gives frames, but not as it declares, or damaged ones',
@@ -145,7 +146,7 @@ def _remarks(examination: Examination, min_frames: int) -> dict[str, str]:
     """What is to be said of a video."""
     facts = examination.facts
     if facts is None:
-        return dict(corrupt=examination.reason)
+        return {'missing' if examination.reason == 'missing file' else 'corrupt': examination.reason}
     remarks = {}
     if examination.decoded < min_frames:
         remarks['short'] = f'{examination.decoded} frames, {min_frames} asked for'
@@ -171,7 +172,7 @@ def summary(reports: Sequence[VideoReport], released: int | None = None) -> dict
         ``checked``, ``sound``, a number for each of :data:`REMARKS`, ``readable``, with ``released`` its ``share_kept``
         and under ``videos`` those with remarks.
     """
-    readable = sum('corrupt' not in report.remarks for report in reports)
+    readable = sum(report.examination.facts is not None for report in reports)
     counts = {remark: sum(remark in report.remarks for report in reports) for remark in REMARKS}
     result = dict(
         checked=len(reports), readable=readable, sound=sum(not report.remarks for report in reports), **counts

@@ -38,7 +38,7 @@ def check(
     json_file: Annotated[Path | None, typer.Option('--json', help='Write what was found to this JSON file.')] = None,
     workers: Annotated[int | None, typer.Option(min=1, help='Processes that decode; by default one a core.')] = None,
 ) -> None:
-    """Decode every video, and name those that are corrupt, short, odd or wrongly seekable.
+    """Decode every video, and name those that are missing, corrupt, short, odd or wrongly seekable.
 
     A file that kills its decoder costs that file only. The exit status is 0 where every video gives frames, 1 where one
     does not, 2 after a mistake.
@@ -65,7 +65,7 @@ def check(
         console.print(Text(kept), soft_wrap=True)
     if json_file is not None:
         console.print(Text(f'Wrote {json_file}'), soft_wrap=True)
-    if result['corrupt']:
+    if result['readable'] < len(videos):
         raise typer.Exit(1)
 
 

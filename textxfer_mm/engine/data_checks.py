@@ -123,9 +123,11 @@ def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
     if kind is None:
         return prefixes if isinstance(prefixes, dict) else {}
     wanted = PREFIXES[kind]
+    is_stock = dataset.get('type') in (kind, kind.__name__)
     if (
         not isinstance(prefixes, dict)
         or (prefixes and wanted not in prefixes)
+        or (is_stock and prefixes.keys() - set(PREFIXES.values()))  # a base may bring that of the other kind
         or not all(isinstance(prefix, str) for prefix in prefixes.values())
     ):
         raise UserError(

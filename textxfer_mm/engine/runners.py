@@ -8,7 +8,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
-from textxfer_mm.engine.hooks import FiniteLossHook
+from textxfer_mm.engine.hooks import FiniteLossHook, WarmUpHook
 from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import require_writable_folder
 
@@ -22,6 +22,7 @@ def build_runner(cfg: Config) -> Runner:
     require_writable_folder(cfg.work_dir, 'work_dir')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     stop_when_diverged(runner)
+    runner.register_hook(WarmUpHook())
     return runner
 
 

@@ -5,6 +5,7 @@ from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
 from textxfer_mm.engine.hooks.resume import ResumeHook
 from textxfer_mm.engine.hooks.sigterm import SigtermCheckpointHook
+from textxfer_mm.engine.hooks.warm_up import WarmUpHook
 
 __all__ = [
     'CorruptVideoHook',
@@ -12,5 +13,6 @@ __all__ = [
     'FiniteLossHook',
     'ResumeHook',
     'SigtermCheckpointHook',
+    'WarmUpHook',
     'epoch_worker_init_fn',
 ]

@@ -103,7 +103,8 @@ class CorruptVideoHook(Hook):
         self._end(runner)
         raise UserError(
             f'{len(found)} of {total} {phase} videos could not be decoded, so nothing was scored: {_first(found)}. '
-            f'All are listed in {file}; restore them or take them off the annotation list.'
+            f'All are listed in {file}; restore them or take them off the annotation list. '
+            'Before a run, `textxfer data check` finds such files.'
         )
 
     def _check_share(self, found: dict[str, str], runner: Runner) -> None:
