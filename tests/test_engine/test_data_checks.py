@@ -115,7 +115,7 @@ def test_missing_folder(write, tmp_path):
         (
             'VideoDataset',
             dict(video='.', videos='other'),
-            r"'videos': 'other'\} of train_dataloader: VideoDataset takes",
+            r"'videos': 'other'\} of train_dataloader: VideoData",
         ),
         ('RawframeDataset', dict(video='.'), r"dict\(img='FOLDER'\), the folder of its folders of frames"),
     ],
