@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from contextlib import suppress
@@ -137,3 +139,27 @@ def test_a_forked_process_dies_of_it_as_usual():
         time.sleep(0.2)
         os.kill(child, signal.SIGTERM)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+def test_a_data_worker_that_dies_meanwhile_is_no_news():
+    """PyTorch raises from its handler of SIGCHLD, wherever the process is: while it tidies up, for example."""
+    code = """
+        import os, signal, subprocess, sys
+        from textxfer_mm.interrupts import Terminated, ending_on_sigterm
+
+        def handler(number, frame):
+            raise RuntimeError('worker is killed by signal: Terminated')
+
+        signal.signal(signal.SIGCHLD, handler)
+        try:
+            with ending_on_sigterm():
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                finally:
+                    os.kill(os.getpid(), signal.SIGCHLD)
+                    print('tidied')
+        except Terminated:
+            print('terminated')
+    """
+    done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (['tidied', 'terminated'], '')

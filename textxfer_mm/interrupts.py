@@ -104,6 +104,8 @@ class _Request:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
+        # PyTorch raises from its handler when a data worker has died, wherever this process is: here that is no news.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
         raise Terminated
 
