@@ -249,6 +249,12 @@ def test_stock_steps_that_take_key_frames_only_are_left_alone():
         dict(type='ExactVideoInit', num_threads=2),
         dict(type='ExactVideoDecode'),
     ]
+    other = dict(type='Pad', mode='reflect')  # the mode of another step is no business of decoding
+    assert with_exact_decoding([dict(type='DecordInit'), dict(type='DecordDecode'), other]) == [
+        dict(type='ExactVideoInit'),
+        dict(type='ExactVideoDecode'),
+        other,
+    ]
     steps = [dict(type='PyAVInit'), dict(type='PyAVDecode', multi_thread=True, mode='accurate')]
     assert with_exact_decoding(steps)[1] == dict(type='ExactVideoDecode', mode='accurate')
     with pytest.raises(UserError, match=r"TolerantDecordDecode gives the frames asked for, so mode='efficient'"):

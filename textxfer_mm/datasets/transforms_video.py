@@ -119,15 +119,14 @@ def with_exact_decoding(steps: Sequence[Any]) -> list[Any]:
     Args:
         steps: Steps of a pipeline; those that are no configs are left as they are.
     """
-    accurate = all(step.get('mode', 'accurate') == 'accurate' for step in steps if isinstance(step, dict))
-    return [_exact(step) if isinstance(step, dict) and accurate else step for step in steps]
+    stock = [step for step in steps if isinstance(step, dict) and step['type'] in _EXACT]
+    if any(step.get('mode', 'accurate') != 'accurate' for step in stock):
+        return list(steps)
+    return [_exact(step) if step in stock else step for step in steps]
 
 
 def _exact(step: dict[str, Any]) -> dict[str, Any]:
-    name = _EXACT.get(step['type'])
-    if name is None:
-        return step
-    return dict({key: value for key, value in step.items() if key != 'multi_thread'}, type=name)
+    return dict({key: value for key, value in step.items() if key != 'multi_thread'}, type=_EXACT[step['type']])
 
 
 def repair_inferencers() -> None:
