@@ -163,3 +163,31 @@ def test_a_data_worker_that_dies_meanwhile_is_no_news():
     """
     done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
     assert (done.stdout.split(), done.stderr) == (['tidied', 'terminated'], '')
+
+
+def test_a_data_worker_does_not_speak_of_the_connection_that_broke():
+    """Tensors come by connections to the worker: one that SIGTERM's exception leaves half open is an error to it."""
+    code = """
+        import multiprocessing.connection, os, signal, time
+        import torch
+        from torch.utils.data import DataLoader
+        from textxfer_mm.interrupts import Terminated, ending_on_sigterm
+
+        answer, owner, seen = multiprocessing.connection.answer_challenge, os.getpid(), []
+
+        def interrupted(*args):
+            if os.getpid() == owner and seen:
+                os.kill(owner, signal.SIGTERM)
+            answer(*args)
+
+        multiprocessing.connection.answer_challenge = interrupted
+        try:
+            with ending_on_sigterm():
+                for batch in DataLoader(torch.zeros(100, 1), num_workers=1):
+                    seen.append(batch)
+        except Terminated:
+            print('terminated')
+        time.sleep(0.5)
+    """
+    done = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.split(), done.stderr) == (['terminated'], '')

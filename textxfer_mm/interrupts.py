@@ -1,5 +1,6 @@
 """SIGTERM, with which Slurm and Docker end a process, as an exception: what cleans up after Ctrl-C does so then too."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -104,6 +105,10 @@ class _Request:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
+        # What the exception leaves may be a connection to a data worker, which would print the error that this is to it.
+        for child in multiprocessing.active_children():
+            if child.daemon:
+                child.kill()
         # PyTorch raises from its handler when a data worker has died, wherever this process is: here that is no news.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)

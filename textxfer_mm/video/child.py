@@ -14,11 +14,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the parent too, which ends this process
         signal.signal(number, signal.SIG_IGN)
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
-    pickle.dump(READY, answers)
-    answers.flush()
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # what native code prints of a broken file would reach the terminal raw
         os.dup2(silence, stream)
+    pickle.dump(READY, answers)
+    answers.flush()
     while True:
         try:
             function, args = pickle.load(calls)
