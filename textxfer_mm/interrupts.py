@@ -105,7 +105,7 @@ class _Request:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
-        # What the exception leaves may be a connection to a data worker, which would print the error that this is to it.
+        # What the exception leaves may be a connection to a data worker, which would print that it broke.
         for child in multiprocessing.active_children():
             if child.daemon:
                 child.kill()
