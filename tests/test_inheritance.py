@@ -7,7 +7,13 @@ import pkgutil
 import pytest
 
 import textxfer_mm
-from textxfer_mm.models.heads import CosineHead, LearnablePromptHead, TextEmbeddingHead, VideoTextMatchingHead
+from textxfer_mm.models.heads import (
+    CaptionMatchingHead,
+    CosineHead,
+    LearnablePromptHead,
+    TextEmbeddingHead,
+    VideoTextMatchingHead,
+)
 
 
 def own_classes():
@@ -32,7 +38,7 @@ def test_own_inheritance_is_at_most_two_deep():
     assert not {name: n for name, n in deep.items() if n > 2}
 
 
-@pytest.mark.parametrize('head', [TextEmbeddingHead, LearnablePromptHead, VideoTextMatchingHead])
+@pytest.mark.parametrize('head', [CaptionMatchingHead, TextEmbeddingHead, LearnablePromptHead, VideoTextMatchingHead])
 def test_a_head_holds_its_own_options_only(head):
     own = {name for name, p in inspect.signature(head).parameters.items() if p.kind is p.KEYWORD_ONLY}
     shared = set(inspect.signature(CosineHead).parameters)

@@ -15,7 +15,9 @@ def explained(cfg):
     return str(explain_config_error(caught.value))
 
 
-@pytest.mark.parametrize('kind', ['TextEmbeddingHead', 'LearnablePromptHead', 'VideoTextMatchingHead'])
+@pytest.mark.parametrize(
+    'kind', ['CaptionMatchingHead', 'TextEmbeddingHead', 'LearnablePromptHead', 'VideoTextMatchingHead']
+)
 def test_the_class_that_was_written_is_named_and_not_its_base(kind):
     cfg = dict(type=kind, in_channels=8, classifier=FixedSource(), dropout_ration=0.5)
     told = f"The config has a wrong argument of {kind}: 'dropout_ration'. Did you mean: dropout_ratio"

@@ -61,6 +61,11 @@ PARTS = {
         MAP,
         (N, 6),
     ),
+    'CaptionMatchingHead': (
+        dict(type='CaptionMatchingHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        MAP,
+        (N, 2),
+    ),
     'VideoTextMatchingHead offline': (
         dict(
             type='VideoTextMatchingHead',

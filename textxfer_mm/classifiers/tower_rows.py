@@ -1,7 +1,8 @@
 """Class rows that a text tower generates, which is trained with the model."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,8 +27,10 @@ class TowerRows(ClassRows):
 
     Args:
         source: A ``TextClassifier``; its encoder gives the tower with its pretrained weights.
-        chunk_size: Classes of a forward pass of the tower in training; activations are then computed twice instead of
-            kept. None encodes all classes that are wanted at once.
+        chunk_size: Classes, or texts, of a forward pass of the tower in training; activations are then computed twice
+            instead of kept. None encodes all that are wanted at once.
+        follow_seed: Whether a tower without pretrained weights is drawn anew at ``init_weights()``, from torch's random
+            state and so by the seed of the run; False keeps the encoder's draw, which is equal in all runs.
         num_classes: See :class:`ClassRows`.
         embed_dims: See :class:`ClassRows`.
 
@@ -42,11 +45,13 @@ class TowerRows(ClassRows):
         source: ClassifierSource,
         *,
         chunk_size: int | None = None,
+        follow_seed: bool = False,
         num_classes: int | None = None,
         embed_dims: int | None = None,
     ) -> None:
         super().__init__(source, num_classes=num_classes, embed_dims=embed_dims)
         self.chunk_size = require_chunk_size(chunk_size)
+        self._may_draw = follow_seed
         self._tower_missing = ''
         self._tokens: tuple[tuple[str, ...], Tensor] | None = None
         self.tower = self._load_tower()
@@ -65,7 +70,7 @@ class TowerRows(ClassRows):
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
-            rows = ensemble(embed_prompts(self._encode, self.source.templates, names))  # (M, K, D) -> (K, D)
+            rows = ensemble(embed_prompts(self._encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -82,6 +87,25 @@ class TowerRows(ClassRows):
         """Training moves the tower, and the rows with it."""
         return True
 
+    def init_weights(self) -> None:
+        """Draw the tower if that was asked for and no checkpoint brought its weights, then make the rows.
+
+        MMEngine calls it.
+        """
+        draw = getattr(self.source.encoder, 'draw', None)
+        if self._may_draw and self.tower is not None and draw is not None:
+            draw(self.tower)
+        self._may_draw = False
+        super().init_weights()
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Encode any texts with gradient to the tower -> (n, D), not normalised.
+
+        Raises:
+            UserError: The tower is not at hand, or a text is too long for it (it is named).
+        """
+        return self._encode_ids(self._require_tower().tokenize(texts), self.chunk_size)
+
     def training_rows(self, classes: Tensor | None = None) -> Tensor:
         """Encode classes (n,) with gradient to the tower -> (n, D); see :meth:`ClassRows.training_rows`.
 
@@ -91,12 +115,12 @@ class TowerRows(ClassRows):
             UserError: The tower is not at hand.
         """
         self.fill()
-        tower, ids = self._require_tower(), self._token_ids()  # (M, K, L)
+        ids = self._token_ids()  # (M, K, L)
         if classes is not None:
             ids = ids[:, classes.cpu()]  # (M, n, L)
-        rows = tower.trim(ids.flatten(0, 1)).to(self.weight.device)  # (M*n, L)
         chunk_size = None if self.chunk_size is None else self.chunk_size * len(ids)
-        return mean_of_normalised(in_chunks(tower, rows, chunk_size=chunk_size).unflatten(0, (len(ids), -1)))
+        rows = self._encode_ids(ids.flatten(0, 1), chunk_size)  # (M*n, D)
+        return mean_of_normalised(rows.unflatten(0, (len(ids), -1)))
 
     def doubts_about(self, held: StoredRows) -> str:
         """No doubts where the checkpoint's own tower makes the other rows; see the base class."""
@@ -108,7 +132,7 @@ class TowerRows(ClassRows):
         if not callable(getattr(encoder, 'tower', None)):
             raise UserError(
                 f"A text tower is trained that belongs to a TextClassifier's encoder, and {type(self.source).__name__} "
-                "has none. Use a TextClassifier, or text='offline'."
+                "has none. Use a TextClassifier, or text='offline' in a VideoTextMatchingHead."
             )
         try:
             tower = encoder.tower()
@@ -127,7 +151,16 @@ class TowerRows(ClassRows):
             )
         return self.tower
 
-    def _encode(self, texts: list[str]) -> Tensor:
+    def _encode_ids(self, ids: Tensor, chunk_size: int | None) -> Tensor:
+        """Tokens (n, L) -> (n, D), with gradient; without the columns that are padding in all rows."""
+        tower = self._require_tower()
+        return in_chunks(tower, tower.trim(ids).to(self.weight.device), chunk_size=chunk_size)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self._may_draw &= not any(name.startswith(f'{prefix}tower.') for name in state_dict)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _encode_frozen(self, texts: list[str]) -> Tensor:
         batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
         return encode_in_batches(self._require_tower(), texts, batch_size=batch_size, device=device)
 

@@ -36,18 +36,21 @@ class CosineLogits(nn.Module):
 
     Args:
         init_scale: The scale at the start of training; its logarithm is the parameter ``logit_scale``.
+        max_scale: The most the scale may become; each training step first takes back what the one before it went
+            beyond, as CLIP's own training does. ``None`` sets no limit.
         learn_scale: Whether the scale is trained.
         test_scale: The scale in testing; ``None`` takes the trained one.
         init_bias: The initial value of the trained scalar ``logit_bias``; ``None`` has no bias.
 
     Raises:
-        UserError: The initial scale is not positive.
+        UserError: The initial scale is not positive, or beyond the largest.
     """
 
     def __init__(
         self,
         *,
         init_scale: float = 100.0,
+        max_scale: float | None = None,
         learn_scale: bool = True,
         test_scale: float | None = 100.0,
         init_bias: float | None = None,
@@ -55,13 +58,24 @@ class CosineLogits(nn.Module):
         super().__init__()
         if init_scale <= 0:
             raise UserError(f'init_scale is a positive number, got {init_scale}.')
+        if max_scale is not None and not init_scale <= max_scale:
+            raise UserError(f'max_scale is None or at least init_scale ({init_scale:g}), got {max_scale}.')
+        self.max_scale = max_scale
         self.test_scale = test_scale
         self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learn_scale)
         self.logit_bias = None if init_bias is None else nn.Parameter(torch.tensor(float(init_bias)))
 
     def scale(self, training: bool) -> Tensor | float:
         """The factor of training, or that of testing."""
-        return self.logit_scale.exp() if training or self.test_scale is None else self.test_scale
+        if not training and self.test_scale is not None:
+            return self.test_scale
+        if self.max_scale is None:
+            return self.logit_scale.exp()
+        limit = math.log(self.max_scale)
+        if training:  # the parameter itself, since beyond the limit it had no gradient to come back by
+            with torch.no_grad():
+                self.logit_scale.clamp_(max=limit)
+        return self.logit_scale.clamp(max=limit).exp()
 
     def forward(self, features: Tensor, rows: Tensor, training: bool) -> Tensor:
         """Classify features (N, D) by class rows (K, D).

@@ -10,6 +10,8 @@ from textxfer_mm.losses.gather import gather_labels, gather_with_grad, world_siz
 FORMS = ('kl', 'ce')
 #: What the equality of two labels is multiplied by before the softmax that makes it a target (released code).
 SHARPNESS = 10.0
+#: What labels can number: how pairs of one label are spoken of, and the plural.
+_KINDS = {'class': ('are of class {}', 'classes'), 'caption': ('have one and the same caption', 'captions')}
 
 
 def same_class(labels_rows: Tensor, labels_cols: Tensor) -> Tensor:
@@ -94,6 +96,7 @@ def symmetric_matching_loss(
     gather: bool = True,
     form: str = 'kl',
     local: bool = True,
+    kind: str = 'class',
 ) -> Tensor:
     """(L_video-to-text + L_text-to-video) / 2 of the B pairs of M ranks, of which this rank has N.
 
@@ -111,6 +114,7 @@ def symmetric_matching_loss(
         local: With ``gather``, the loss of this rank's rows only, (N, B) logits in each direction (Algorithm 1): 1/M
             of the memory, and the mean over the ranks is the loss of the joint batch. ``False`` computes that loss, of
             (B, B) logits, on every rank. The gradients are equal.
+        kind: What the labels number, ``'class'`` or ``'caption'``; for the message.
 
     Returns:
         A scalar in float32.
@@ -123,7 +127,7 @@ def symmetric_matching_loss(
     else:  # in float32, so that the gradients that come back from all ranks are summed in it
         all_labels = gather_labels(labels)
         all_videos, all_texts = gather_with_grad(videos.float()), gather_with_grad(texts.float())
-    require_several_classes(all_labels, gather)
+    require_several_classes(all_labels, gather, kind)
     if not local:
         videos, texts, labels = all_videos, all_texts, all_labels
     video_to_text = cosine_logits(videos, all_texts, scale)  # (N, B)
@@ -133,7 +137,13 @@ def symmetric_matching_loss(
     return (losses[0] + losses[1]) / (2 * share)
 
 
-def require_several_classes(labels: Tensor, gather: bool) -> None:
+def match_accuracy(videos: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
+    """The share of videos (N, D) whose nearest text among N (N, D) is one of their own label (N,); no gradient."""
+    nearest_text = cosine_logits(videos.detach(), texts.detach(), 1.0).argmax(1)  # (N,)
+    return (labels[nearest_text] == labels).float().mean()
+
+
+def require_several_classes(labels: Tensor, gather: bool, kind: str = 'class') -> None:
     """Refuse a batch in which nothing could be told apart.
 
     Raises:
@@ -141,8 +151,9 @@ def require_several_classes(labels: Tensor, gather: bool) -> None:
     """
     if bool((labels == labels[0]).all()):
         more = '' if gather else ', gather=True where several processes train'
+        same, several = _KINDS[kind]
         raise UserError(
-            f'All {len(labels)} videos of this batch are of class {int(labels[0])}: there is nothing to match against. '
-            f'Matching needs batches of several classes: a larger batch_size{more}, a sampler that shuffles, and '
+            f'All {len(labels)} videos of this batch {same.format(int(labels[0]))}: there is nothing to match against. '
+            f'Matching needs batches of several {several}: a larger batch_size{more}, a sampler that shuffles, and '
             'drop_last=True in train_dataloader, since the last batch of an epoch may hold a single video.'
         )

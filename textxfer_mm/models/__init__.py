@@ -3,11 +3,17 @@
 from textxfer_mm.models.backbones import CLIPBackbone
 from textxfer_mm.models.building import build_classifier_source, build_text_encoder
 from textxfer_mm.models.head_projections import ConSEProjection
-from textxfer_mm.models.heads import LearnablePromptHead, TextEmbeddingHead, VideoTextMatchingHead
+from textxfer_mm.models.heads import (
+    CaptionMatchingHead,
+    LearnablePromptHead,
+    TextEmbeddingHead,
+    VideoTextMatchingHead,
+)
 from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 
 __all__ = [
     'CLIPBackbone',
+    'CaptionMatchingHead',
     'ConSEProjection',
     'LearnablePromptHead',
     'TemporalAveragePool',

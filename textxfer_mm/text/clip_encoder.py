@@ -147,6 +147,15 @@ class CLIPTextEncoder:
                 encoder_id=self.encoder_id,
             ).eval()
 
+    def draw(self, tower: CLIPTextTower) -> None:
+        """Draw the weights of a tower anew from torch's random state, unless they are pretrained.
+
+        Args:
+            tower: What :meth:`tower` returned.
+        """
+        if self.pretrained is None:
+            tower.model.load_state_dict(self._build_tower().float().state_dict())
+
     def release(self) -> None:
         """Free weights and tokenizer; the next :meth:`encode` loads them again."""
         self._tower = None

@@ -1,6 +1,6 @@
 """What every head of this package does: pool, project, compare with class rows, average the views."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from mmaction.models.heads import BaseHead  # isort: skip  (after the registry: 
 from mmaction.utils import SampleList  # isort: skip
 
 AVERAGE_CLIPS = ('feature', 'prob', 'score', None)
+#: Options of the classification loss, for heads that have another.
+OF_CLASSIFICATION = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias')
 
 
 class CosineHead(BaseHead):
@@ -35,6 +37,7 @@ class CosineHead(BaseHead):
         dropout_ratio: Dropout on the pooled features, before the projection.
         init_scale: The scale at the start of training; ``None`` takes 100, what CLIP's own training ends at, and 10 for
             ``multi_class``, whose sigmoids would saturate.
+        max_scale: The most the scale may become in training; ``None`` sets no limit.
         learn_scale: Whether the scale is trained.
         test_scale: The scale in evaluation (released code: 100); ``None`` takes the trained one, as multi-label heads
             always do.
@@ -64,6 +67,7 @@ class CosineHead(BaseHead):
         num_segments: int | None = None,
         dropout_ratio: float = 0.0,
         init_scale: float | None = None,
+        max_scale: float | None = None,
         learn_scale: bool = True,
         test_scale: float | None = 100.0,
         init_bias: float = -10.0,
@@ -99,6 +103,7 @@ class CosineHead(BaseHead):
         self.num_segments = num_segments
         self.cosine = CosineLogits(
             init_scale=(10.0 if multi_class else 100.0) if init_scale is None else init_scale,
+            max_scale=max_scale,
             learn_scale=learn_scale,
             test_scale=None if multi_class else test_scale,
             init_bias=init_bias if multi_class else None,
@@ -195,3 +200,20 @@ def require_choice(head: CosineHead, **options: tuple[Any, tuple[Any, ...]]) -> 
     for option, (value, choices) in options.items():
         if value not in choices:
             raise UserError(f'Unknown {option}={value!r} of {type(head).__name__}.{nearest(str(value), choices)}')
+
+
+def refuse_options(head: CosineHead, given: Iterable[str], refused: Iterable[str], reason: str) -> None:
+    """Refuse options of :class:`CosineHead` that a head would not read.
+
+    Args:
+        head: Named in the message.
+        given: The names of the options that were given.
+        refused: Those that the head does not take.
+        reason: Why, for the message.
+
+    Raises:
+        UserError: Some of them were given; the first is named.
+    """
+    option = next((option for option in refused if option in given), None)
+    if option is not None:
+        raise UserError(f'{type(head).__name__} takes no {option}: {reason}.')

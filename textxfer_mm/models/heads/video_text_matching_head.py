@@ -10,9 +10,9 @@ from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
-from textxfer_mm.losses.contrastive import FORMS, symmetric_matching_loss
+from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
 from textxfer_mm.models.building import build_classifier_source
-from textxfer_mm.models.heads.cosine_head import CosineHead, require_choice
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options, require_choice
 from textxfer_mm.models.heads.pooling import Features
 from textxfer_mm.registry import MODELS
 
@@ -20,8 +20,6 @@ from mmaction.evaluation import top_k_accuracy  # isort: skip  (after the regist
 from mmaction.utils import SampleList  # isort: skip
 
 TEXTS = ('online', 'offline')
-#: Options of the classification loss, which this head replaces.
-_NOT_SHARED = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias')
 
 
 @MODELS.register_module()
@@ -64,9 +62,7 @@ class VideoTextMatchingHead(CosineHead):
         **shared: Any,
     ) -> None:
         require_choice(self, text=(text, TEXTS), matching_loss=(matching_loss, FORMS))
-        for option in _NOT_SHARED:
-            if option in shared:
-                raise UserError(f'VideoTextMatchingHead takes no {option}: its loss is the matching loss.')
+        refuse_options(self, shared, OF_CLASSIFICATION, 'its loss is the matching loss')
         if text == 'offline' and text_batch_size is not None:
             raise UserError(f"text_batch_size={text_batch_size} has no effect with text='offline': leave it out.")
         source = build_classifier_source(classifier)
@@ -121,8 +117,7 @@ class VideoTextMatchingHead(CosineHead):
     def _accuracies(self, videos: Tensor, texts: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What training logs beside the loss."""
         if self.text == 'online':
-            nearest_text = cosine_logits(videos, texts, 1.0).argmax(1)  # (N,)
-            return dict(match_acc=(labels[nearest_text] == labels).float().mean())
+            return dict(match_acc=match_accuracy(videos, texts, labels))
         scores = cosine_logits(videos, self.class_rows.testing_rows(), 1.0).cpu().numpy()
         accuracies = top_k_accuracy(scores, labels.cpu().numpy(), self.topk)
         return {f'top{k}_acc': videos.new_tensor(a) for k, a in zip(self.topk, accuracies, strict=True)}

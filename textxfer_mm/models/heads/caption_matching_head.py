@@ -1,0 +1,132 @@
+"""The head that trains a dual tower on captioned images or videos."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.errors import UserError, shown
+from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
+from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options, require_choice
+from textxfer_mm.models.heads.pooling import Features
+from textxfer_mm.registry import MODELS
+
+from mmaction.structures import ActionDataSample  # isort: skip  (after the registry: it repairs mmaction first)
+from mmaction.utils import SampleList  # isort: skip
+
+#: The scale of CLIP's pre-training.
+CLIP_SCALE = dict(init_scale=1 / 0.07, max_scale=100.0)
+
+
+@MODELS.register_module()
+class CaptionMatchingHead(CosineHead):
+    """Contrastive pre-training: videos against their captions, both ways (Radford et al., 2021, figure 3).
+
+    Training compares the N*M videos of a step (N a process, M processes) with as many captions, which the text tower
+    of the classifier's encoder embeds; it is a part of the model and trained. Equal captions are positives of each
+    other. An image is a video of one frame. Testing classifies by the class rows (K, D) that the tower makes of the
+    class names: zero-shot recognition, whatever the labels of the training data are.
+
+    An encoder with ``pretrained=None`` starts from random weights, which follow the seed of the run.
+
+    Each training sample needs its caption as ``data_sample.metainfo['caption']``: the dataset gives ``caption``, and
+    ``PackActionInputs(meta_keys=('caption',))`` hands it on.
+
+    Args:
+        in_channels: The width of the pooled features.
+        classifier: A ``TextClassifier`` or its config: the class names and templates of testing, and the encoder whose
+            text tower is trained.
+        gather: Whether to match across all processes; ``False`` matches within each of them.
+        matching_loss: ``'ce'`` (with different captions InfoNCE) or ``'kl'`` to soft targets, see
+            :func:`~textxfer_mm.losses.contrastive.symmetric_matching_loss`.
+        text_batch_size: Captions of a forward pass of the text tower; activations are then computed twice instead of
+            kept. ``None`` encodes the captions of the batch at once.
+        shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`, without ``topk`` and those of
+            the classification loss. Unless given, the scale is CLIP's: it starts at ``init_scale=1 / 0.07``, one over
+            its temperature, and goes no further than ``max_scale=100``.
+
+    Raises:
+        UserError: An option is unknown, or the classifier has no text tower.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classifier: dict[str, Any],
+        *,
+        gather: bool = True,
+        matching_loss: str = 'ce',
+        text_batch_size: int | None = None,
+        **shared: Any,
+    ) -> None:
+        require_choice(self, matching_loss=(matching_loss, FORMS))
+        refuse_options(self, shared, OF_CLASSIFICATION, 'its loss is the matching loss')
+        refuse_options(self, shared, ['topk'], 'training logs match_acc')
+        source = build_classifier_source(classifier)
+        rows = partial(TowerRows, source, chunk_size=text_batch_size, follow_seed=True)
+        super().__init__(in_channels, rows, **{**CLIP_SCALE, **shared})
+        self.gather, self.matching_loss = gather, matching_loss
+
+    def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
+        """Matching loss of N videos and their captions; the rows of one video are averaged first.
+
+        Returns:
+            ``loss_cls``, and ``match_acc``: the share of videos that are closest to their own caption among the
+            captions of this process.
+
+        Raises:
+            UserError: A sample has no caption, or one that is empty, no text or too long for the tower; or all captions
+                are equal.
+        """
+        videos = self.embed_videos(feats, len(data_samples))  # (N, D)
+        captions = [caption_of(sample, type(self).__name__) for sample in data_samples]
+        places = {caption: place for place, caption in enumerate(dict.fromkeys(captions))}
+        which = torch.tensor([places[caption] for caption in captions], device=videos.device)
+        texts = self.class_rows.encode(list(places))[which]  # (N, D)
+        labels = torch.tensor([caption_number(caption) for caption in captions], device=videos.device)
+        options = dict(gather=self.gather, form=self.matching_loss, kind='caption')
+        loss = symmetric_matching_loss(videos, texts, self.cosine.scale(training=True), labels, **options)
+        return dict(loss_cls=loss, match_acc=match_accuracy(videos, texts, labels))
+
+
+def caption_of(sample: ActionDataSample, head: str) -> str:
+    """The caption of a sample.
+
+    Args:
+        sample: One with ``caption`` among its metainfo.
+        head: Who needs it, for the message.
+
+    Raises:
+        UserError: There is none, or it is no text, or an empty one.
+    """
+    caption = sample.metainfo.get('caption')
+    if caption is None:
+        raise UserError(
+            f'{head} trains on captions, and {_name(sample)} has none: the dataset must give `caption`, a text, and '
+            "the pipeline of train_dataloader hand it on: PackActionInputs(meta_keys=('caption',))."
+        )
+    if not isinstance(caption, str):
+        raise UserError(
+            f'{head} takes one text as the caption of a sample; {_name(sample)} has {shown(repr(caption), 100)}, '
+            f'a {type(caption).__name__}.'
+        )
+    if any('\ud800' <= letter <= '\udfff' for letter in caption):
+        raise UserError(f'The caption of {_name(sample)} is no UTF-8: {shown(caption, 100)!r}. Write it anew.')
+    if not caption.strip():
+        raise UserError(f'The caption of {_name(sample)} is empty ({caption!r}): give it one, or leave the sample out.')
+    return caption
+
+
+def caption_number(caption: str) -> int:
+    """A number for a caption, equal in all processes: its 64-bit hash."""
+    return int.from_bytes(hashlib.blake2b(caption.encode(), digest_size=8).digest(), 'big', signed=True)
+
+
+def _name(sample: ActionDataSample) -> str:
+    """What to call a sample in a message."""
+    named = (sample.metainfo.get(key) for key in ('filename', 'video_id', 'img_path'))
+    return next((shown(name) for name in named if name), 'a sample')
