@@ -44,7 +44,7 @@ def run_command(page: Page, script: str, description: str, argv: Sequence[str] |
     for row in args.only or ():
         if row not in page.work.rows():
             raise UserError(f'--only: there is no row {row!r}.{nearest(row, page.work.rows())}')
-    runs = [page.work.run(row, seed) for seed in args.seeds for row in page.work.rows()]  # a stop leaves whole seeds
+    runs = page.work.runs(args.seeds)
     results = ResultsFile(args.results)
     if args.report_only and not results.of(runs):
         raise UserError(f'--report-only: {args.results} holds no result of this page. Run without it.')
@@ -103,8 +103,7 @@ def _perform(page: Page, runs: Sequence[Run], results: ResultsFile, args: argpar
     """Prepare and do the chosen runs that are missing; what went wrong."""
     chosen = [run for run in runs if not args.only or run.row in args.only]
     args.folder.mkdir(parents=True, exist_ok=True)
-    for seed in sorted({run.seed for run in chosen if run not in results}):
-        page.work.prepare(seed, args.folder, say)
+    page.work.prepare([run for run in chosen if run not in results], args.folder, say)
     command = [sys.executable, script, '--worker', '--folder', str(args.folder), '--scale', *args.scale]
     log = args.folder / 'workers.log'
 

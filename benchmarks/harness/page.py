@@ -24,11 +24,14 @@ class Work(Protocol):
     def rows(self) -> Sequence[str]:
         """The names of all rows."""
 
+    def runs(self, seeds: Sequence[int]) -> Sequence[Run]:
+        """All runs of these seeds, in the order in which they are to be done."""
+
     def run(self, row: str, seed: int) -> Run:
         """The run of a row with a seed."""
 
-    def prepare(self, seed: int, folder: Path, say: Say) -> None:
-        """Make what all runs of a seed share, unless it is there; done before them, by one process."""
+    def prepare(self, runs: Sequence[Run], folder: Path, say: Say) -> None:
+        """Make what these runs share, unless it is there; done before them, by one process."""
 
     def do(self, run: Run, folder: Path) -> Mapping[str, Any]:
         """Do a run and return what it measured, as plain values."""

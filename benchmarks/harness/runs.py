@@ -8,7 +8,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from textxfer_mm.errors import UserError
+
+#: What of a config decides what is trained and measured; where the log goes, for one, is not among it.
+KEYED = (
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'train_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'custom_imports',
+    'default_hooks',
+    'custom_hooks',
+    'load_from',
+    'randomness',
+)
+
+
+def keyed_parts(cfg: Config, more: Sequence[str] = ()) -> dict[str, Any]:
+    """What of a config decides its result, as plain values; ``more`` names further entries."""
+    cfg = cfg.to_dict()
+    return {key: cfg[key] for key in (*KEYED, *more) if key in cfg}
 
 
 @dataclass(frozen=True)

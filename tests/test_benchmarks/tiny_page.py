@@ -38,14 +38,19 @@ class Numbers:
         """Two, or four."""
         return ['low', *(['refused', 'dies'] if self.scale.broken else []), 'high']
 
+    def runs(self, seeds):
+        """Whole seeds, so that a stop leaves some."""
+        return [self.run(row, seed) for seed in seeds for row in self.rows()]
+
     def run(self, row, seed):
         """All that a number depends on."""
         return Run(row, seed, dict(row=row, scale=asdict(self.scale)))
 
-    def prepare(self, seed, folder, say):
-        """Draw the number of a seed."""
-        say(f'drawing for seed {seed}')
-        (folder / f'{seed}.json').write_text(json.dumps(50 + np.random.default_rng(seed).random()))
+    def prepare(self, runs, folder, say):
+        """Draw the number of each seed."""
+        for seed in sorted({run.seed for run in runs}):
+            say(f'drawing for seed {seed}')
+            (folder / f'{seed}.json').write_text(json.dumps(50 + np.random.default_rng(seed).random()))
 
     def do(self, run, folder):
         """Take it, and leave a trace."""

@@ -1,14 +1,12 @@
 """A checkpoint that was saved within an epoch, and how a run goes on from there exactly."""
 
-import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from textxfer_mm.engine.random_state import random_state, restore_random_state
 from textxfer_mm.errors import UserError
 
 _KEY = 'within_epoch'
@@ -31,7 +29,7 @@ class WithinEpoch:
     @classmethod
     def now(cls, runner: Runner, done: int) -> 'WithinEpoch':
         """How far a run is; every rank must ask."""
-        return cls(done, len(runner.train_dataloader), all_gather_object(_random_state()))
+        return cls(done, len(runner.train_dataloader), all_gather_object(random_state()))
 
     @classmethod
     def of(cls, checkpoint: dict[str, Any]) -> 'WithinEpoch | None':
@@ -66,21 +64,6 @@ class WithinEpoch:
         def run_iter(idx: int, data_batch: Any) -> None:
             if idx + 1 == self.done:
                 loop.run_iter = train
-                _restore(self.random_states[get_rank()])
+                restore_random_state(self.random_states[get_rank()])
 
         loop.run_iter = run_iter
-
-
-def _random_state() -> dict[str, Any]:
-    """The states of the random generators, as plain values and tensors."""
-    name, keys, *rest = np.random.get_state()
-    state = dict(python=random.getstate(), numpy=(name, keys.tolist(), *rest), torch=torch.get_rng_state())
-    return state | (dict(cuda=torch.cuda.get_rng_state()) if torch.cuda.is_available() else {})
-
-
-def _restore(state: dict[str, Any]) -> None:
-    random.setstate(state['python'])
-    np.random.set_state(state['numpy'])
-    torch.set_rng_state(state['torch'].cpu())
-    if 'cuda' in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state['cuda'].cpu())

@@ -3,6 +3,7 @@
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook
 from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init_fn
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
+from textxfer_mm.engine.hooks.initial_validation import InitialValidationHook
 from textxfer_mm.engine.hooks.resume import ResumeHook
 from textxfer_mm.engine.hooks.sigterm import SigtermCheckpointHook
 from textxfer_mm.engine.hooks.warm_up import WarmUpHook
@@ -11,6 +12,7 @@ __all__ = [
     'CorruptVideoHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'InitialValidationHook',
     'ResumeHook',
     'SigtermCheckpointHook',
     'WarmUpHook',
