@@ -13,6 +13,7 @@ def register_all_modules() -> None:
     """Repair the released upstream packages and register every class of this package; calling it twice is harmless."""
     import textxfer_mm.registry
     import textxfer_mm.datasets.label_fraction
+    import textxfer_mm.datasets.scene_datasets
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
     import textxfer_mm.engine.optim_wrappers

@@ -1,0 +1,27 @@
+"""Rendered scenes: captioned stills to pre-train a small CLIP on, and clips of actions to recognise with it."""
+
+from textxfer_mm.datasets.rendered_scenes.render import PLAIN, SHIFTED, Look, render_clip, render_still
+from textxfer_mm.datasets.rendered_scenes.words import (
+    MOTION_SCENES,
+    SEEN_SCENES,
+    UNSEEN_SCENES,
+    Scene,
+    caption,
+    is_captioned,
+    sample_captioned,
+)
+
+__all__ = [
+    'MOTION_SCENES',
+    'PLAIN',
+    'SEEN_SCENES',
+    'SHIFTED',
+    'UNSEEN_SCENES',
+    'Look',
+    'Scene',
+    'caption',
+    'is_captioned',
+    'render_clip',
+    'render_still',
+    'sample_captioned',
+]
