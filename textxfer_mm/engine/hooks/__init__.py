@@ -4,6 +4,7 @@ from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook
 from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init_fn
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
 from textxfer_mm.engine.hooks.resume import ResumeHook
+from textxfer_mm.engine.hooks.save_clip import SaveCLIPHook
 from textxfer_mm.engine.hooks.sigterm import SigtermCheckpointHook
 from textxfer_mm.engine.hooks.warm_up import WarmUpHook
 
@@ -12,6 +13,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'ResumeHook',
+    'SaveCLIPHook',
     'SigtermCheckpointHook',
     'WarmUpHook',
     'epoch_worker_init_fn',
