@@ -91,17 +91,29 @@ def require_weights(weights: str, option: str) -> None:
         require_file(weights, option, '*.*')
 
 
-def require_clip_name(name: str) -> None:
-    """Check the name of an open_clip model, which is that of a file in its package; open_clip is not imported.
+def find_clip_folder(model: str) -> Path | None:
+    """Return the folder that a CLIP model was given as, or None for the name of an open_clip model.
+
+    Such a name is that of a file in its package; open_clip is not imported.
 
     Raises:
-        UserError: open_clip has no such model; the nearest names are listed.
+        UserError: It is neither; the nearest names are listed.
     """
     package = importlib.util.find_spec('open_clip')
-    folder = Path(package.submodule_search_locations[0]) / 'model_configs'
-    known = {path.stem for path in folder.glob('*.json')}
-    if known and name.replace('/', '-') not in known:
-        raise UserError(f'Unknown CLIP architecture {name!r}.{nearest(name, known)}')
+    configs = Path(package.submodule_search_locations[0]) / 'model_configs'
+    known = {path.stem for path in configs.glob('*.json')}
+    if not known or model.replace('/', '-') in known:
+        return None
+    path = Path(model).expanduser()
+    if not model or not path.exists():
+        what = f' and there is no folder {path}' if '/' in model else ''
+        raise UserError(f'Unknown CLIP architecture {model!r}{what}.{nearest(model, known)}')
+    if not path.is_dir():
+        raise UserError(
+            f'The CLIP model {model} is a file. Give the folder that holds it with its open_clip_config.json, or the '
+            'name of an open_clip model and the file as its pretrained weights.'
+        )
+    return path
 
 
 def require_device_name(device: str, option: str) -> None:

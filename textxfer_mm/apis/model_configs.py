@@ -18,19 +18,24 @@ DEFAULT_CONFIG = 'quickstart/zero_shot_efficientnet-lite0_conse_minilm.py'
 
 
 def clip_zero_shot_config(
-    arch: str, pretrained: str, class_names: Sequence[str], *, templates: Any = 'text4vis', num_frames: int = 8
+    arch: str | dict[str, Any],
+    pretrained: str,
+    class_names: Sequence[str],
+    *,
+    templates: Any = 'text4vis',
+    num_frames: int = 8,
 ) -> Config:
     """Bare CLIP on videos: frame features averaged (TAP), text embeddings as the classifier, nothing trained.
 
     Args:
-        arch: The name of an open_clip model.
+        arch: The name of an open_clip model, or a model config.
         pretrained: A tag of open_clip, or a local file.
         class_names: K names.
         templates: The name of a template set, one template, or several.
         num_frames: T, spread over the whole video.
     """
     clip = dict(arch=arch, pretrained=pretrained)
-    _, arch_cfg = resolve_arch(arch)
+    name, arch_cfg = resolve_arch(arch)
     pixels = preprocessor_cfg(arch, pretrained)
     classifier = dict(
         type='TextClassifier',
@@ -42,7 +47,7 @@ def clip_zero_shot_config(
         dict(type='ExactVideoInit'),
         dict(type='UniformSample', clip_len=num_frames, test_mode=True),
         dict(type='ExactVideoDecode'),
-        *_resize_steps(arch, pretrained),
+        *_resize_steps(name, input_cfg(arch, pretrained)),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),
     ]
@@ -61,17 +66,16 @@ def clip_zero_shot_config(
     )
 
 
-def _resize_steps(arch: str, pretrained: str) -> list[dict[str, Any]]:
+def _resize_steps(name: str, frame: dict[str, Any]) -> list[dict[str, Any]]:
     """The steps that bring frames to the tower's size in the way that its weights were trained with.
 
     Raises:
-        UserError: It cannot be known, or needs padding.
+        UserError: That needs padding.
     """
-    frame = input_cfg(arch, pretrained)
     height, width = frame['size']
     resize = dict(type='Resize', interpolation=frame['interpolation'])
     if frame['resize_mode'] == 'squash':
         return [dict(resize, scale=(width, height), keep_ratio=False)]
     if frame['resize_mode'] != 'shortest':
-        raise UserError(f'{arch} with {pretrained!r} wants frames resized as {frame["resize_mode"]!r}: write a config.')
+        raise UserError(f'The weights of {name} want frames resized as {frame["resize_mode"]!r}: write a config.')
     return [dict(resize, scale=(-1, max(height, width))), dict(type='CenterCrop', crop_size=(width, height))]

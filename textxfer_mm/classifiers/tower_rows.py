@@ -66,7 +66,7 @@ class TowerRows(ClassRows):
         Raises:
             UserError: The tower is not at hand, or a prompt is too long.
         """
-        tower, names = self._require_tower(), self._names()
+        tower, names = self.require_tower(), self._names()
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
@@ -104,7 +104,7 @@ class TowerRows(ClassRows):
         Raises:
             UserError: The tower is not at hand, or a text is too long for it (it is named).
         """
-        return self._encode_ids(self._require_tower().tokenize(texts), self.chunk_size)
+        return self._encode_ids(self.require_tower().tokenize(texts), self.chunk_size)
 
     def training_rows(self, classes: Tensor | None = None) -> Tensor:
         """Encode classes (n,) with gradient to the tower -> (n, D); see :meth:`ClassRows.training_rows`.
@@ -143,7 +143,12 @@ class TowerRows(ClassRows):
         freeze_unused(tower)
         return tower
 
-    def _require_tower(self) -> TextTower:
+    def require_tower(self) -> TextTower:
+        """The tower.
+
+        Raises:
+            UserError: It is not at hand.
+        """
         if self.tower is None:
             raise UserError(
                 f'The text tower of {self.source.encoder_id} is needed for training, and for other class names than a '
@@ -153,7 +158,7 @@ class TowerRows(ClassRows):
 
     def _encode_ids(self, ids: Tensor, chunk_size: int | None) -> Tensor:
         """Tokens (n, L) -> (n, D), with gradient; without the columns that are padding in all rows."""
-        tower = self._require_tower()
+        tower = self.require_tower()
         return in_chunks(tower, tower.trim(ids).to(self.weight.device), chunk_size=chunk_size)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
@@ -162,13 +167,13 @@ class TowerRows(ClassRows):
 
     def _encode_frozen(self, texts: list[str]) -> Tensor:
         batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
-        return encode_in_batches(self._require_tower(), texts, batch_size=batch_size, device=device)
+        return encode_in_batches(self.require_tower(), texts, batch_size=batch_size, device=device)
 
     def _token_ids(self) -> Tensor:
         """Tokens of all prompts (M, K, L), made once."""
         names = self._names()
         if self._tokens is None or self._tokens[0] != names:
-            self._tokens = names, embed_prompts(self._require_tower().tokenize, self.source.templates, names)
+            self._tokens = names, embed_prompts(self.require_tower().tokenize, self.source.templates, names)
         return self._tokens[1]
 
 

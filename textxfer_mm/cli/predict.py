@@ -14,10 +14,10 @@ from rich.text import Text
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.files import replacing, require_writable_file, write_text
 from textxfer_mm.inputs import (
+    find_clip_folder,
     find_config,
     find_videos,
     require_checkpoint,
-    require_clip_name,
     require_device_name,
     require_weights,
 )
@@ -36,7 +36,13 @@ def predict(
     ] = None,
     config: Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')] = None,
     checkpoint: Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')] = None,
-    model: Annotated[str | None, typer.Option(help='An open_clip model instead, such as ViT-B-32-quickgelu.')] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help='A CLIP model instead: a name of open_clip such as ViT-B-32-quickgelu, or a folder with '
+            'open_clip_config.json and weights.'
+        ),
+    ] = None,
     pretrained: Annotated[
         str | None,
         typer.Option(
@@ -128,8 +134,8 @@ def _check_files(config: str | None, checkpoint: Path | None, json_file: Path | 
 
 def _check_words(model: str | None, template: str | None, pretrained: str | None, device: str | None) -> None:
     """Check, as far as that is known without torch, that these name something."""
-    if model is not None:
-        require_clip_name(model)
+    if model is not None and find_clip_folder(model) is not None and pretrained is not None:
+        raise UserError(f'--model {model} is a folder, which holds its weights: leave --pretrained out.')
     if template is not None and template not in TEMPLATES:
         resolve_templates(template)
     if pretrained is not None:
@@ -153,6 +159,7 @@ def _choose_config(
         load_config,
     )
     from textxfer_mm.engine.classes import set_text_weights
+    from textxfer_mm.text.clip_folders import read_clip_folder
 
     if config is not None or checkpoint is not None:
         cfg = load_config(config) if config is not None else config_of_checkpoint(checkpoint)
@@ -163,7 +170,10 @@ def _choose_config(
                 raise UserError(f'--pretrained without --model: {error}') from error
         return cfg
     if model is not None:
-        return clip_zero_shot_config(model, pretrained or 'openai', names)
+        if find_clip_folder(model) is None:
+            return clip_zero_shot_config(model, pretrained or 'openai', names)
+        folder = read_clip_folder(model)
+        return clip_zero_shot_config(folder.arch, str(folder.weights), names)
     return load_config(DEFAULT_CONFIG)
 
 

@@ -1,4 +1,4 @@
-"""Converting checkpoints: those of Text4Vis, of CLIP and of its fine-tunings to ours, and back to Text4Vis'."""
+"""Converting checkpoints: those of Text4Vis, of CLIP and of its fine-tunings to ours, and ours back."""
 
 #: What can be converted, and how such a file looks.
 SOURCES = {

@@ -13,8 +13,6 @@ from textxfer_mm.convert.dimensions import count_blocks
 from textxfer_mm.convert.parts import (
     FUSION,
     OUR_FUSION,
-    OUR_SCALE,
-    OUR_VISUAL,
     TABLE,
     Parts,
     misfits,
@@ -23,6 +21,7 @@ from textxfer_mm.convert.parts import (
 )
 from textxfer_mm.convert.source_files import SourceFile, read_source_file
 from textxfer_mm.convert.vifi_classifier import vifi_classifier
+from textxfer_mm.engine.clip_export import OUR_SCALE, OUR_VISUAL
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing, require_writable_file
 from textxfer_mm.text.class_names import load_class_names

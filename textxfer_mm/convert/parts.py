@@ -16,10 +16,10 @@ from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
 from textxfer_mm.text.clip_files import is_of_text_tower
 
-#: Under which prefixes the parts of a model lie: the authors', and ours.
-VISUAL, OUR_VISUAL = 'visual.', 'backbone.visual.'
+#: Under which prefixes the parts of a model lie: the authors', and ours (more in ``engine.clip_export``).
+VISUAL = 'visual.'
 FUSION, OUR_FUSION = 'fusion_model.', 'neck.layers.'
-SCALE, OUR_SCALE = 'logit_scale', 'cls_head.cosine.logit_scale'
+SCALE = 'logit_scale'
 TABLE = 'frame_position_embeddings.weight'
 #: How many names of a list a message shows: all lists together stay within a screen.
 SHOWN = 5

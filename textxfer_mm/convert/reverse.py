@@ -1,4 +1,4 @@
-"""From checkpoints of our recognizers to the layout of Text4Vis' released code."""
+"""From checkpoints of our recognizers to the layout of Text4Vis' released code, and to the folders of open_clip."""
 
 import re
 from collections.abc import Mapping
@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from textxfer_mm.classifiers.stored_rows import FILLED, METADATA, WEIGHT, stored_rows
 from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
-from textxfer_mm.convert.parts import FUSION, OUR_FUSION, OUR_SCALE, OUR_VISUAL, SCALE, SHOWN, VISUAL
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
+from textxfer_mm.convert.parts import FUSION, OUR_FUSION, SCALE, SHOWN, VISUAL
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.clip_export import OUR_SCALE, OUR_VISUAL, export_clip, exported_arch
+from textxfer_mm.engine.config_files import config_of_checkpoint
 from textxfer_mm.errors import UserError, first_few
-from textxfer_mm.files import require_writable_file
+from textxfer_mm.files import require_writable_file, require_writable_folder
+from textxfer_mm.registry import MODELS
 
 _BLOCK = re.compile(r'^backbone\.temporal\.block(\d+)\.weight$')
 _CLASS_ROWS = 'cls_head.class_rows.'
@@ -30,7 +34,8 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     Args:
         src: A checkpoint of a recognizer with ``CLIPBackbone``: converted, or trained here.
         dst: The file to write, in one piece, over an older one.
-        source: The layout to write: only ``'text4vis'``, since the others hold a text tower, which a recognizer lacks.
+        source: The layout to write: only ``'text4vis'``, since the others hold a text tower, which a recognizer lacks;
+            for one that was trained with its text tower see :func:`reverse_to_folder`.
 
     Returns:
         What was left out and why, one line each.
@@ -59,6 +64,29 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     weights = {prefix + name: _in_dtype(value, dtypes.get(name)) for name, value in renamed.items()}
     write_checkpoint(target, dict(model_state_dict=weights))
     return _left_out(state)
+
+
+def reverse_to_folder(src: str | Path, dst: str | Path) -> Path:
+    """Write a checkpoint of a recognizer whose both towers were trained as a CLIP model of open_clip.
+
+    Args:
+        src: A checkpoint of a run with ``CaptionMatchingHead``, or with another head that trains a text tower; it holds
+            its config.
+        dst: The folder of the files, see :func:`~textxfer_mm.text.clip_folders.write_clip_folder`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: The checkpoint holds no config, or is that of another model.
+    """
+    cfg = config_of_checkpoint(src)
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    model = MODELS.build(cfg.model)
+    exported_arch(model)
+    state = state_of(load_checkpoint_file(src), src)
+    load_fully(model, dict(state), src)
+    return export_clip(model, state, require_writable_folder(dst, 'DST'))
 
 
 def _renamed(state: Mapping[str, Any], control_point: str) -> tuple[dict[str, Tensor], list[str]]:

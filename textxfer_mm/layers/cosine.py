@@ -72,10 +72,11 @@ class CosineLogits(nn.Module):
         if self.max_scale is None:
             return self.logit_scale.exp()
         limit = math.log(self.max_scale)
-        if training:  # the parameter itself, since beyond the limit it had no gradient to come back by
-            with torch.no_grad():
-                self.logit_scale.clamp_(max=limit)
-        return self.logit_scale.clamp(max=limit).exp()
+        if not training:
+            return self.logit_scale.clamp(max=limit).exp()
+        with torch.no_grad():  # the parameter itself: a clamp in the graph would leave it no gradient to come back by
+            self.logit_scale.clamp_(max=limit)
+        return self.logit_scale.exp()
 
     def forward(self, features: Tensor, rows: Tensor, training: bool) -> Tensor:
         """Classify features (N, D) by class rows (K, D).

@@ -10,19 +10,24 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from textxfer_mm.errors import NotAtHandError, UserError, first_few, nearest
+from textxfer_mm.errors import NotAtHandError, UserError, first_few, nearest, shown
 from textxfer_mm.text.clip_files import is_torchscript, read_clip_state_dict
 from textxfer_mm.text.hub import hub_endpoint, is_reachable
 
 logger = logging.getLogger(__name__)
 
-_WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
+#: What open_clip calls a file of weights, the preferred first.
+WEIGHT_FILES = ('open_clip_model.safetensors', 'open_clip_pytorch_model.bin')
 _CONFIG_KEYS = ('embed_dim', 'vision_cfg', 'text_cfg')
 #: What a model config may hold: arguments of open_clip's CLIP, CustomTextCLIP and CoCa ...
 _MODEL_KEYS = (*_CONFIG_KEYS, 'cast_dtype', 'init_logit_bias', 'init_logit_scale', 'multimodal_cfg')
 _MODEL_KEYS += ('nonscalar_logit_scale', 'output_dict', 'pad_id', 'quick_gelu')
 #: ... and entries that open_clip itself reads.
 _KNOWN_KEYS = (*_MODEL_KEYS, 'custom_text', 'preprocess_cfg')
+
+#: What they hold.
+_CONFIG_TYPES = (('embed_dim', int, 'a whole number'),)
+_CONFIG_TYPES += tuple((key, dict, 'a dict of options') for key in ('vision_cfg', 'text_cfg', 'preprocess_cfg'))
 
 
 def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -36,7 +41,8 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
         The name (for a config: ``custom-`` and a hash of it) and a copy of the config.
 
     Raises:
-        UserError: The name or an entry of the config is unknown (the nearest ones are listed), or one is missing.
+        UserError: The name or an entry of the config is unknown (the nearest ones are listed), one is missing, or it is
+            of another type.
     """
     if isinstance(arch, str):
         import open_clip  # here, as it takes seconds
@@ -53,6 +59,9 @@ def resolve_arch(arch: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     for key in arch:
         if key not in _KNOWN_KEYS:
             raise UserError(f'Unknown entry {key!r} in the CLIP model config.{nearest(str(key), _KNOWN_KEYS)}')
+    for key, kind, what in _CONFIG_TYPES:
+        if key in arch and (not isinstance(arch[key], kind) or arch[key] is True):
+            raise UserError(f'{key} of the CLIP model config is {what}, not {shown(repr(arch[key]), 100)}.')
     try:
         text = json.dumps(arch, sort_keys=True)
     except TypeError as error:
@@ -204,7 +213,7 @@ def _download(name: str, tag: str, weights_cfg: Mapping[str, Any]) -> Path:
     # open_clip asks the hub first, and the address only for weights without a hub entry.
     repository, filename = os.path.split(weights_cfg.get('hf_hub', ''))
     if repository:
-        for candidate in (filename,) if filename else _WEIGHT_FILES:
+        for candidate in (filename,) if filename else WEIGHT_FILES:
             cached = try_to_load_from_cache(repository, candidate)
             if isinstance(cached, str):
                 return Path(cached)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.errors import NotAtHandError, UserError, first_line
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import text_tower_state
 from textxfer_mm.text.digests import file_digest
@@ -62,6 +62,11 @@ class CLIPTextEncoder:
         """The width D of the joint space."""
         text_cfg = self._config['text_cfg']
         return text_cfg['width'] if text_cfg.get('proj_type') == 'none' else self._config['embed_dim']
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """The model config of open_clip, both towers of it."""
+        return dict(self._config)
 
     @property
     def context_length(self) -> int:
@@ -204,8 +209,8 @@ class CLIPTextEncoder:
             text_cfg['hf_model_pretrained'] = False
         try:
             return _build_text_tower(self._config['embed_dim'], text_cfg, self._config.get('quick_gelu', False))
-        except TypeError as error:
-            raise UserError(f'The `text_cfg` of {self.arch} is not one of open_clip: {error}.') from error
+        except Exception as error:  # whatever its parts make of a value that is none
+            raise UserError(f'The `text_cfg` of {self.arch} is not one of open_clip: {first_line(error)}.') from error
 
 
 def _require_transformers(arch: str) -> None:

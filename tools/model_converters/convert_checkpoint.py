@@ -32,7 +32,11 @@ def parse_args() -> argparse.Namespace:
         help='with --source vifi-clip, the classes it was trained on (a file or the name of a dataset): their '
         'classifier is made with its text tower and written beside DST',
     )
-    parser.add_argument('--reverse', action='store_true', help='SRC is ours; DST gets the layout of text4vis')
+    parser.add_argument(
+        '--reverse',
+        action='store_true',
+        help='SRC is ours; DST gets the layout of text4vis, or with --source open_clip is a folder for the two towers',
+    )
     args = parser.parse_args()
     if args.reverse and args.arch:
         parser.error('--arch says nothing with --reverse')
@@ -56,14 +60,18 @@ def main() -> None:
     args = parse_args()
     require_no_folder(args.src)
     require_file(args.src, 'SRC', '*.p*')
-    require_writable_file(args.dst, 'DST')
+    to_folder = args.reverse and args.source == 'open_clip'
+    if not to_folder:
+        require_writable_file(args.dst, 'DST')
 
     import textxfer_mm.register  # noqa: F401
     from textxfer_mm.convert.conversion import convert_checkpoint
-    from textxfer_mm.convert.reverse import reverse_checkpoint
+    from textxfer_mm.convert.reverse import reverse_checkpoint, reverse_to_folder
     from textxfer_mm.convert.summary import report
 
-    if args.reverse:
+    if to_folder:
+        print(f'{args.src} -> {reverse_to_folder(args.src, args.dst)}')
+    elif args.reverse:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
     else:

@@ -5,6 +5,7 @@ from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
 from textxfer_mm.engine.hooks.initial_validation import InitialValidationHook
 from textxfer_mm.engine.hooks.resume import ResumeHook
+from textxfer_mm.engine.hooks.save_clip import SaveCLIPHook
 from textxfer_mm.engine.hooks.sigterm import SigtermCheckpointHook
 from textxfer_mm.engine.hooks.warm_up import WarmUpHook
 
@@ -14,6 +15,7 @@ __all__ = [
     'FiniteLossHook',
     'InitialValidationHook',
     'ResumeHook',
+    'SaveCLIPHook',
     'SigtermCheckpointHook',
     'WarmUpHook',
     'epoch_worker_init_fn',

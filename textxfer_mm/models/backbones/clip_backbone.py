@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
+from timm.layers import to_2tuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -27,7 +28,7 @@ from textxfer_mm.models.backbones.towers import (
     with_text_cfg,
 )
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower
+from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch
 from textxfer_mm.text.clip_files import vision_tower_state
 
 
@@ -98,6 +99,14 @@ class CLIPBackbone(LazyWeights, BaseModule):
     def out_channels(self) -> int:
         """The width D of the features."""
         return self.embed_dims
+
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """The model config of open_clip, with the input size of this tower; its ``text_cfg`` may be empty."""
+        config = resolve_arch(self._arch_given)[1]
+        height, width = to_2tuple(self.image_size)
+        size = height if height == width else [height, width]
+        return {**config, 'vision_cfg': {**config['vision_cfg'], 'image_size': size}}
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode frames.

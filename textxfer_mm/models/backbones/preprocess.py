@@ -1,6 +1,6 @@
 """How pretrained weights expect their frames: taken from their tag or the model config, never guessed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import timm
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.models.backbones.imagenet import TIMM, timm_pretrained_cfg
 from textxfer_mm.models.backbones.packaged import PACKAGED, PACKAGED_TOWERS
 from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
@@ -17,6 +17,8 @@ from textxfer_mm.text.clip_arch import resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import is_torchscript
 
 _KEYS = ('mean', 'std', 'interpolation', 'resize_mode')
+_INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'area', 'lanczos')
+_RESIZE_MODES = ('shortest', 'longest', 'squash')
 _OPENAI = dict(mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD, interpolation='bicubic', resize_mode='shortest')
 
 
@@ -81,8 +83,13 @@ def _known(arch: Arch, pretrained: str | PathLike | None, keys: tuple[str, str])
 def _from_config(name: str, preprocess_cfg: Mapping[str, Any]) -> dict[str, Any]:
     for key in ('mean', 'std'):
         values = preprocess_cfg.get(key)
-        if values is None or len(values) != 3 or not all(0 <= value <= 1 for value in values):
+        numbers = values if isinstance(values, Sequence) and not isinstance(values, str) else ()
+        if len(numbers) != 3 or not all(isinstance(value, int | float) and 0 <= value <= 1 for value in numbers):
             raise UserError(
                 f'preprocess_cfg of {name} needs {key} as three numbers between 0 and 1 (R, G, B), not {values}.'
             )
+    for key, known in (('interpolation', _INTERPOLATIONS), ('resize_mode', _RESIZE_MODES)):
+        value = preprocess_cfg.get(key, _OPENAI[key])
+        if value not in known:
+            raise UserError(f'Unknown {key}={value!r} in preprocess_cfg of {name}.{nearest(str(value), known)}')
     return {**{key: _OPENAI[key] for key in _KEYS}, **preprocess_cfg}

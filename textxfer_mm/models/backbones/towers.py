@@ -13,7 +13,7 @@ from timm.layers import to_2tuple
 from timm.models import group_parameters
 from torch import nn
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.text.clip_arch import resolve_arch
 
 #: An open_clip model name or model config.
@@ -54,7 +54,10 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
         raise UserError(f'timm has no weights {timm_name!r}.{nearest(timm_name, known)}')
     if image_size is not None and not timm_name:
         options['image_size'] = _checked_size(name, options, image_size)
-    tower = _build_vision_tower(config['embed_dim'], CLIPVisionCfg(**options), config.get('quick_gelu', False))
+    try:
+        tower = _build_vision_tower(config['embed_dim'], CLIPVisionCfg(**options), config.get('quick_gelu', False))
+    except Exception as error:  # whatever its parts make of a value that is none
+        raise UserError(f'open_clip cannot build the vision_cfg of {name}: {first_line(error)}.') from error
     if image_size is not None and timm_name:
         tower.set_input_size(tuple(to_2tuple(image_size)))
     if timm_name and options.get('timm_proj') == 'none' and tower.trunk.head_hidden_size != config['embed_dim']:
