@@ -97,7 +97,7 @@ def action(verb: str, thing: str) -> str:
 
 
 def is_captioned(verb: str, thing: str) -> bool:
-    """Whether captions may tell of a pair; a quarter of them, four of each verb and three of each object, never appear."""
+    """Whether captions may tell of a pair; a quarter, four of each verb and three of each object, never appear."""
     return (VERBS.index(verb) + OBJECTS.index(thing)) % 4 != 0
 
 
@@ -122,9 +122,10 @@ def caption(scene: Scene, rng: np.random.Generator) -> str:
         core = f'{person} and {thing}' if rng.random() < 0.5 else f'{thing} and {person}'
     else:
         core = f'{person} {scene.verb} {thing}'
+    end = '.' if rng.random() < 0.4 else ''
     if place and rng.random() < 0.2:
-        return f'{place}, {core}'
-    return f'{_one(rng, _OPENINGS)}{core} {place}'.rstrip()
+        return f'{place}, {core}{end}'
+    return f'{_one(rng, _OPENINGS)}{core} {place}'.rstrip() + end
 
 
 def _pairs(captioned: bool) -> list[tuple[str, str]]:
