@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 
 from textxfer_mm.datasets.rendered_scenes.render import PLAIN, SHIFTED, render_clip, render_still
 from textxfer_mm.datasets.rendered_scenes.words import (
+    CAPTIONED_PAIRS,
     MOTION_PAIRS,
     SEEN_PAIRS,
     UNSEEN_PAIRS,
@@ -26,7 +27,7 @@ from textxfer_mm.registry import DATASETS
 
 #: Raised when the drawing changes, so that older caches are not read.
 FORMAT = 1
-PAIRS = dict(seen=SEEN_PAIRS, unseen=UNSEEN_PAIRS, motion=MOTION_PAIRS)
+PAIRS = dict(captioned=CAPTIONED_PAIRS, seen=SEEN_PAIRS, unseen=UNSEEN_PAIRS, motion=MOTION_PAIRS)
 LOOKS = dict(plain=PLAIN, shifted=SHIFTED)
 SPLITS = ('train', 'val', 'test')
 
@@ -150,8 +151,9 @@ class SceneClasses(_Rendered):
 
     Args:
         pipeline: See :class:`_Rendered`.
-        kinds: Of ``'seen'`` (60 classes, the last 30 never captioned), ``'unseen'`` (20, the last 10 never captioned)
-            and ``'motion'`` (10 that differ in motion only); the classes of several follow each other.
+        kinds: Of ``'seen'`` (60 classes, the last 30 never captioned), ``'unseen'`` (20, the last 10 never captioned),
+            ``'motion'`` (10 that differ in motion only) and ``'captioned'`` (all 144 pairs that captions may tell of);
+            the classes of several follow each other.
         per_class: Scenes a class.
         options: See :class:`_Rendered`.
 

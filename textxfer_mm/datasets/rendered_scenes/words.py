@@ -149,8 +149,9 @@ def _with_article(noun: str) -> str:
 
 _NEW, _NEW_REST = _spread(_pairs(captioned=False), 30)
 _OLD, _OLD_REST = _spread(_pairs(captioned=True), 30)
-#: (verb, object) of the classes that are trained on, half of them never captioned; of those that are only tested; and
-#: of those that differ in motion only.
+#: (verb, object) that captions may tell of; of the classes that are trained on, half of them never captioned; of those
+#: that are only tested; and of those that differ in motion only.
+CAPTIONED_PAIRS: tuple[tuple[str, str], ...] = tuple(_pairs(captioned=True))
 SEEN_PAIRS: tuple[tuple[str, str], ...] = (*_OLD, *_NEW)
 UNSEEN_PAIRS: tuple[tuple[str, str], ...] = (*_spread(_OLD_REST, 10)[0], *_spread(_NEW_REST, 10)[0])
 MOTION_PAIRS: tuple[tuple[str, str], ...] = tuple((verb, thing) for *verbs, thing in MOTIONS for verb in verbs)

@@ -1,0 +1,76 @@
+"""What is measured of a trained recognizer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness.claims import Measure
+from mmengine.config import Config
+from torch import nn
+
+from textxfer_mm.apis import load_recognizer, score_videos
+from textxfer_mm.datasets.scene_datasets import PAIRS
+from textxfer_mm.engine.classes import classifier_of
+
+SEEN, MOTION, UNSEEN = (len(PAIRS[kind]) for kind in ('seen', 'motion', 'unseen'))
+
+
+def percent(name: str) -> Any:
+    """An accuracy in per cent."""
+    return lambda result: None if result.get(name) is None else 100 * result[name]
+
+
+def second_half(result: Mapping[str, Any]) -> float | None:
+    """The mean training loss over the second half of the steps."""
+    losses = result.get('losses')
+    return float(np.mean(losses[len(losses) // 2 :])) if losses else None
+
+
+def of(name: str) -> Any:
+    """A number that some results have."""
+    return lambda result: result.get(name)
+
+
+MEASURES = dict(
+    seen=Measure('60 classes', percent('seen'), ' points', chance=100 / SEEN),
+    captioned=Measure('30 of captioned pairs', percent('captioned'), ' points', chance=100 / SEEN),
+    new=Measure('30 of pairs never captioned', percent('new'), ' points', chance=100 / SEEN),
+    motion=Measure('10 of motion only', percent('motion'), ' points', chance=100 / MOTION),
+    unseen=Measure('20 unseen classes', percent('unseen'), ' points', chance=100 / UNSEEN),
+    loss=Measure('loss', second_half, digits=3, lower_is_better=True),
+    step_cpu_seconds=Measure('processor s a step', of('step_cpu_seconds'), ' s', digits=3, lower_is_better=True),
+    step_seconds=Measure('wall s a step', of('step_seconds'), ' s', digits=3, lower_is_better=True),
+)
+
+
+def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
+    """Top-1 accuracies (0 to 1) among the 60 classes, among the 10 of motion only, and by names on the unseen ones."""
+    scores = score_videos(model, cfg.val_dataloader, seed=cfg.randomness.seed)
+    names = scores.class_names
+    seen, motion = scores.among(names[:SEEN]), scores.among(names[SEEN:])
+    result = dict(
+        seen=seen.top(1),
+        captioned=seen.top1_of(names[: SEEN // 2]),
+        new=seen.top1_of(names[SEEN // 2 : SEEN]),
+        motion=motion.top(1),
+        unseen=None,
+    )
+    if classifier_of(cfg).get('type') == 'TextClassifier':
+        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
+        result.update(unseen=unseen.top(1))
+    return result
+
+
+def with_unseen_classes(model: nn.Module, cfg: Config) -> nn.Module:
+    """The same recognizer for the names of the unseen classes, as a user would test its checkpoint with other names.
+
+    Rows that were trained stay with their classes: the unseen ones get the rows of their text.
+    """
+    checkpoint = Path(cfg.work_dir) / 'trained.pth'
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    cfg = Config(dict(cfg.to_dict(), test_pipeline=cfg.test_dataloader.dataset.pipeline))
+    if not cfg.model.cls_head.get('frozen', True):
+        cfg.model.cls_head.frozen = True
+    return load_recognizer(cfg, checkpoint, class_names=list(cfg.unseen_class_names), device='cpu')

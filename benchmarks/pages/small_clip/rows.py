@@ -1,0 +1,279 @@
+"""Every row: what it changes in the shipped config of Text4Vis with the small CLIP."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from harness.towers import TOWER
+from harness.training import Setting
+from mmengine.config import Config
+
+from pages.small_clip.configs import Scale, set_rate
+from textxfer_mm.apis import extract_features
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.feature_file import LabelledFeatures
+from textxfer_mm.engine.classes import source_of
+
+Edit = Callable[[Config], None]
+
+WIDTH = 128  # of the towers
+SENTENCE_WIDTH = 384  # of MiniLM's sentence embeddings
+#: Shots a class; all clips of the training list are the rows without a number.
+SHOTS = (1, 3, 5, 10)
+#: The rates of which each row takes its best one in regime (ii).
+RATES = (3e-5, 1e-4, 3e-4, 1e-3)
+
+
+def nothing(cfg: Config) -> None:
+    """The shipped config as it is: TAP, frozen class names of the tower's own text side."""
+
+
+def edits(*parts: Edit) -> Edit:
+    """Several changes in turn."""
+
+    def edit(cfg: Config) -> None:
+        for part in parts:
+            part(cfg)
+
+    return edit
+
+
+def head(**options: Any) -> Edit:
+    """Options of the head."""
+    return lambda cfg: cfg.model.cls_head.update(options)
+
+
+def text(**options: Any) -> Edit:
+    """Options of the text classifier."""
+    return lambda cfg: cfg.model.cls_head.classifier.update(options)
+
+
+def vision_only(cfg: Config) -> None:
+    """A learned linear classifier on the pooled features: MMAction2's stock head."""
+    cfg.model.cls_head = dict(
+        type='I3DHead', num_classes=len(cfg.class_names), in_channels=WIDTH, dropout_ratio=0.0, average_clips='prob'
+    )
+
+
+def drawn(kind: str) -> Edit:
+    """A frozen classifier that knows nothing of the classes; its seed is the run's."""
+
+    def edit(cfg: Config) -> None:
+        cfg.model.cls_head.classifier = dict(
+            type=kind, class_names=cfg.class_names, embed_dims=WIDTH, seed=cfg.randomness.seed
+        )
+
+    return edit
+
+
+def lda(cfg: Config) -> None:
+    """A frozen classifier from the features of the encoder before training, by all training clips."""
+    cfg.lda_encoder = copy.deepcopy(cfg.model)
+    cfg.model.cls_head.classifier = dict(
+        type='LDAClassifier',
+        class_names=cfg.class_names,
+        features='lda.safetensors',
+        embed_dims=WIDTH,
+        solver='lsqr',
+        shrinkage='auto',
+    )
+
+
+def write_lda_features(cfg: Config, folder: Path) -> None:
+    """Write the centred features of all training clips by the encoder before training, one view each."""
+    encoder = copy.deepcopy(cfg)
+    encoder.model = cfg.lda_encoder
+    encoder.train_dataloader = copy.deepcopy(cfg.train_dataloader)
+    encoder.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
+    made = extract_features(encoder, per_class=None, device='cpu')
+    centred = LabelledFeatures(made.features - made.features.mean(0), made.labels)
+    cfg.model.cls_head.classifier.features = str(centred.save(folder / cfg.model.cls_head.classifier.features))
+
+
+def changed(name: str) -> Edit:
+    """Text rows that are changed before training, see :func:`write_changed_rows`."""
+
+    def edit(cfg: Config) -> None:
+        cfg.text_rows, cfg.changed_rows = copy.deepcopy(cfg.model.cls_head.classifier), name
+        cfg.model.cls_head.classifier = dict(type='FileClassifier', path='rows.safetensors')
+
+    return edit
+
+
+def write_changed_rows(cfg: Config, folder: Path) -> None:
+    """Write text rows rotated at random (the same correlations, no alignment), or given to other classes."""
+    cfg_of_text = copy.deepcopy(cfg)
+    cfg_of_text.model.cls_head.classifier = cfg.text_rows
+    made = source_of(cfg_of_text).build()
+    generator = torch.Generator().manual_seed(cfg.randomness.seed)
+    if cfg.changed_rows == 'rotated':
+        rows = made.weight @ torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))[0]
+    else:  # every class gets the row of another one
+        order = torch.randperm(len(made.weight), generator=generator)
+        rows = torch.empty_like(made.weight)
+        rows[order] = made.weight[order.roll(1)]
+    changed = ClassifierBundle.from_rows(rows, class_names=made.class_names, encoder_id=f'text rows, {cfg.changed_rows}')
+    changed.save(folder / 'rows.safetensors')
+    cfg.model.cls_head.classifier.path = str(folder / 'rows.safetensors')
+
+
+def sentences(cfg: Config) -> None:
+    """Rows of a sentence encoder, which was never aligned with images, behind a linear map that is trained."""
+    cfg.model.cls_head.classifier = dict(
+        type='TextClassifier',
+        class_names=cfg.class_names,
+        templates='text4vis',
+        encoder=dict(type='LanguageModelEncoder', model='packaged'),
+    )
+    cfg.model.cls_head.projection = 'linear'
+
+
+def projected(cfg: Config) -> None:
+    """A linear map before the text rows, which is trained."""
+    cfg.model.cls_head.projection = 'linear'
+
+
+def scratch(cfg: Config) -> None:
+    """A vision tower without pre-training."""
+    cfg.model.backbone.pretrained = None
+
+
+def supervised(cfg: Config) -> None:
+    """The vision tower that was trained with labels, without text."""
+    weights = f'{TOWER}/weights.pth'
+    cfg.model.backbone.update(pretrained=None, init_cfg=dict(type='Pretrained', checkpoint=weights, prefix='backbone.'))
+
+
+def temporal_transformer(cfg: Config) -> None:
+    """The paper's six layers on the frame features."""
+    cfg.model.neck = dict(type='TemporalTransformer', in_channels=WIDTH)
+
+
+def temporal(kind: str) -> Edit:
+    """Temporal convolutions inside the tower, at the rate of what is new."""
+    return lambda cfg: cfg.model.backbone.update(temporal=dict(type=kind))
+
+
+def prompt(cfg: Config) -> None:
+    """Four context vectors that are learned (CoOp), shared by the classes."""
+    cfg.model.cls_head.update(type='LearnablePromptHead', num_context=4)
+    cfg.model.cls_head.classifier.pop('templates', None)
+
+
+def matching(kind: str, gather: bool) -> Edit:
+    """The matching paradigm."""
+    return head(type='VideoTextMatchingHead', text=kind, gather=gather)
+
+
+def untrained(cfg: Config) -> None:
+    """The model as training finds it."""
+    cfg.train_cfg.max_epochs = 0
+
+
+def shots(count: int) -> Edit:
+    """A few clips a class, repeated so that the number of steps stays about the same."""
+
+    def edit(cfg: Config) -> None:
+        dataset = cfg.train_dataloader.dataset
+        few = dict(
+            type='LabelFractionDataset',
+            fraction=count / dataset.per_class,
+            seed=cfg.randomness.seed,
+            dataset=dataset,
+        )
+        cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=round(dataset.per_class / count), dataset=few)
+
+    return edit
+
+
+def at(rate: float) -> Edit:
+    """Another rate of the encoder."""
+    return lambda cfg: set_rate(cfg, rate, Scale.new)
+
+
+#: What Table 1 compares: the change, and what is written before training.
+ROWS: dict[str, tuple[Edit, Callable[[Config, Path], None] | None]] = {
+    'text': (nothing, None),
+    'vision': (vision_only, None),
+    'lda': (lda, write_lda_features),
+    'random': (drawn('RandomClassifier'), None),
+    'orthogonal': (drawn('OrthogonalClassifier'), None),
+    'rotated': (changed('rotated'), write_changed_rows),
+    'shuffled': (changed('shuffled'), write_changed_rows),
+    'sentences': (sentences, None),
+}
+
+
+def _classifiers(tower: str, end: str, seeds: int | None, rows: tuple[str, ...] = tuple(ROWS)) -> list[Setting]:
+    """Table 1 from a tower."""
+    return [Setting(f'{row}{end}', ROWS[row][0], before=ROWS[row][1], tower=tower, seeds=seeds) for row in rows]
+
+
+def _others() -> list[Setting]:
+    """Tables 2, 3, 4 and supp. 2, from the main tower unless they say otherwise."""
+    main = dict(tower='main')
+    return [
+        Setting('untrained', untrained, **main),
+        Setting('unfrozen', head(frozen=False), **main),
+        Setting('t1d', temporal('T1D'), seeds=3, **main),
+        Setting('ttrans', temporal_transformer, seeds=3, **main),
+        Setting('text-vit', nothing, tower='vit', seeds=3),
+        Setting('token-t1d-vit', temporal('TokenT1D'), tower='vit', seeds=3),
+        Setting('vision-twin', edits(vision_only, supervised), tower='twin', seeds=3),
+        Setting('sentences-twin', edits(sentences, supervised), tower='twin', seeds=3),
+        Setting('vision-scratch', edits(vision_only, scratch), seeds=3),
+        Setting('text-scratch', scratch, seeds=3, **main),
+        Setting('name', text(templates='{}'), seeds=3, **main),
+        Setting('templates-drawn', head(train_templates='clip_kinetics'), seeds=3, **main),
+        Setting('templates-mean', text(templates='clip_kinetics'), seeds=3, **main),
+        Setting('prompt', prompt, seeds=3, **main),
+        Setting('untrained-shuffled-tower', untrained, tower='shuffled', seeds=3),
+    ]
+
+
+def _shots() -> list[Setting]:
+    """Figure 3 and the few-shot rows; all clips are the rows without a number."""
+    return [
+        Setting(f'{row}-{count}', edits(ROWS[row][0], shots(count)), tower='main')
+        for count in SHOTS
+        for row in ('text', 'vision', 'random')
+    ]
+
+
+def _paradigms() -> list[Setting]:
+    """Table 6: all on two processes with half of the batch each."""
+    options = dict(ranks=2, tower='main', seeds=3)
+    rows = [
+        Setting(f'matching-{kind}-{"gather" if gather else "local"}', matching(kind, gather), **options)
+        for gather in (True, False)
+        for kind in ('online', 'offline')
+    ]
+    return [*rows, Setting('text-ranks', nothing, **options)]
+
+
+#: The shots of regime (ii).
+ONE_SHOT = {f'{row}-1': (edits(ROWS[row][0], shots(1)), ROWS[row][1]) for row in ('text', 'vision', 'random')}
+
+
+def at_rates(rates: Mapping[str, Sequence[float]]) -> dict[str, Setting]:
+    """Rows of Table 1 and with one shot at rates of their own."""
+    return {
+        f'{row}@{rate:g}': Setting(f'{row}@{rate:g}', edits(edit, at(rate)), before=before, tower='main')
+        for row, (edit, before) in {**ROWS, **ONE_SHOT}.items()
+        for rate in rates.get(row, ())
+    }
+
+
+SETTINGS: dict[str, Setting] = {
+    setting.name: setting
+    for setting in (
+        *_classifiers('main', '', None),
+        *_others(),
+        *_classifiers('second', '-second', 3, ('text', 'vision', 'lda', 'random', 'orthogonal', 'rotated')),
+        *_classifiers('shuffled', '-shuffled-tower', 3, ('text', 'vision', 'random', 'orthogonal')),
+        *_shots(),
+        *_paradigms(),
+    )
+}
