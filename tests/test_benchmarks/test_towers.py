@@ -1,11 +1,15 @@
 """Towers of the harness, trained indeed: stopped anywhere, changed, elsewhere, and the rows that start from them."""
 
+import copy
 import json
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from safetensors.torch import load_file
 
@@ -14,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tiny_towers as tiny
 import tiny_towers_parts as parts
 from harness.command import run_command
+from harness.curves import Curve
 from harness.towers import TOWER, WEIGHTS, Tower, ensure, fill, thinned
-from harness.training import Setting
+from harness.training import Setting, train_and_measure
 
+from textxfer_mm.apis import score_videos
 from textxfer_mm.errors import UserError
 
 
@@ -185,3 +191,47 @@ def test_rows_start_from_their_tower_and_another_machine_has_nothing_to_do(comma
     assert not (tmp_path / 'b' / 'towers').exists()
     assert (tmp_path / 'r.jsonl').read_text() == before
     assert (tmp_path / 'docs' / 'tiny_towers.md').read_text() == page
+
+
+def checksum(model, cfg):
+    """All that was trained, in one number, and the modes of the modules."""
+    return dict(
+        sum=sum(value.double().abs().sum().item() for value in model.state_dict().values()),
+        modes=[module.training for module in model.modules()],
+    )
+
+
+def test_a_curve_is_measured_and_changes_nothing(tmp_path):
+    modes, seen = [], []
+
+    def quick(model, cfg):
+        modes.extend(module.training for module in model.modules())
+        seen.append((random.random(), np.random.rand(), torch.rand(1).item()))
+        return score_videos(model, cfg.val_dataloader).top(1)
+
+    setting = Setting('curve', tiny.from_tower, curve=2)
+    cfg = tiny.EXPERIMENT.config('scratch', 0)
+    cfg.train_cfg.max_epochs, cfg.custom_hooks, cfg.model.backbone.frozen_stages = 3, [], 1
+    results = []
+    for name, curve in (('without', None), ('with', Curve(setting.curve, quick))):
+        one = copy.deepcopy(cfg)
+        one.work_dir = one.experiment_name = str(tmp_path / name)
+        results.append(train_and_measure(one, checksum, curve))
+    without, measured = results
+    assert [step for step, _ in measured['curve']] == [0, 2, 4, 6, 8, 9]  # three steps an epoch
+    assert all(9 * value == pytest.approx(round(9 * value), abs=1e-3) for _, value in measured['curve'])
+    assert len(set(seen)) == 6  # draws go on from where training is
+    assert not any(modes)
+    assert 'curve' not in without
+    for name in ('sum', 'modes', 'losses'):
+        assert measured[name] == without[name]
+    assert any(measured['modes'])
+
+
+def test_a_curve_is_part_of_the_key_and_needs_one_process():
+    settings = {name: Setting('x', tiny.nothing, curve=steps) for name, steps in (('x', 0), ('y', 1), ('z', 2))}
+    work = replace(tiny.EXPERIMENT, settings=settings)
+    assert len({work.run(row, 0).key for row in settings}) == 3
+    assert work.run('x', 0).key == tiny.EXPERIMENT.run('scratch', 0).key
+    with pytest.raises(ValueError, match="the row 'x' has 2 ranks: a curve is measured on one"):
+        Setting('x', tiny.nothing, ranks=2, curve=1)
