@@ -78,21 +78,53 @@ def plot_losses(
     Returns:
         Whether there was anything to plot; else no file is written.
     """
+    points = {
+        title: [list(enumerate(_smooth(run['losses'], smoothing), 1)) for run in results.get(row, {}).values()]
+        for row, title in rows.items()
+    }
+    return _plot_over_steps(file, points, colours, 'training loss')
+
+
+def plot_curves(
+    file: Path, results: Results, *, rows: Mapping[str, str], colours: Mapping[str, str], ylabel: str, scale: float = 1
+) -> bool:
+    """Plot what was measured during training over the steps, as :func:`plot_losses` does.
+
+    Args:
+        file: PNG file to write.
+        results: All results; those of the rows hold ``curve``, all with equal steps.
+        rows: Titles of the rows, by their names.
+        colours: The colour of each title.
+        ylabel: What is measured.
+        scale: Factor of the values, such as 100 for per cent.
+
+    Returns:
+        Whether there was anything to plot; else no file is written.
+    """
+    points = {
+        title: [[(step, scale * value) for step, value in run['curve']] for run in results.get(row, {}).values()]
+        for row, title in rows.items()
+    }
+    return _plot_over_steps(file, points, colours, ylabel)
+
+
+def _plot_over_steps(
+    file: Path,
+    points: Mapping[str, Sequence[Sequence[tuple[float, float]]]],
+    colours: Mapping[str, str],
+    ylabel: str,
+) -> bool:
+    """Plot mean and range of the curves (seeds, points, 2) of each title."""
+    points = {title: np.array(curves) for title, curves in points.items() if curves}
+    if not points:
+        return False
     figure = new_figure(6.5, 4.2)
     axes = figure.subplots()
-    drawn = False
-    for row, title in rows.items():
-        curves = [_smooth(run['losses'], smoothing) for run in results.get(row, {}).values()]
-        if not curves:
-            continue
-        drawn = True
-        stacked = np.stack(curves)  # (seeds, steps)
-        steps = np.arange(1, stacked.shape[1] + 1)
-        axes.plot(steps, stacked.mean(0), color=colours[title], label=title)
-        axes.fill_between(steps, stacked.min(0), stacked.max(0), color=colours[title], alpha=0.15, linewidth=0)
-    if not drawn:
-        return False
-    axes.set(xlabel='training step', ylabel='training loss', ylim=(0, None))
+    for title, curves in points.items():
+        steps, values = curves[0, :, 0], curves[:, :, 1]
+        axes.plot(steps, values.mean(0), color=colours[title], label=title)
+        axes.fill_between(steps, values.min(0), values.max(0), color=colours[title], alpha=0.15, linewidth=0)
+    axes.set(xlabel='training step', ylabel=ylabel, ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(figure, file)

@@ -175,3 +175,23 @@ def chance_of_resolving(rule: Rule, seeds: int, draws: int = 20_000) -> float:
     """How often two equal rows with independent normal noise would count as different (simulated)."""
     left, right = np.random.default_rng(0).standard_normal((2, draws, seeds))
     return float(rule.resolved(left, right).mean())
+
+
+def steps_to(share: float, curve: Sequence[Sequence[float]]) -> float | None:
+    """Steps until a curve reaches a share of its last value for the first time, linear between its points.
+
+    Args:
+        share: Such as 0.9.
+        curve: Points (step, value) in the order of their steps; values are positive where it ends.
+
+    Returns:
+        The steps; None for a curve without points.
+    """
+    if not curve:
+        return None
+    target = share * curve[-1][1]
+    number = next(number for number, (_, value) in enumerate(curve) if value >= target)
+    if not number:
+        return float(curve[0][0])
+    (step, value), (next_step, next_value) = curve[number - 1 : number + 1]
+    return step + (target - value) / (next_value - value) * (next_step - step)

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 from torch import nn
 
+from harness.curves import Curve, CurveHook, Quick
 from harness.page import Say
 from harness.ranks import on_ranks
 from harness.runs import Run, keyed_parts
@@ -39,6 +40,10 @@ class Setting:
         tower: Name of the tower that the row starts from; in its config :data:`harness.towers.TOWER` stands for the
             folder of it.
         seeds: How many seeds it is run with, the first ones of those asked for; None is all.
+        curve: The experiment's quick measure is taken after every so many steps; 0 is never.
+
+    Raises:
+        ValueError: A curve is asked for on several ranks, of which each would measure its share alone.
     """
 
     name: str
@@ -47,6 +52,11 @@ class Setting:
     before: Callable[[Config, Path], None] | None = None
     tower: str = ''
     seeds: int | None = None
+    curve: int = 0
+
+    def __post_init__(self) -> None:
+        if self.curve and self.ranks > 1:
+            raise ValueError(f'the row {self.name!r} has {self.ranks} ranks: a curve is measured on one')
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ class Experiment:
         keyed: Further entries of the config that a result depends on.
         version: Raised where equal configs would give another result; any plain value.
         towers: The towers that rows start from, at a scale. The numbers of each are a row as well.
+        quick: What the curves of rows are of; see :attr:`Setting.curve`.
     """
 
     base: str
@@ -76,6 +87,7 @@ class Experiment:
     keyed: Sequence[str] = ()
     version: Any = 1
     towers: Callable[[Any], Sequence[Tower]] = lambda scale: ()
+    quick: Quick | None = None
 
     @cached_property
     def _towers(self) -> dict[str, Tower]:
@@ -123,6 +135,8 @@ class Experiment:
         config = dict(config=parts, scale=asdict(self.scale), version=self.version)
         if (TOWER in str(parts)) != bool(setting.tower):
             raise ValueError(f'the row {row!r} starts from the tower {setting.tower!r}: its config must hold {TOWER}')
+        if setting.curve:
+            config['curve'] = setting.curve
         if setting.tower:
             config['tower'] = self._towers[setting.tower].run.key
         return Run(row, seed, config, setting.ranks)
@@ -155,7 +169,8 @@ class Experiment:
             cfg.work_dir = work_dir
             if setting.before:
                 setting.before(cfg, Path(work_dir))
-            return dict(on_ranks(setting.ranks, train_and_measure, cfg, self.measure), **started)
+            curve = Curve(setting.curve, self.quick) if setting.curve else None
+            return dict(on_ranks(setting.ranks, train_and_measure, cfg, self.measure, curve), **started)
 
 
 class _StepTimes(Hook):
@@ -175,12 +190,15 @@ class _StepTimes(Hook):
         self.cpu.append(time.process_time() - self._start[1])
 
 
-def train_and_measure(cfg: Config, measure: Callable[[nn.Module, Config], Mapping[str, Any]]) -> dict[str, Any]:
+def train_and_measure(
+    cfg: Config, measure: Callable[[nn.Module, Config], Mapping[str, Any]], curve: Curve | None = None
+) -> dict[str, Any]:
     """Train a config's model, unless it has no epochs, and measure it.
 
     Returns:
         What was measured, the ``losses`` and, where there was training, the medians ``step_seconds`` and
-        ``step_cpu_seconds``; nothing on other ranks than 0.
+        ``step_cpu_seconds``, and the points ``[step, value]`` of the ``curve`` where one is asked for; nothing on other
+        ranks than 0.
     """
     import_modules_from_strings(**cfg.get('custom_imports', dict(imports=[])))  # a new process knows no class yet
     init_default_scope(cfg.default_scope)
@@ -191,6 +209,9 @@ def train_and_measure(cfg: Config, measure: Callable[[nn.Module, Config], Mappin
     unused = {f'{split}_{part}': None for split in ('val', 'test') for part in ('dataloader', 'cfg', 'evaluator')}
     runner, times = Runner.from_cfg(Config({**cfg.to_dict(), **unused})), _StepTimes()
     runner.register_hook(times, priority='VERY_LOW')
+    measures = CurveHook(curve, cfg) if curve else None
+    if measures:
+        runner.register_hook(measures)
     model = runner.train()
     rank = get_rank()
     close_process_group()  # else rank 0 would measure its share of the data only
@@ -201,4 +222,5 @@ def train_and_measure(cfg: Config, measure: Callable[[nn.Module, Config], Mappin
         losses=[round(float(loss), 5) for loss in runner.message_hub.get_scalar('train/loss').data[0]],
         step_seconds=statistics.median(times.wall),
         step_cpu_seconds=statistics.median(times.cpu),
+        **(dict(curve=measures.points) if measures else {}),
     )

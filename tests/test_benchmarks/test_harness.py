@@ -16,9 +16,10 @@ tiny = load_script('tests/test_benchmarks/tiny_page.py')
 
 from harness.claims import Claim, Measure
 from harness.command import run_command
+from harness.plots import plot_curves
 from harness.report import write_page
 from harness.runs import ResultsFile, Run
-from harness.statistics import CombinedSpread, PairedInterval, by_row, chance_of_resolving, judge, spread
+from harness.statistics import CombinedSpread, PairedInterval, by_row, chance_of_resolving, judge, spread, steps_to
 
 
 @pytest.fixture
@@ -189,6 +190,33 @@ def test_the_chance_of_resolving_is_that_of_the_rule():
     assert chances[1] == pytest.approx(0.134, abs=0.01)
     assert chance_of_resolving(PairedInterval(), 3) == pytest.approx(0.05, abs=0.01)
     assert chance_of_resolving(PairedInterval(0.8), 5) == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ('share', 'curve', 'steps'),
+    [
+        (0.9, [(0, 0.0), (10, 0.5), (20, 1.0)], 18.0),
+        (0.5, [(0, 0.0), (10, 0.5), (20, 1.0)], 10.0),
+        (0.9, [(0, 0.2), (10, 0.6), (40, 0.8)], 28.0),  # 0.72 lies 0.12 of 0.2 behind 10
+        (0.9, [(0, 0.2), (10, 0.8), (20, 0.5), (40, 0.8)], 10 * 0.52 / 0.6),  # the first time counts
+        (0.9, [(0, 0.95), (10, 0.5), (20, 1.0)], 0.0),
+        (1.0, [(0, 0.0), (10, 0.5), (30, 1.0)], 30.0),
+        (0.9, [(5, 0.3)], 5.0),
+        (0.9, [(0, 0.0), (10, 0.0)], 0.0),
+        (0.9, [], None),
+    ],
+)
+def test_steps_to_a_share_of_the_last_value(share, curve, steps):
+    assert steps_to(share, curve) == (None if steps is None else pytest.approx(steps))
+
+
+def test_curves_of_measures_are_plotted(tmp_path):
+    results = by_row([dict(row='a', seed=seed, curve=[[0, 0.1], [10, 0.5 + seed / 10]]) for seed in range(2)])
+    named = dict(rows=dict(a='one', b='none'), colours=dict(one='red', none='blue'), ylabel='top-1 (%)', scale=100)
+    assert plot_curves(tmp_path / 'c.png', results, **named)
+    assert np.asarray(Image.open(tmp_path / 'c.png').convert('L')).std() > 5
+    assert not plot_curves(tmp_path / 'none.png', {}, **named)
+    assert not (tmp_path / 'none.png').exists()
 
 
 def test_fewer_seeds_are_told(tmp_path):

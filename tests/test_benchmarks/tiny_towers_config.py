@@ -1,6 +1,6 @@
 """A training of seconds: three classes of noise of another brightness, one tower of open_clip, one linear head."""
 
-custom_imports = dict(imports=['textxfer_mm.register', 'tiny_towers'])
+custom_imports = dict(imports=['textxfer_mm.register', 'tiny_towers_parts'])
 default_scope = 'mmaction'
 arch = dict(
     embed_dim=32,
