@@ -43,6 +43,7 @@ class _Rendered(BaseDataset):
         size: Height and width in pixels.
         look: ``'plain'`` or ``'shifted'``.
         cache_dir: Folder that keeps what was rendered, uncompressed (12 kB a frame of 64 pixels); None keeps nothing.
+        indices: Which of the scenes to take, as in every dataset of MMEngine; None takes all.
         test_mode: As in every dataset of MMEngine.
 
     Raises:
@@ -59,6 +60,7 @@ class _Rendered(BaseDataset):
         size: int = 64,
         look: str = 'plain',
         cache_dir: str | Path | None = None,
+        indices: int | Sequence[int] | None = None,
         test_mode: bool = False,
     ) -> None:
         for name, value, choices in (('look', look, LOOKS), ('split', split, SPLITS)):
@@ -70,7 +72,7 @@ class _Rendered(BaseDataset):
         self.seed, self.split, self.frames, self.size, self.look = seed, split, frames, size, look
         self.cache_dir = None if cache_dir is None else Path(cache_dir)
         self._kept: np.ndarray | None = None
-        super().__init__(ann_file='', pipeline=list(pipeline), test_mode=test_mode)
+        super().__init__(ann_file='', pipeline=list(pipeline), indices=indices, test_mode=test_mode)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """One scene: ``array`` (T, H, W, 3) RGB uint8, ``total_frames``, ``filename``, and its label or caption."""
