@@ -50,3 +50,16 @@ class Claim:
     measure: str = ''
     alike: bool = False
     if_opposite: str = ''
+
+
+@dataclass(frozen=True)
+class Falsifier:
+    """What would falsify the finding that a page tests, said before anything was measured.
+
+    Attributes:
+        text: What would have to be seen, as it follows on "It is falsified if".
+        claims: What is expected instead; it is falsified if one of them fails.
+    """
+
+    text: str
+    claims: tuple[Claim, ...]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.claims import Claim, Measure, Results
+from harness.claims import Claim, Falsifier, Measure, Results
 from harness.runs import Run
 from harness.statistics import CombinedSpread, Rule
 
@@ -66,6 +66,7 @@ class Table:
         image: File of the plot below it.
         plot: Draws the plot; returns whether there was anything to draw.
         caveat: What must be said of these results besides the note; empty where there is nothing.
+        group: Under which circumstances it was measured, such as a regime; the summary is divided by it.
     """
 
     title: str
@@ -77,6 +78,7 @@ class Table:
     image: str = ''
     plot: Callable[[Path, Results], bool] | None = None
     caveat: Callable[[Results], str] = lambda results: ''
+    group: str = ''
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class Page:
         rule: When a difference counts as resolved.
         seeds: The seeds that are reported.
         extra: The cells of the extra columns, by heading and row.
+        falsifiers: What would falsify the finding that it tests, answered before everything else.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Page:
     rule: Rule = field(default_factory=CombinedSpread)
     seeds: tuple[int, ...] = (0, 1, 2)
     extra: Callable[[], Mapping[str, Mapping[str, str]]] = dict
+    falsifiers: tuple[Falsifier, ...] = ()
 
     def measure_of(self, claim: Claim) -> Measure:
         """What a claim compares."""

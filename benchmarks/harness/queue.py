@@ -48,8 +48,9 @@ def perform(
     single, several = ([r for r in todo if (r.ranks > 1) == many] for many in (False, True))
     for part, workers in ((single, jobs), (several, 1)):
         queue, lock = iter(part), threading.Lock()
-        arguments = (queue, lock, command, log, reception)
-        threads = [threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(min(workers, len(part)))]
+        workers = min(workers, len(part))
+        arguments = (queue, lock, command, log, reception, workers)
+        threads = [threading.Thread(target=_work, args=arguments, daemon=True) for _ in range(workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -65,8 +66,8 @@ class _Reception:
         self.failures: list[str] = []
         self._finished, self._start, self._lock = 0, time.monotonic(), threading.Lock()
 
-    def take(self, run: Run, answer: Mapping[str, Any]) -> None:
-        """One run has ended."""
+    def take(self, run: Run, answer: Mapping[str, Any], at_once: int) -> None:
+        """One run has ended, where so many were done at once."""
         with self._lock:
             self._finished += 1
             left = (time.monotonic() - self._start) / self._finished * (self.todo - self._finished)
@@ -75,12 +76,19 @@ class _Reception:
                 self.failures.append(f'{run}: {answer["problem"]}')
                 self.say(f'{name}: FAILED, {answer["problem"]}')
                 return
-            self.results.append(answer)
+            self.results.append({'at_once': at_once, **answer})
             self.say(f'{name}: {self.told(answer)}, {answer["seconds"]:.0f} s; about {left / 60:.0f} min left')
 
 
-def _work(queue: Iterator[Run], lock: threading.Lock, command: Sequence[str], log: Path, reception: _Reception) -> None:
-    """Feed one worker process; it ends with its input, and so with this process, however that ends."""
+def _work(
+    queue: Iterator[Run],
+    lock: threading.Lock,
+    command: Sequence[str],
+    log: Path,
+    reception: _Reception,
+    workers: int,
+) -> None:
+    """Feed one of so many worker processes; it ends with its input, and so with this process, however that ends."""
     env = dict(os.environ, OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE')
     worker = None
     while True:
@@ -102,7 +110,7 @@ def _work(queue: Iterator[Run], lock: threading.Lock, command: Sequence[str], lo
         if not answer:
             worker.wait()
             worker, answer = None, json.dumps(dict(problem=f'the process ended, see {log}'))
-        reception.take(run, json.loads(answer))
+        reception.take(run, json.loads(answer), workers)
     if worker is not None:
         worker.stdin.close()
         worker.wait()

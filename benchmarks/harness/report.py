@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.claims import Claim, Measure, Results
 from harness.page import Page, Row, Table
-from harness.statistics import Verdict, by_row, judge, seeds_of, spread, usual_seeds, values
+from harness.statistics import Verdict, answer, by_row, judge, seeds_of, spread, usual_seeds, values
 from textxfer_mm.files import write_text
 
 SUMMARY = {
@@ -37,7 +37,7 @@ def write_page(page: Page, docs: Path, results: Sequence[Mapping[str, Any]]) -> 
         The file.
     """
     ordered, extra = by_row(results), page.extra()
-    lines = [*page.introduction(ordered, page.work.scale), *_summary(page, ordered)]
+    lines = [*page.introduction(ordered, page.work.scale), *_falsifiers(page, ordered), *_summary(page, ordered)]
     for table in page.tables:
         plotted = table.plot is not None and table.plot(docs / 'images' / table.image, ordered)
         lines += _table(page, table, ordered, plotted, extra.get(table.extra))
@@ -66,24 +66,45 @@ def _wrapped(line: str) -> str:
     return textwrap.fill(line, 120, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
-def _judged(page: Page, table: Table, results: Results) -> list[tuple[Claim, Verdict]]:
-    """The claims of a table with what the runs say."""
-    return [(claim, judge(claim, results, page.measure_of(claim), page.rule)) for claim in table.claims]
+def _judged(page: Page, claims: Sequence[Claim], results: Results) -> list[tuple[Claim, Verdict]]:
+    """Claims with what the runs say."""
+    return [(claim, judge(claim, results, page.measure_of(claim), page.rule)) for claim in claims]
+
+
+def _falsifiers(page: Page, results: Results) -> list[str]:
+    """What would falsify the finding, answered line by line."""
+    if not page.falsifiers:
+        return []
+    lines = ['## What would falsify it', '', '| It is falsified if | measured here | answer |', '|---|---|---|']
+    for falsifier in page.falsifiers:
+        judged = _judged(page, falsifier.claims, results)
+        found = [
+            f'{claim.text}: {_difference(page, claim, verdict, usual_seeds(results))}, {verdict.word}'
+            if verdict.seeds
+            else f'{claim.text}: not run'
+            for claim, verdict in judged
+        ]
+        answered = answer([verdict.word for _, verdict in judged])
+        lines.append(_line([falsifier.text, '; '.join(found), f'**{answered}**']))
+    return [*lines, '']
 
 
 def _summary(page: Page, results: Results) -> list[str]:
-    """All claims, ordered by what became of them."""
+    """All claims, by the circumstances and ordered by what became of them."""
     lines = ['## What holds and what does not', '']
-    judged = [
-        (f'{claim.text} ({table.title.split(":")[0]})', verdict.word)
-        for table in page.tables
-        for claim, verdict in _judged(page, table, results)
-    ]
-    for word, title in SUMMARY.items():
-        found = [text for text, w in judged if w == word]
-        if found:
-            title += f': {page.rule.unresolved}' if word == 'not resolved' else ''
-            lines += [f'**{title}** ({len(found)}):', '', *(f'- {text}' for text in found), '']
+    for group in dict.fromkeys(table.group for table in page.tables):
+        lines += [f'### {group[0].upper()}{group[1:]}', ''] if group else []
+        judged = [
+            (f'{claim.text} ({table.title.split(":")[0]})', verdict.word)
+            for table in page.tables
+            if table.group == group
+            for claim, verdict in _judged(page, table.claims, results)
+        ]
+        for word, title in SUMMARY.items():
+            found = [text for text, w in judged if w == word]
+            if found:
+                title += f': {page.rule.unresolved}' if word == 'not resolved' else ''
+                lines += [f'**{title}** ({len(found)}):', '', *(f'- {text}' for text in found), '']
     return lines
 
 
@@ -98,7 +119,7 @@ def _table(page: Page, table: Table, results: Results, plotted: bool, extra: Map
         lines.append(_line([*cells, extra.get(row.name, '-')] if extra else cells))
     if plotted:
         lines += ['', f'![{table.title}](images/{table.image})']
-    judged = _judged(page, table, results)
+    judged = _judged(page, table.claims, results)
     if judged:
         lines += ['', '| finding | paper | here | verdict |', '|---|---|---|---|']
         lines += [_claim(page, claim, verdict, usual_seeds(results)) for claim, verdict in judged]
@@ -118,12 +139,13 @@ def _numbers(row: Row, results: Results, measures: Sequence[Measure]) -> list[st
 
 
 def _mean(results: Results, row: str, measure: Measure) -> str:
-    """Mean and spread over the seeds, and their number where others have more."""
+    """Mean and spread over the seeds, of several, and their number where others have more."""
     numbers = list(values(results, row, measure).values())
     if not numbers:
         return '-' if results.get(row) else 'not run'
     fewer = f' ({count_of(len(numbers))})' if len(numbers) < usual_seeds(results) else ''
-    return f'{np.mean(numbers):.{measure.digits}f} ± {spread(numbers):.{measure.digits}f}{fewer}'
+    varies = f' ± {spread(numbers):.{measure.digits}f}' if len(numbers) > 1 else ''
+    return f'{np.mean(numbers):.{measure.digits}f}{varies}{fewer}'
 
 
 def _claim(page: Page, claim: Claim, verdict: Verdict, usual: int) -> str:
@@ -131,8 +153,12 @@ def _claim(page: Page, claim: Claim, verdict: Verdict, usual: int) -> str:
     paper = claim.paper or '-'
     if not verdict.seeds:
         return _line([claim.text, paper, '-', 'not run'])
+    return _line([claim.text, paper, _difference(page, claim, verdict, usual), f'**{verdict.word}**'])
+
+
+def _difference(page: Page, claim: Claim, verdict: Verdict, usual: int) -> str:
+    """The difference between the two sides of a claim, how sure it is, and how many seeds, where others have more."""
     measure = page.measure_of(claim)
     uncertainty = page.rule.describe(verdict.left, verdict.right, measure.digits)
     fewer = f' ({count_of(verdict.seeds)})' if verdict.seeds < usual else ''
-    difference = f'{verdict.difference:+.{measure.digits}f}{measure.unit}, {uncertainty}{fewer}'
-    return _line([claim.text, paper, difference, f'**{verdict.word}**'])
+    return f'{verdict.difference:+.{measure.digits}f}{measure.unit}, {uncertainty}{fewer}'

@@ -80,6 +80,16 @@ class PairedInterval:
         return mean - half, mean + half
 
 
+#: What the verdict about a claim says to whoever is refuted if it fails; all other verdicts are 'not resolved'.
+ANSWERS = {
+    'the opposite': 'falsified',
+    'differs': 'falsified',
+    'not run': 'not run',
+    'holds': 'not falsified',
+    'no difference seen': 'not falsified',
+}
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the runs say about a claim.
@@ -147,6 +157,16 @@ def judge(claim: Claim, results: Results, measure: Measure, rule: Rule) -> Verdi
     return Verdict(_word(claim, left, right, measure, rule), left, right)
 
 
+def answer(words: Sequence[str]) -> str:
+    """Whether claims of which none may fail were falsified, by the words of their verdicts.
+
+    Returns:
+        'falsified' where one was; else 'not run' or 'not resolved' where one of them is so; else 'not falsified'.
+    """
+    answers = {ANSWERS.get(word, 'not resolved') for word in words}
+    return next(one for one in ('falsified', 'not run', 'not resolved', 'not falsified') if one in answers)
+
+
 def _word(claim: Claim, left: np.ndarray, right: np.ndarray, measure: Measure, rule: Rule) -> str:
     """The word of a verdict."""
     if len(left) < 2:
@@ -154,7 +174,8 @@ def _word(claim: Claim, left: np.ndarray, right: np.ndarray, measure: Measure, r
     best, single = max(left.mean(), right.mean()), len(claim.left) == len(claim.right) == 1
     if single and measure.chance is not None and best < 2 * measure.chance:
         return 'both near chance'
-    if len(claim.left) > 1 and best <= 0:
+    sign = -1 if measure.lower_is_better else 1
+    if len(claim.left) > 1 and max(sign * left.mean(), sign * right.mean()) <= 0:
         return 'no advantage'
     resolved = bool(rule.resolved(left, right))
     if claim.alike:

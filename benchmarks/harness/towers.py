@@ -108,8 +108,8 @@ def ensure(tower: Tower, root: Path, say: Say) -> dict[str, Any]:
 
     Returns:
         ``loss_curve`` (at most 200 means, each with its last step), ``validations`` (all results with the samples seen
-        before), ``samples``, ``seconds`` and ``cpu_seconds`` of all processes without what a stop lost, and the
-        ``sha256`` of the weights. It is kept in ``result.json`` beside the weights.
+        before), ``samples``, ``seconds`` and ``cpu_seconds`` of all processes without what a stop lost, ``at_once``
+        (nothing else is done beside it), and the ``sha256`` of the weights. It is kept in ``result.json``.
 
     Raises:
         UserError: It did not finish.
@@ -120,7 +120,7 @@ def ensure(tower: Tower, root: Path, say: Say) -> dict[str, Any]:
         if not (folder / 'result.json').exists():
             measured = _train(tower, folder, say)
             sha256 = hashlib.sha256((folder / tower.weights).read_bytes()).hexdigest()
-            write_text(folder / 'result.json', json.dumps(dict(measured, sha256=sha256)) + '\n')
+            write_text(folder / 'result.json', json.dumps(dict(measured, at_once=1, sha256=sha256)) + '\n')
             say(f'tower {tower.name}: done, {measured["seconds"]:.0f} s of training in all')
     return tower.result(root)
 

@@ -99,6 +99,10 @@ class Experiment:
         """The towers by the row of their own numbers."""
         return {tower.run.row: tower for tower in self._towers.values()}
 
+    def started_from(self) -> dict[str, str]:
+        """The tower of each row that has one."""
+        return {row: setting.tower for row, setting in self.settings.items() if setting.tower}
+
     def rows(self) -> list[str]:
         """The names of all rows, the towers first."""
         return [*self._numbers, *self.settings]

@@ -1,4 +1,4 @@
-"""The harness of the pages: queue, resuming, statistics and the page, shown with a page that trains nothing."""
+"""The harness of the pages: queue, resuming and mistakes, shown with a page that trains nothing."""
 
 import json
 import re
@@ -7,19 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.stats import ttest_rel
 from scripts import load_script
 
 from textxfer_mm.errors import UserError
 
 tiny = load_script('tests/test_benchmarks/tiny_page.py')
 
-from harness.claims import Claim, Measure
 from harness.command import run_command
-from harness.plots import plot_curves
-from harness.report import write_page
 from harness.runs import ResultsFile, Run
-from harness.statistics import CombinedSpread, PairedInterval, by_row, chance_of_resolving, judge, spread, steps_to
+from harness.statistics import (
+    spread,
+)
 
 
 @pytest.fixture
@@ -52,6 +50,7 @@ def test_a_page_from_queue_to_markdown_stopped_and_resumed_on_another_machine(co
     results = [json.loads(line) for line in (tmp_path / 'results' / 'tiny.jsonl').read_text().splitlines()]
     assert [(one['row'], one['seed']) for one in results] == [(row, s) for row in ('low', 'high') for s in range(3)]
     assert {'key', 'row', 'seed', 'score', 'seconds', 'cpu_seconds', 'cpu_count', 'versions'} < set(results[0])
+    assert results[0]['at_once'] == 1
     assert str(tmp_path) not in str(results)  # nothing of this machine but its cores
     assert 'what a library prints' in (tmp_path / 'b' / 'workers.log').read_text()
 
@@ -124,108 +123,3 @@ def test_equal_runs_are_done_once(tmp_path):
     results.append(dict(key=run.key, row='low', seed=0, score=1.0))
     renamed = replace(run, row='other')
     assert [one['row'] for one in results.of([run, renamed])] == ['low', 'other']
-
-
-SCORE = Measure('score', lambda result: 100 * result['seen'], chance=100 / 17)
-LOSS = Measure('loss', lambda result: result['seen'], lower_is_better=True)
-
-
-def results_of(**rows):
-    return by_row(
-        [dict(row=row, seed=seed, seen=seen) for row, numbers in rows.items() for seed, seen in numbers.items()]
-    )
-
-
-@pytest.mark.parametrize(
-    ('left', 'right', 'alike', 'word', 'paired'),
-    [
-        ((50, 52, 54), (40, 42, 44), False, 'holds', 'holds'),
-        ((40, 42, 44), (50, 52, 54), False, 'the opposite', 'the opposite'),
-        ((50, 52, 54), (49, 51, 53.5), False, 'not resolved', 'holds'),
-        ((50, 60, 70), (49, 61, 40), False, 'not resolved', 'not resolved'),
-        ((50, 52, 54), (49, 52, 53), True, 'no difference seen', 'no difference seen'),
-        ((50, 52, 54), (40, 42, 44), True, 'differs', 'differs'),
-        ((50,), (10,), False, 'one seed', 'one seed'),
-        ((10, 10.5, 11), (6, 6.5, 7), False, 'both near chance', 'both near chance'),
-        ((50,), (), False, 'not run', 'not run'),
-    ],
-)
-def test_verdicts(left, right, alike, word, paired):
-    sides = (dict(enumerate(np.array(side) / 100)) for side in (left, right))
-    results = results_of(**dict(zip('ab', sides, strict=True)))
-    claim = Claim('', '', ('a',), ('b',), alike=alike)
-    verdict = judge(claim, results, SCORE, CombinedSpread())
-    assert verdict.word == word
-    assert judge(claim, results, SCORE, PairedInterval()).word == paired
-    if len(left) == len(right):
-        assert verdict.difference == pytest.approx(np.mean(left) - np.mean(right))
-        combined = (np.var(left, ddof=1) + np.var(right, ddof=1)) ** 0.5 if len(left) > 1 else 0
-        assert CombinedSpread().describe(verdict.left, verdict.right, 2) == f'combined spread {combined:.2f}'
-
-
-def test_verdicts_of_losses_gaps_and_missing_seeds():
-    results = results_of(a={0: 0.6, 1: 0.61, 2: 0.62}, b={0: 0.5, 2: 0.5})
-    gap = judge(Claim('', '', ('a', '-b'), ('b',)), results, SCORE, CombinedSpread())
-    assert gap.seeds == 2
-    assert gap.difference == pytest.approx(100 * (0.61 - 0.5 - 0.5))
-    advantages = Claim('', '', ('b', '-a'), ('b', '-a', '-a'))
-    assert judge(advantages, results, SCORE, CombinedSpread()).word == 'no advantage'
-    lower = results_of(a={0: 1.0, 1: 1.0}, b={0: 2.0, 1: 2.0})
-    assert judge(Claim('', '', ('a',), ('b',)), lower, LOSS, CombinedSpread()).word == 'holds'
-
-
-def test_the_paired_interval_is_that_of_the_t_test():
-    left, right = np.random.default_rng(0).normal(size=(2, 5)) + [[1.0], [0.0]]
-    for level in (0.8, 0.95):
-        wanted = ttest_rel(left, right).confidence_interval(level)
-        np.testing.assert_allclose(PairedInterval(level).interval(left, right), wanted)
-    many = np.random.default_rng(1).normal(size=(2, 7, 5))
-    each = [PairedInterval().resolved(a, b) for a, b in zip(*many, strict=True)]
-    assert PairedInterval().resolved(*many).tolist() == [bool(one) for one in each]
-
-
-def test_the_chance_of_resolving_is_that_of_the_rule():
-    chances = [chance_of_resolving(CombinedSpread(), seeds) for seeds in (2, 3, 5)]
-    assert chances[0] > chances[1] > chances[2] > 0
-    assert chances[1] == pytest.approx(0.134, abs=0.01)
-    assert chance_of_resolving(PairedInterval(), 3) == pytest.approx(0.05, abs=0.01)
-    assert chance_of_resolving(PairedInterval(0.8), 5) == pytest.approx(0.2, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ('share', 'curve', 'steps'),
-    [
-        (0.9, [(0, 0.0), (10, 0.5), (20, 1.0)], 18.0),
-        (0.5, [(0, 0.0), (10, 0.5), (20, 1.0)], 10.0),
-        (0.9, [(0, 0.2), (10, 0.6), (40, 0.8)], 28.0),  # 0.72 lies 0.12 of 0.2 behind 10
-        (0.9, [(0, 0.2), (10, 0.8), (20, 0.5), (40, 0.8)], 10 * 0.52 / 0.6),  # the first time counts
-        (0.9, [(0, 0.95), (10, 0.5), (20, 1.0)], 0.0),
-        (1.0, [(0, 0.0), (10, 0.5), (30, 1.0)], 30.0),
-        (0.9, [(5, 0.3)], 5.0),
-        (0.9, [(0, 0.0), (10, 0.0)], 0.0),
-        (0.9, [], None),
-    ],
-)
-def test_steps_to_a_share_of_the_last_value(share, curve, steps):
-    assert steps_to(share, curve) == (None if steps is None else pytest.approx(steps))
-
-
-def test_curves_of_measures_are_plotted(tmp_path):
-    results = by_row([dict(row='a', seed=seed, curve=[[0, 0.1], [10, 0.5 + seed / 10]]) for seed in range(2)])
-    named = dict(rows=dict(a='one', b='none'), colours=dict(one='red', none='blue'), ylabel='top-1 (%)', scale=100)
-    assert plot_curves(tmp_path / 'c.png', results, **named)
-    assert np.asarray(Image.open(tmp_path / 'c.png').convert('L')).std() > 5
-    assert not plot_curves(tmp_path / 'none.png', {}, **named)
-    assert not (tmp_path / 'none.png').exists()
-
-
-def test_fewer_seeds_are_told(tmp_path):
-    results = [
-        dict(row=row, seed=seed, score=50.0 + seed, losses=[1.0])
-        for row, seed in (('low', 0), ('low', 2), ('high', 0), ('high', 1), ('high', 2))
-    ]
-    page = write_page(tiny.PAGE, tmp_path, results).read_text()
-    assert '| the low one | 1.0 | 51.00 ± 1.41 (2 seeds) |' in page
-    assert '| the high one | - | 51.00 ± 1.00 |' in page
-    assert '+0.00 points, 95 % interval +0.00 to +0.00 (2 seeds) | **not resolved** |' in page
-    assert '**Not resolved: the interval of the difference holds zero** (1):' in page
