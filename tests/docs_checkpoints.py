@@ -2,11 +2,27 @@
 
 import open_clip
 import torch
+from captioned import caption_model
 from clip_layouts import vifi_clip
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from tiny_configs import TINY_CLIP
 
 from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
+from textxfer_mm.engine.clip_export import export_clip
+from textxfer_mm.registry import MODELS
 from textxfer_mm.text.class_names import load_class_names
+
+
+def write_caption_run(folder):
+    """Write a checkpoint of a run of pre-training on captions, and its towers as a folder of open_clip."""
+    cfg = Config(dict(default_scope='mmaction', model=caption_model(TINY_CLIP)))
+    init_default_scope('mmaction')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    folder.mkdir(parents=True)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text)), folder / 'epoch_1.pth')
+    export_clip(model, model.state_dict(), folder / 'tower')
 
 
 def write_source_file(path, source):

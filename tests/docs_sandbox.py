@@ -5,7 +5,8 @@ What stands in for what is not at hand in a test:
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
 * ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels, and
   ``data/my_actions/lda.safetensors`` features of two numbers, until the command that makes it was run;
-* checkpoints of others are tiny ones in their layout (``docs_checkpoints``);
+* checkpoints of others are tiny ones in their layout, and ``work_dirs/captions/`` is what a tiny run of pre-training
+  leaves (``docs_checkpoints``);
 * analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
 * Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos;
 * :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
@@ -27,7 +28,7 @@ from unittest.mock import patch
 import open_clip
 import pytest
 import torch
-from docs_checkpoints import write_source_file
+from docs_checkpoints import write_caption_run, write_source_file
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
@@ -109,6 +110,7 @@ class Sandbox:
             write_dataset(folder / 'data' / 'ucf101' / 'videos', good=2), folder / 'data' / 'ucf101' / 'val.txt'
         )
         (folder / 'configs' / 'my_actions').mkdir()
+        write_caption_run(folder / 'work_dirs' / 'captions')
 
     def path_of_config(self) -> Path:
         """Where configs of the documentation are saved."""

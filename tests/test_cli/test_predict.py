@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import open_clip
 import pytest
 import torch
 from mmengine.runner.checkpoint import save_checkpoint
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from rich.progress import Progress
 from tiny import TINY_VIT
 from tiny_runs import write_corrupt, write_video
@@ -19,6 +21,7 @@ from typer.testing import CliRunner
 from textxfer_mm.apis.inference import load_recognizer
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.cli.main import app
+from textxfer_mm.text.clip_folders import write_clip_folder
 
 NAME = 'ViT-L-14-quickgelu'
 LABELS = ('waving', 'clapping', 'running')
@@ -103,6 +106,104 @@ def test_scores_are_those_of_the_naive_computation(weights, videos, tmp_path):
     want = (100 * cosine).softmax(0)
     got = json.loads(out.read_text())[0]['scores']
     assert [got[label] for label in LABELS] == pytest.approx(want.tolist(), abs=1e-3)
+
+
+@pytest.fixture
+def clip_folder(weights, tmp_path):
+    """The weights as a folder of open_clip."""
+    preprocess = dict(mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD)
+    state = torch.load(weights, weights_only=True)
+    return write_clip_folder(tmp_path / 'tower', {**TINY_VIT, 'preprocess_cfg': preprocess}, state, 'float32')
+
+
+def predicted(*args):
+    """The scores of a prediction of one video."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / 'out.json'
+        result = run(*args, '--labels', ','.join(LABELS), '--json', out)
+        assert result.exit_code == 0, result.output
+        scores = json.loads(out.read_text())[0]['scores']
+    return [scores[label] for label in LABELS]
+
+
+def test_a_folder_of_open_clip_is_a_model(weights, videos, clip_folder):
+    want = predicted(videos / '0.mp4', '--model', NAME, '--pretrained', weights)
+    assert predicted(videos / '0.mp4', '--model', clip_folder) == pytest.approx(want, abs=1e-5)
+
+
+def edited(**parts):
+    """Changes ``model_cfg`` or ``preprocess_cfg`` of a folder."""
+
+    def edit(folder):
+        file = folder / 'open_clip_config.json'
+        config = json.loads(file.read_text())
+        for path, entry in parts.items():
+            section = config
+            for key in path.split('__'):
+                section = section[key]
+            section.update(entry)
+        file.write_text(json.dumps(config))
+
+    return edit
+
+
+def without_weights(folder):
+    (folder / 'open_clip_model.safetensors').unlink()
+
+
+def damaged(folder):
+    (folder / 'open_clip_config.json').write_text('{"model_cfg": ')
+
+
+def cut_off(folder):
+    file = folder / 'open_clip_model.safetensors'
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize('change', [dict(mean=[0.1, 0.9, 0.5], std=[0.2] * 3), dict(resize_mode='squash')])
+def test_the_preprocessing_of_a_folder_counts(change, videos, clip_folder):
+    before = predicted(videos / '0.mp4', '--model', clip_folder)
+    edited(preprocess_cfg=change)(clip_folder)
+    assert predicted(videos / '0.mp4', '--model', clip_folder) != pytest.approx(before, rel=1e-2, abs=0)
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        (without_weights, 'tower is no CLIP model of open_clip: it lacks open_clip_model.safetensors or'),
+        (damaged, 'open_clip_config.json is damaged, or no JSON'),
+        (edited(model_cfg__vision_cfg=dict(width=128)), 'open_clip_model.safetensors do not fit the architecture'),
+        (edited(model_cfg__vision_cfg=dict(patch_size='large')), 'open_clip cannot build the vision_cfg of'),
+        (edited(model_cfg__text_cfg=dict(width='64')), 'The `text_cfg` of'),
+        (edited(preprocess_cfg=dict(mean=128)), 'needs mean as three numbers between 0 and 1'),
+        (edited(preprocess_cfg=dict(interpolation='cubic')), "Unknown interpolation='cubic' in preprocess_cfg of"),
+        (cut_off, 'open_clip_model.safetensors'),
+    ],
+)
+def test_a_folder_that_is_no_model_ends_in_one_line(damage, message, videos, clip_folder, tmp_path):
+    damage(clip_folder)
+    out = tmp_path / 'out.json'
+    result = run(videos, '--labels', 'a b,c d', '--model', clip_folder, '--json', out)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_what_model_cannot_be(videos, clip_folder, tmp_path):
+    for words, message in (
+        (
+            ['--model', clip_folder, '--pretrained', 'openai'],
+            'is a folder, which holds its weights: leave --pretrained',
+        ),
+        (['--model', clip_folder / 'open_clip_model.safetensors'], 'is a file. Give the folder that holds it'),
+        (['--model', tmp_path / 'nowhere'], f'there is no folder {tmp_path / "nowhere"}'),
+        (['--model', ''], "Unknown CLIP architecture ''"),
+    ):
+        result = run(videos, '--labels', 'a b,c d', *words)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert len(result.stderr.splitlines()) == 1
 
 
 def test_a_corrupt_video_is_named_and_the_others_are_predicted(weights, videos, tmp_path):

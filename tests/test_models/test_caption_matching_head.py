@@ -227,7 +227,7 @@ class TestErrors:
             (dict(matching_loss='nce'), r"Unknown matching_loss='nce' of CaptionMatchingHead\. Did you mean: ce\?"),
             (
                 dict(label_smooth_eps=0.1),
-                'CaptionMatchingHead takes no label_smooth_eps: its loss is the matching loss',
+                'takes no label_smooth_eps: its loss is the matching loss',
             ),
             (dict(multi_class=True), 'CaptionMatchingHead takes no multi_class'),
             (dict(topk=(1,)), 'CaptionMatchingHead takes no topk: training logs match_acc'),

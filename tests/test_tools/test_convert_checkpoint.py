@@ -4,9 +4,11 @@ import runpy
 import sys
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from authors_text4vis import logits, random_weights
+from captioned import caption_model
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tiny_configs import ROOT as CONFIGS
@@ -74,6 +76,47 @@ def test_there_and_back(convert):
     back = torch.load('c.pt', weights_only=True)['model_state_dict']
     video, text = torch.randn(1, 3, 4, 32, 32), torch.randn(3, 128)
     assert torch.equal(logits(back, video, text), logits(weights, video, text))
+
+
+def save_run(path, cfg):
+    """A checkpoint as a run saves it, and the model."""
+    init_default_scope('mmaction')
+    model = MODELS.build(Config(dict(model=cfg)).model)
+    model.init_weights()
+    text = Config(dict(default_scope='mmaction', model=cfg)).pretty_text
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=text)), path)
+    return model.eval()
+
+
+def test_a_run_with_its_text_tower_becomes_a_folder_of_open_clip(convert):
+    model = save_run('epoch_1.pth', caption_model())
+    status, out, err = convert('--source', 'open_clip', '--reverse', 'epoch_1.pth', 'tower')
+    assert (status, out, err) == (0, 'epoch_1.pth -> tower\n', '')
+    frames = torch.randn(2, 3, 32, 32)
+    clip = open_clip.create_model('local-dir:tower').eval()
+    with torch.no_grad():
+        torch.testing.assert_close(clip.encode_image(frames), model.backbone(frames)[..., 0, 0], atol=1e-5, rtol=1e-5)
+        ours = model.cls_head.class_rows.encode(['a hat'])
+        torch.testing.assert_close(clip.encode_text(open_clip.tokenize(['a hat'])), ours, atol=1e-5, rtol=1e-5)
+
+
+def test_what_becomes_no_folder_of_open_clip(convert):
+    cfg = caption_model()
+    cfg['neck'] = dict(type='TemporalTransformer', in_channels=32, num_layers=1, num_heads=1)
+    save_run('neck.pth', cfg)
+    save_run('good.pth', caption_model())
+    torch.save(dict(state_dict=torch.load('good.pth')['state_dict']), 'bare.pth')
+    Path('file').touch()
+    for src, dst, message in (
+        ('neck.pth', 'tower', 'error: This model cannot be saved as a CLIP model of open_clip: its neck Temp'),
+        ('bare.pth', 'tower', 'error: bare.pth holds no config'),
+        ('good.pth', 'file', 'error: DST file is no folder that can be written to: File exists'),
+    ):
+        status, out, err = convert('--source', 'open_clip', '--reverse', src, dst)
+        assert (status, out) == (2, '')
+        assert err.startswith(message)
+        assert err.count('\n') == 1
+        assert not Path('tower').exists()
 
 
 @pytest.mark.parametrize(

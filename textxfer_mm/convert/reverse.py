@@ -46,7 +46,8 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     if source != 'text4vis':
         raise UserError(
             f'--reverse writes the layout of text4vis only: a checkpoint of {source} also holds the text tower, which '
-            'a recognizer does not have.'
+            'a recognizer does not have. One that was trained with its text tower becomes a folder of open_clip: '
+            '--source open_clip.'
         )
     target = require_writable_file(dst, 'DST')
     refuse_same_file(src, target)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.backbones.positions import GRID
 from textxfer_mm.text.clip_folders import write_clip_folder
 from textxfer_mm.text.text_tower import CLIPTextTower
 
@@ -52,6 +53,7 @@ def open_clip_state(state: Mapping[str, Any], arch: Mapping[str, Any]) -> dict[s
     is_apart = arch.get('custom_text') or arch['text_cfg'].get('hf_model_name')
     text = 'text.' if is_apart else ''
     renamed = {f'visual.{name.removeprefix(OUR_VISUAL)}': x for name, x in state.items() if name.startswith(OUR_VISUAL)}
+    renamed.pop(f'visual.{GRID}', None)  # the model config tells it
     renamed |= {f'{text}{name.removeprefix(OUR_TEXT)}': x for name, x in state.items() if name.startswith(OUR_TEXT)}
     return {**renamed, 'logit_scale': state[OUR_SCALE]}
 

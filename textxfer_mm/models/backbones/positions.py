@@ -14,7 +14,7 @@ from textxfer_mm.errors import UserError
 _NAMES = ('positional_embedding', 'attnpool.positional_embedding', 'trunk.pos_embed')
 
 #: The buffer with the rows and columns of positions that do not form a square.
-_GRID = 'position_grid'
+GRID = 'position_grid'
 
 
 def keep_grid(tower: nn.Module) -> None:
@@ -29,7 +29,7 @@ def keep_grid(tower: nn.Module) -> None:
         return
     rows, columns = _grid(tower)
     if rows != columns:
-        tower.register_buffer(_GRID, torch.tensor([rows, columns]))
+        tower.register_buffer(GRID, torch.tensor([rows, columns]))
     else:
         tower.register_load_state_dict_pre_hook(_pass_over_grid)
 
@@ -51,9 +51,9 @@ def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str,
         UserError: They must be resized but do not form a square.
     """
     resized = dict(state)
-    source = resized.pop(_GRID, None)
-    if hasattr(tower, _GRID):
-        resized[_GRID] = getattr(tower, _GRID)
+    source = resized.pop(GRID, None)
+    if hasattr(tower, GRID):
+        resized[GRID] = getattr(tower, GRID)
     name = _position_name(tower)
     if name is None or name not in state:
         return resized
@@ -82,7 +82,7 @@ def resize_positions(state: Mapping[str, Tensor], tower: nn.Module) -> dict[str,
 
 def _pass_over_grid(tower: nn.Module, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
     """Drop the entry that a tower with a square grid has no use for; its positions are already resized."""
-    state_dict.pop(prefix + _GRID, None)
+    state_dict.pop(prefix + GRID, None)
 
 
 def _position_name(tower: nn.Module) -> str | None:
