@@ -2,8 +2,8 @@
 
 40,000 stills with captions such as "a photo of a man lifting a red ball in a park." in 8 passes; a quarter of the pairs
 of a verb and an object never appears. Validation is zero-shot recognition of 60 actions in clips of another style, half
-of them of pairs that no caption told of: once before the first step and once a pass. At the end the tower lies in
-`open_clip/` of the work dir as open_clip reads it: `textxfer predict video.mp4 --labels ... --model work_dirs/.../open_clip`.
+of them of pairs that no caption told of: once before the first step and once a pass. The tower lies in `open_clip/` of the
+work dir as open_clip reads it, and `textxfer predict video.mp4 --labels ... --model FOLDER` takes it.
 
 Reproduces: no paper's row; the loss is CLIP's, as the matching of Text4Vis' Table 6 has it.
 Command: tools/dist_train.sh configs/rendered_scenes/clip_rn-w16_2xb64-8e_rendered-scenes.py 2
@@ -80,10 +80,8 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
-    paramwise_cfg=dict(
-        norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'logit_scale': dict(decay_mult=0.0)}
-    ),
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={'logit_scale': dict(decay_mult=0.0)}),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
@@ -91,5 +89,9 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=0, by_epoch=True, begin=0, end=8, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(save_best=None, max_keep_ckpts=1))
-custom_hooks = [dict(type='EpochSeedHook'), dict(type='InitialValidationHook'), dict(type='SaveCLIPHook', dtype='float16')]
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='InitialValidationHook'),
+    dict(type='SaveCLIPHook', dtype='float16'),
+]
 randomness = dict(seed=0)

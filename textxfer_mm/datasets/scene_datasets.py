@@ -78,8 +78,9 @@ class _Rendered(BaseDataset):
         """One scene: ``array`` (T, H, W, 3) RGB uint8, ``total_frames``, ``filename``, and its label or caption."""
         info = super().get_data_info(idx)
         scene, index = Scene(**info.pop('scene')), info.pop('index')
-        array = self._render(scene, index) if self.cache_dir is None else self._frames()[index]
-        return dict(info, array=array, total_frames=self.frames, filename=f'{self.split}-{index}', start_index=0)
+        array = self._render(scene, index) if self.cache_dir is None else np.array(self._frames()[index])
+        facts = dict(total_frames=self.frames, start_index=0, modality='RGB', filename=f'{self.split}-{index}')
+        return dict(info, array=array, **facts)
 
     def _key(self, index: int) -> list[int]:
         """What seeds a scene."""

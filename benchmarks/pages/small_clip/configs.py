@@ -54,6 +54,7 @@ def adapt(cfg: Config, scale: Scale) -> None:
     """Bring the shipped config of a training to a scale."""
     names, weights = scene_class_names(*KINDS), f'{TOWER}/{WEIGHTS}'
     cfg.class_names, cfg.unseen_class_names = names, scene_class_names('unseen')
+    cfg.supervised = f'{TOWER}/epoch_{scale.passes}.pth'
     cfg.model.backbone.pretrained = weights
     cfg.model.cls_head.init_scale = scale.init_scale
     cfg.model.cls_head.classifier.class_names = names

@@ -23,8 +23,8 @@ def _at(name: str, shots: int) -> str:
 
 FIGURE_3 = Table(
     'Figure 3 and Table 8: fewer labels',
-    f'Clips a class, of {Scale.train}; fewer are repeated, so that all runs take about the same number of steps. A seed '
-    'draws the same clips for all rows.',
+    f'Clips a class, of {Scale.train}; fewer are repeated, so that all runs take about the same number of steps. A '
+    'seed draws the same clips for all rows.',
     tuple(Row(_at(name, shots), f'{title}, {shots} a class') for name, title in TITLES.items() for shots in SHOWN),
     (
         *(
@@ -77,8 +77,8 @@ FIGURE_4_LOSS = Table(
 
 FIGURE_4 = Table(
     'Figure 4: how fast it learns',
-    'Top-1 on a quarter of the test clips during training; steps to 90 % of the last value, linear between the measures. '
-    'Rows that start from what the tower knows have a head start, which is what the paper shows.',
+    'Top-1 on a quarter of the test clips during training; steps to 90 % of the last value, linear between the '
+    'measures. Rows that start from what the tower knows have a head start, which is what the paper shows.',
     tuple(Row(name, title) for name, title in TITLES.items()),
     (
         Claim(

@@ -10,6 +10,6 @@ from pages.small_clip.rows import ONE_SHOT, RATES, ROWS
 #: The seed the rates were chosen with.
 SEED = 100
 #: All that were tried.
-TRIED = {row: RATES for row in (*ROWS, *ONE_SHOT)}
+TRIED = dict.fromkeys((*ROWS, *ONE_SHOT), RATES)
 #: The best one of each row; `benchmarks/small_clip_rates.py` shows the accuracies.
 OWN: dict[str, float] = {}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness.towers import TOWER
 from harness.training import Setting
 from mmengine.config import Config
 
@@ -116,7 +115,9 @@ def write_changed_rows(cfg: Config, folder: Path) -> None:
         order = torch.randperm(len(made.weight), generator=generator)
         rows = torch.empty_like(made.weight)
         rows[order] = made.weight[order.roll(1)]
-    changed = ClassifierBundle.from_rows(rows, class_names=made.class_names, encoder_id=f'text rows, {cfg.changed_rows}')
+    changed = ClassifierBundle.from_rows(
+        rows, class_names=made.class_names, encoder_id=f'text rows, {cfg.changed_rows}'
+    )
     changed.save(folder / 'rows.safetensors')
     cfg.model.cls_head.classifier.path = str(folder / 'rows.safetensors')
 
@@ -144,8 +145,8 @@ def scratch(cfg: Config) -> None:
 
 def supervised(cfg: Config) -> None:
     """The vision tower that was trained with labels, without text."""
-    weights = f'{TOWER}/weights.pth'
-    cfg.model.backbone.update(pretrained=None, init_cfg=dict(type='Pretrained', checkpoint=weights, prefix='backbone.'))
+    initial = dict(type='Pretrained', checkpoint=cfg.supervised, prefix='backbone.')
+    cfg.model.backbone.update(pretrained=None, init_cfg=initial)
 
 
 def temporal_transformer(cfg: Config) -> None:

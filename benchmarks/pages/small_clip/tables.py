@@ -3,7 +3,7 @@
 All numbers marked as the paper's are Text4Vis': top-1 on Kinetics-400, single view.
 """
 
-from harness.claims import Claim
+from harness.claims import Claim, Falsifier
 from harness.page import Row, Table
 
 FIRST, SECOND = 'one rate for all rows', 'each row at its own best rate'
@@ -64,8 +64,8 @@ def _control_claims(end: str = '') -> tuple[Claim, ...]:
 TABLE_1 = Table(
     'Table 1: where the frozen classifier comes from',
     'One tower, one rate, one number of steps; only the matrix differs. The linear discriminant analysis sees the '
-    'centred features of all training clips by the tower before training (solver `lsqr`, shrinkage `auto`). Vision-only '
-    "is MMAction2's `I3DHead` without dropout. Below the line are controls that the paper does not have, but for the "
+    'centred features of all training clips by the tower before training (solver `lsqr`, shrinkage `auto`). '
+    "Vision-only is MMAction2's `I3DHead` without dropout. Below the line are controls that the paper does not have, but for the "
     'sentence encoder.',
     (Row('untrained', 'class names, before training'), *_rows(), *_controls()),
     (*_claims(), *_control_claims()),
@@ -126,9 +126,7 @@ TABLE_2 = Table(
         Claim('TokenT1D and TAP are alike', '80.42 and 80.13', ('token-t1d-vit',), ('text-vit',), alike=True),
         Claim('T-Trans tells motions apart better than TAP', '', ('ttrans',), ('text',), measure='motion'),
         Claim('T1D tells motions apart better than TAP', '', ('t1d',), ('text',), measure='motion'),
-        Claim(
-            'TokenT1D tells motions apart better than TAP', '', ('token-t1d-vit',), ('text-vit',), measure='motion'
-        ),
+        Claim('TokenT1D tells motions apart better than TAP', '', ('token-t1d-vit',), ('text-vit',), measure='motion'),
     ),
     columns=('seen', 'motion', 'unseen'),
     group=FIRST,
@@ -136,8 +134,8 @@ TABLE_2 = Table(
 
 TABLE_3 = Table(
     'Table 3: pre-training of the encoder',
-    "The twin was trained on the same stills with the class of their pair as the label, as the paper's ImageNet encoder "
-    'was trained with labels. It has no text side: its vision-text row has the rows of a sentence encoder behind a '
+    "The twin was trained on the same stills with the class of their pair as the label, as the paper's ImageNet "
+    'encoder was trained with labels. It has no text side: its vision-text row has the rows of a sentence encoder behind a '
     "trained linear map. Random weights with the main tower's text.",
     (
         Row('vision', 'contrastive, vision-only', '75.27 (CLIP)'),
@@ -167,8 +165,8 @@ TABLE_3 = Table(
 
 TABLE_4 = Table(
     'Table 4: the text',
-    'The multiple templates are the 28 of CLIP for Kinetics, most of whose words no caption had; where one is drawn each '
-    'iteration, testing uses "a video of a person {}.", as in the paper. Their mean is not in the paper.',
+    'The multiple templates are the 28 of CLIP for Kinetics, most of whose words no caption had; where one is drawn '
+    'each iteration, testing uses "a video of a person {}.", as in the paper. Their mean is not in the paper.',
     (
         Row('text', '"a video of a person {}."', '81.52'),
         Row('name', 'class name', '81.37'),
@@ -288,3 +286,28 @@ ONE_SHOT_OWN = Table(
 
 TABLES = (TABLE_1, TABLE_1_SECOND, TABLE_1_SHUFFLED, TABLE_2, TABLE_3, TABLE_4, TABLE_6, SUPP_2)
 OWN_RATE = (TABLE_1_OWN, ONE_SHOT_OWN)
+
+
+def _falsifier(text: str, *claims: tuple[tuple[str, ...], tuple[str, ...]], measure: str = '') -> Falsifier:
+    """What would falsify the finding: that one of these sides is not above the other."""
+    return Falsifier(text, tuple(Claim('', '', left, right, measure=measure) for left, right in claims))
+
+
+#: Said before the reported seeds were run; all in the regime of one rate.
+FALSIFIERS = (
+    _falsifier(
+        'text rows are not above random and orthogonal ones', (('text',), ('random',)), (('text',), ('orthogonal',))
+    ),
+    _falsifier('text rows with one shot are not above vision-only', (('text-1',), ('vision-1',))),
+    _falsifier(
+        'the gain of text rows over vision-only does not shrink with labels',
+        (('text-1', '-vision-1'), ('text', '-vision')),
+    ),
+    _falsifier('training lowers the accuracy on unseen classes', (('text',), ('untrained',)), measure='unseen'),
+    _falsifier(
+        'a tower that was pre-trained on shuffled captions gives the same gain over random rows',
+        (('text', '-random'), ('text-shuffled-tower', '-random-shuffled-tower')),
+    ),
+    _falsifier('rotated text rows are as good as text rows: it would not be alignment', (('text',), ('rotated',))),
+    _falsifier('rotated text rows are as bad as random ones: it would not be correlation', (('rotated',), ('random',))),
+)

@@ -38,9 +38,9 @@ class Look:
 
 
 #: What captions are of.
-PLAIN = Look((0.46, 0.58), 12, (0.8, 1.1), (0.85, 1.1), 4, 0, 0.3, 0)
+PLAIN = Look((0.48, 0.62), 14, (0.7, 1.1), (0.75, 1.1), 6, 6, 0.3, 0)
 #: What classes are recognised in: paler, noisier, textured, of other sizes, with things that stand around.
-SHIFTED = Look((0.38, 0.62), 26, (0.25, 0.8), (0.55, 0.9), 14, 22, 0.7, 2)
+SHIFTED = Look((0.42, 0.66), 24, (0.3, 0.85), (0.6, 0.95), 11, 14, 0.5, 2)
 
 
 def render_still(scene: Scene, rng: np.random.Generator, *, size: int = 64, look: Look = PLAIN) -> np.ndarray:
