@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tiny_configs import TINY_CLIP
 
-from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
 from textxfer_mm.engine.clip_export import export_clip
+from textxfer_mm.layers.temporal_transformer import TemporalTransformerLayers
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.class_names import load_class_names
 
