@@ -106,8 +106,10 @@ def find_clip_folder(model: str) -> Path | None:
         return None
     path = Path(model).expanduser()
     if not model or not path.exists():
-        what = f' and there is no folder {path}' if '/' in model else ''
-        raise UserError(f'Unknown CLIP architecture {model!r}{what}.{nearest(model, known)}')
+        if '/' in model and path.parent.is_dir():
+            siblings = [folder.name for folder in path.parent.iterdir() if folder.is_dir()]
+            raise UserError(f'The folder {path} of a CLIP model does not exist.{nearest(path.name, siblings)}')
+        raise UserError(f'Unknown CLIP architecture {model!r}.{nearest(model, known)}')
     if not path.is_dir():
         raise UserError(
             f'The CLIP model {model} is a file. Give the folder that holds it with its open_clip_config.json, or the '

@@ -197,7 +197,8 @@ def test_what_model_cannot_be(videos, clip_folder, tmp_path):
             'is a folder, which holds its weights: leave --pretrained',
         ),
         (['--model', clip_folder / 'open_clip_model.safetensors'], 'is a file. Give the folder that holds it'),
-        (['--model', tmp_path / 'nowhere'], f'there is no folder {tmp_path / "nowhere"}'),
+        (['--model', tmp_path / 'towre'], f'{tmp_path / "towre"} of a CLIP model does not exist. Did you mean: tower?'),
+        (['--model', 'ViT-B/61'], "Unknown CLIP architecture 'ViT-B/61'. Did you mean: ViT-B-16"),
         (['--model', ''], "Unknown CLIP architecture ''"),
     ):
         result = run(videos, '--labels', 'a b,c d', *words)

@@ -100,6 +100,26 @@ def test_a_run_with_its_text_tower_becomes_a_folder_of_open_clip(convert):
         torch.testing.assert_close(clip.encode_text(open_clip.tokenize(['a hat'])), ours, atol=1e-5, rtol=1e-5)
 
 
+def test_a_config_takes_the_place_of_the_one_inside(convert):
+    save_run('epoch_1.pth', caption_model())
+    torch.save(dict(state_dict=torch.load('epoch_1.pth')['state_dict']), 'bare.pth')
+    Path('run.py').write_text(Config(dict(default_scope='mmaction', model=caption_model())).pretty_text)
+    for words in (['epoch_1.pth', 'one'], ['bare.pth', 'two', '--config', 'run.py']):
+        assert convert('--source', 'open_clip', '--reverse', *words)[0] == 0
+    one, two = (Path(folder, 'open_clip_model.safetensors').read_bytes() for folder in ('one', 'two'))
+    assert one == two
+    Path('part.py').write_text("default_scope = 'mmaction'")
+    for config, message in (
+        ('part.py', 'error: part.py has no `model`'),
+        ('none.py', 'error: config none.py does not'),
+    ):
+        status, _, err = convert('--source', 'open_clip', '--reverse', 'bare.pth', 'three', '--config', config)
+        assert status == 2
+        assert err.startswith(message)
+        assert err.count('\n') == 1
+        assert not Path('three').exists()
+
+
 def test_what_becomes_no_folder_of_open_clip(convert):
     cfg = caption_model()
     cfg['neck'] = dict(type='TemporalTransformer', in_channels=32, num_layers=1, num_heads=1)
@@ -148,6 +168,10 @@ def test_mistakes_end_in_one_line(words, message, convert):
         (['a.pt', 'b.pth'], 'required: --source'),
         (['--source', 'clip', 'a.pt', 'b.pth'], "invalid choice: 'clip'"),
         (['--source', 'text4vis', '--reverse', '--arch', 'ViT-B-16', 'a', 'b'], '--arch says nothing with --reverse'),
+        (
+            ['--source', 'text4vis', '--reverse', '--config', 'c.py', 'a', 'b'],
+            '--config needs --source open_clip --rev',
+        ),
         (['--source', 'openai', '--class-names', 'kinetics400', 'a', 'b'], '--class-names needs --source vifi-clip'),
     ],
 )

@@ -14,7 +14,7 @@ from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
 from textxfer_mm.convert.parts import FUSION, OUR_FUSION, SCALE, SHOWN, VISUAL
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.clip_export import OUR_SCALE, OUR_VISUAL, export_clip, exported_arch
-from textxfer_mm.engine.config_files import config_of_checkpoint
+from textxfer_mm.engine.config_files import config_of_checkpoint, load_config
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import require_writable_file, require_writable_folder
 from textxfer_mm.registry import MODELS
@@ -67,13 +67,13 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     return _left_out(state)
 
 
-def reverse_to_folder(src: str | Path, dst: str | Path) -> Path:
+def reverse_to_folder(src: str | Path, dst: str | Path, config: str | Path | None = None) -> Path:
     """Write a checkpoint of a recognizer whose both towers were trained as a CLIP model of open_clip.
 
     Args:
-        src: A checkpoint of a run with ``CaptionMatchingHead``, or with another head that trains a text tower; it holds
-            its config.
+        src: A checkpoint of a run with ``CaptionMatchingHead``, or with another head that trains a text tower.
         dst: The folder of the files, see :func:`~textxfer_mm.text.clip_folders.write_clip_folder`.
+        config: The config of the run; None takes the one in the checkpoint.
 
     Returns:
         The folder.
@@ -81,7 +81,9 @@ def reverse_to_folder(src: str | Path, dst: str | Path) -> Path:
     Raises:
         UserError: The checkpoint holds no config, or is that of another model.
     """
-    cfg = config_of_checkpoint(src)
+    cfg = config_of_checkpoint(src) if config is None else load_config(config)
+    if 'model' not in cfg:
+        raise UserError(f'{config or src} has no `model`: give the config that the checkpoint was trained with.')
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     model = MODELS.build(cfg.model)
     exported_arch(model)

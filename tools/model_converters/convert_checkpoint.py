@@ -8,7 +8,7 @@ from textxfer_mm.convert import SOURCES
 from textxfer_mm.engine.launch import run_tool
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.files import require_writable_file
-from textxfer_mm.inputs import require_file
+from textxfer_mm.inputs import find_config, require_file
 
 WEIGHT_SUFFIXES = ('.bin', '.ckpt', '.pt', '.pth', '.safetensors')
 
@@ -33,6 +33,9 @@ def parse_args() -> argparse.Namespace:
         'classifier is made with its text tower and written beside DST',
     )
     parser.add_argument(
+        '--config', help='with --source open_clip --reverse, the config of the run (default: the one inside SRC)'
+    )
+    parser.add_argument(
         '--reverse',
         action='store_true',
         help='SRC is ours; DST gets the layout of text4vis, or with --source open_clip is a folder for the two towers',
@@ -42,6 +45,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--arch says nothing with --reverse')
     if args.class_names and (args.reverse or args.source != 'vifi-clip'):
         parser.error('--class-names needs --source vifi-clip, and says nothing with --reverse')
+    if args.config and not (args.reverse and args.source == 'open_clip'):
+        parser.error('--config needs --source open_clip --reverse')
     return args
 
 
@@ -60,6 +65,8 @@ def main() -> None:
     args = parse_args()
     require_no_folder(args.src)
     require_file(args.src, 'SRC', '*.p*')
+    if args.config:
+        find_config(args.config)
     to_folder = args.reverse and args.source == 'open_clip'
     if not to_folder:
         require_writable_file(args.dst, 'DST')
@@ -70,7 +77,7 @@ def main() -> None:
     from textxfer_mm.convert.summary import report
 
     if to_folder:
-        print(f'{args.src} -> {reverse_to_folder(args.src, args.dst)}')
+        print(f'{args.src} -> {reverse_to_folder(args.src, args.dst, args.config)}')
     elif args.reverse:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
