@@ -77,7 +77,8 @@ class _Reception:
                 self.say(f'{name}: FAILED, {answer["problem"]}')
                 return
             self.results.append({'at_once': at_once, **answer})
-            self.say(f'{name}: {self.told(answer)}, {answer["seconds"]:.0f} s; about {left / 60:.0f} min left')
+            told = ', '.join(filter(None, [self.told(answer), f'{answer["seconds"]:.0f} s']))
+            self.say(f'{name}: {told}; about {left / 60:.0f} min left')
 
 
 def _work(

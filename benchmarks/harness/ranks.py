@@ -2,10 +2,12 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ def _rank(
     rank: int, ranks: int, port: int, folder: Path, log: Path | None, function: Callable[..., Any], *args: Any
 ) -> None:
     """What each of the processes does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if ranks > 1:
         os.environ.update(
             RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks), MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)
@@ -68,3 +71,12 @@ def _rank(
     result = function(*args)
     if rank == 0:
         write_text(folder / 'result.json', json.dumps(result))
+
+
+def _end_with_parent() -> None:
+    """End when the process that started this one does, however that ends; else it would go on, and meet its successor.
+
+    PyTorch asks for SIGINT then, which is ignored in what a shell started in the background.
+    """
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -139,7 +139,7 @@ def _train(tower: Tower, folder: Path, say: Say) -> dict[str, Any]:
     except (ProcessRaisedException, ProcessExitedException) as error:
         with log.open('a') as file:
             file.write(f'{error}\n')
-        last = str(error).strip().splitlines()[-1]
+        last = str(error).strip().splitlines()[-1].split('UserError: ')[-1]
         raise UserError(
             f'the tower {tower.name!r} was not trained to its end ({last}). See {log}; the same command goes on from '
             'its newest checkpoint.'

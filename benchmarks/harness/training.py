@@ -1,5 +1,6 @@
 """Work that trains: rows are changes of one base config, each trained and measured with every seed."""
 
+import copy
 import statistics
 import tempfile
 import time
@@ -90,6 +91,11 @@ class Experiment:
     quick: Quick | None = None
 
     @cached_property
+    def _base(self) -> Config:
+        """The base, read once for all runs."""
+        return load_config(self.base)
+
+    @cached_property
     def _towers(self) -> dict[str, Tower]:
         """The towers by name."""
         return {tower.name: tower for tower in self.towers(self.scale)}
@@ -119,7 +125,7 @@ class Experiment:
 
     def config(self, row: str, seed: int) -> Config:
         """The whole config of a run; its data and its tower are still to be located."""
-        setting, cfg = self.settings[row], load_config(self.base)
+        setting, cfg = self.settings[row], copy.deepcopy(self._base)
         cfg.randomness = dict(seed=seed)
         self.adapt(cfg, self.scale)
         setting.edit(cfg)

@@ -178,6 +178,8 @@ def test_rows_start_from_their_tower_and_another_machine_has_nothing_to_do(comma
 
     status, said = command('--only', 'tower-plain', '--seeds', '0')  # its numbers are a row, which is there
     assert said[0] == '0 of 1 runs are done, 1 to do'
+    assert said[1].startswith('[1/1] tower-plain, seed 0: ')
+    assert ': ,' not in said[1]
     row = json.loads((tmp_path / 'r.jsonl').read_text().splitlines()[-1])
     assert {name: row[name] for name in tower} == tower  # the time too is that of the training
     page = (tmp_path / 'docs' / 'tiny_towers.md').read_text()
