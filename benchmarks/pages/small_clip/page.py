@@ -71,7 +71,7 @@ def _steps(results: Results) -> int:
 
 EXPERIMENT = Experiment(
     base=DOWNSTREAM,
-    settings=SETTINGS,
+    settings={**SETTINGS, **AT_OWN},
     scale=Scale(),
     adapt=adapt,
     data=lambda root, seed, scale, say: prepare(root, seed, scale, say, lambda seed: EXPERIMENT.config('text', seed)),

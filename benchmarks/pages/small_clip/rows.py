@@ -1,7 +1,7 @@
 """Every row: what it changes in the shipped config of Text4Vis with the small CLIP."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ WIDTH = 128  # of the towers
 SENTENCE_WIDTH = 384  # of MiniLM's sentence embeddings
 #: Steps between two points of the curves of Figure 4.
 CURVE = 8
+#: Rows of which curves are measured.
+CURVED = ('text', 'vision', 'random')
 #: Shots a class; all clips of the training list are the rows without a number.
 SHOTS = (1, 3, 5, 10)
 #: The rates of which each row takes its best one in regime (ii).
@@ -211,7 +213,7 @@ ROWS: dict[str, tuple[Edit, Callable[[Config, Path], None] | None]] = {
 
 def _classifiers(tower: str, end: str, seeds: int | None, rows: tuple[str, ...] = tuple(ROWS)) -> list[Setting]:
     """Table 1 from a tower."""
-    with_curve = ('text', 'vision', 'random') if tower == 'main' else ()
+    curved = CURVED if tower == 'main' else ()
     return [
         Setting(
             f'{row}{end}',
@@ -219,7 +221,7 @@ def _classifiers(tower: str, end: str, seeds: int | None, rows: tuple[str, ...] 
             before=ROWS[row][1],
             tower=tower,
             seeds=seeds,
-            curve=CURVE if row in with_curve else 0,
+            curve=CURVE if row in curved else 0,
         )
         for row in rows
     ]
@@ -269,15 +271,6 @@ def _paradigms() -> list[Setting]:
 
 #: The shots of regime (ii).
 ONE_SHOT = {f'{row}-1': (edits(ROWS[row][0], shots(1)), ROWS[row][1]) for row in ('text', 'vision', 'random')}
-
-
-def at_rates(rates: Mapping[str, Sequence[float]]) -> dict[str, Setting]:
-    """Rows of Table 1 and with one shot at rates of their own."""
-    return {
-        f'{row}@{rate:g}': Setting(f'{row}@{rate:g}', edits(edit, at(rate)), before=before, tower='main')
-        for row, (edit, before) in {**ROWS, **ONE_SHOT}.items()
-        for rate in rates.get(row, ())
-    }
 
 
 SETTINGS: dict[str, Setting] = {
