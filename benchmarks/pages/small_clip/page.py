@@ -9,6 +9,7 @@ from harness.training import Experiment
 from pages.small_clip.configs import DOWNSTREAM, Scale, adapt, prepare, towers
 from pages.small_clip.figures import FIGURES
 from pages.small_clip.measures import MEASURES, MOTION, SEEN, UNSEEN, measure, quick
+from pages.small_clip.rates import AT_OWN
 from pages.small_clip.rows import SETTINGS
 from pages.small_clip.tables import FALSIFIERS, OWN_RATE, TABLES
 from textxfer_mm.datasets import scene_datasets
