@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
+from safetensors.torch import load_file
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from harness.page import Say
@@ -26,6 +27,7 @@ from harness.ranks import on_ranks
 from harness.runs import Run, keyed_parts
 from textxfer_mm.apis import load_config
 from textxfer_mm.compat import close_process_group
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, state_of
 from textxfer_mm.engine.hooks import ResumeHook
 from textxfer_mm.engine.resuming import choose_resume
 from textxfer_mm.engine.runners import build_runner, require_exact_resume
@@ -116,11 +118,17 @@ def ensure(tower: Tower, root: Path, say: Say) -> dict[str, Any]:
     """
     folder = tower.folder(root)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / 'lock'):  # two commands may be at work in one folder
+    lock = FileLock(folder / 'lock')  # two commands may be at work in one folder
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        say(f'tower {tower.name}: waiting for another command, which trains it')
+        held = lock.acquire()
+    with held:
         if not (folder / 'result.json').exists():
             measured = _train(tower, folder, say)
-            sha256 = hashlib.sha256((folder / tower.weights).read_bytes()).hexdigest()
-            write_text(folder / 'result.json', json.dumps(dict(measured, at_once=1, sha256=sha256)) + '\n')
+            told = dict(measured, at_once=1, sha256=weights_digest(folder / tower.weights))
+            write_text(folder / 'result.json', json.dumps(told) + '\n')
             say(f'tower {tower.name}: done, {measured["seconds"]:.0f} s of training in all')
     return tower.result(root)
 
@@ -147,6 +155,16 @@ def _train(tower: Tower, folder: Path, say: Say) -> dict[str, Any]:
     if not (folder / tower.weights).exists():
         raise UserError(f'the tower {tower.name!r} left no {tower.weights}: its config needs the hook that saves it.')
     return measured
+
+
+def weights_digest(file: Path) -> str:
+    """SHA-256 of the tensors in a ``.safetensors`` file or a checkpoint, whenever it was saved."""
+    state = load_file(file) if file.suffix == '.safetensors' else state_of(load_checkpoint_file(file), file)
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        digest.update(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def pretrain(cfg: Config) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import copy
 import json
 import random
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -19,7 +20,7 @@ import tiny_towers as tiny
 import tiny_towers_parts as parts
 from harness.command import run_command
 from harness.curves import Curve
-from harness.towers import TOWER, WEIGHTS, Tower, ensure, fill, thinned
+from harness.towers import TOWER, WEIGHTS, Tower, ensure, fill, thinned, weights_digest
 from harness.training import Setting, train_and_measure
 
 from textxfer_mm.apis import score_videos
@@ -94,6 +95,19 @@ def test_a_tower_that_was_stopped_after_its_last_step_is_finished(unbroken, tmp_
     assert len(told) == 2  # nothing was done the second time
 
 
+def test_the_digest_is_of_the_weights_and_of_nothing_else(tmp_path):
+    state = dict(b=torch.arange(3.0), a=torch.tensor(2), c=torch.tensor([[True], [False]]))
+    for name, meta in (('x', dict(time='early')), ('y', dict(time='late'))):
+        torch.save(dict(state_dict=state, meta=meta), tmp_path / f'{name}.pth')
+    save_file(dict(reversed(state.items())), tmp_path / 'z.safetensors')
+    digests = {weights_digest(tmp_path / name) for name in ('x.pth', 'y.pth', 'z.safetensors')}
+    assert len(digests) == 1
+    for changed in (dict(a=torch.tensor(3)), dict(b=torch.arange(3)), dict(c=torch.tensor([[True, False]]))):
+        save_file({**state, **changed}, tmp_path / 'other.safetensors')
+        digests.add(weights_digest(tmp_path / 'other.safetensors'))
+    assert len(digests) == 4
+
+
 def test_a_key_is_of_the_whole_pre_training():
     plain = tiny.towers(None)[0]
 
@@ -144,6 +158,33 @@ def test_a_config_that_saves_nothing_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr('harness.towers.on_ranks', lambda *args, **kwargs: dict(seconds=1.0))
     with pytest.raises(UserError, match=r"the tower 'plain' left no .*safetensors: its config needs the hook"):
         ensure(tiny.towers(None)[0], tmp_path, lambda line: None)
+
+
+def test_two_commands_train_a_tower_once(tmp_path, monkeypatch, told):
+    tower, begun, ends = tiny.towers(None)[0], threading.Event(), threading.Event()
+
+    def train(tower, folder, say):
+        begun.set()
+        assert ends.wait(60)
+        (folder / WEIGHTS).parent.mkdir()
+        save_file(dict(a=torch.zeros(1)), folder / WEIGHTS)
+        return dict(seconds=len(told))
+
+    def say(line):
+        told.append(line)
+        if 'waiting' in line:
+            ends.set()
+
+    monkeypatch.setattr('harness.towers._train', train)
+    first = threading.Thread(target=ensure, args=(tower, tmp_path, say))
+    first.start()
+    assert begun.wait(60)
+    ensure(tower, tmp_path, say)
+    first.join()
+    assert told == [
+        'tower plain: waiting for another command, which trains it',
+        'tower plain: done, 1 s of training in all',
+    ]
 
 
 @pytest.fixture
