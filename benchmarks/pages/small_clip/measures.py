@@ -11,10 +11,11 @@ from harness.claims import Measure
 from harness.statistics import steps_to
 from mmengine.config import Config
 from torch import nn
+from torch.nn import functional
 
 from textxfer_mm.apis import load_recognizer, score_videos
 from textxfer_mm.datasets.scene_datasets import PAIRS
-from textxfer_mm.engine.classes import classifier_of
+from textxfer_mm.engine.classes import classifier_of, rows_of
 
 SEEN, MOTION, UNSEEN = (len(PAIRS[kind]) for kind in ('seen', 'motion', 'unseen'))
 
@@ -35,6 +36,11 @@ def steps_to_90(result: Mapping[str, Any]) -> float | None:
     return steps_to(0.9, result['curve']) if result.get('curve') else None
 
 
+def validated(number: int) -> Any:
+    """The accuracy of one of the validations of a pre-training, in per cent."""
+    return lambda result: 100 * result['validations'][number][1]['acc/top1'] if result.get('validations') else None
+
+
 def of(name: str) -> Any:
     """A number that some results have."""
     return lambda result: result.get(name)
@@ -46,6 +52,10 @@ MEASURES = dict(
     new=Measure('30 of pairs never captioned', percent('new'), ' points', chance=100 / SEEN),
     motion=Measure('10 of motion only', percent('motion'), ' points', chance=100 / MOTION),
     unseen=Measure('20 unseen classes', percent('unseen'), ' points', chance=100 / UNSEEN),
+    cosine=Measure('largest cosine of two rows', of('row_cosine'), digits=2),
+    before=Measure('zero-shot before', validated(0), ' points', chance=100 / SEEN),
+    after=Measure('zero-shot after', validated(-1), ' points', chance=100 / SEEN),
+    samples=Measure('captions seen', of('samples'), digits=0),
     steps=Measure('steps to 90 %', steps_to_90, ' steps', lower_is_better=True),
     loss=Measure('loss', second_half, digits=3, lower_is_better=True),
     step_cpu_seconds=Measure('processor s a step', of('step_cpu_seconds'), ' s', digits=3, lower_is_better=True),
@@ -59,6 +69,7 @@ def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
     names = scores.class_names
     seen, motion = scores.among(names[:SEEN]), scores.among(names[SEEN:])
     result = dict(
+        row_cosine=largest_cosine(model),
         seen=seen.top(1),
         captioned=seen.top1_of(names[: SEEN // 2]),
         new=seen.top1_of(names[SEEN // 2 : SEEN]),
@@ -69,6 +80,16 @@ def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
         unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
         result.update(unseen=unseen.top(1))
     return result
+
+
+def largest_cosine(model: nn.Module) -> float | None:
+    """The largest cosine between the rows of two classes, for a head that has rows."""
+    rows = rows_of(model)
+    if rows is None:
+        return None
+    normalised = functional.normalize(rows.testing_rows().detach().float(), dim=1)
+    cosines = normalised @ normalised.T
+    return float(cosines.fill_diagonal_(-1).max())
 
 
 def quick(model: nn.Module, cfg: Config) -> float:

@@ -1,9 +1,11 @@
 """The page: its sentences, and what gives its numbers."""
 
+import numpy as np
 from harness.claims import Results
 from harness.page import Page
+from harness.provenance import cost_in_words, weights_in_words
 from harness.report import seeds_in_words
-from harness.statistics import PairedInterval
+from harness.statistics import PairedInterval, values
 from harness.training import Experiment
 
 from pages.small_clip.configs import DOWNSTREAM, Scale, adapt, prepare, towers
@@ -40,15 +42,16 @@ def introduction(results: Results, scale: Scale) -> list[str]:
         f'Numbers are mean ± standard deviation over {seeds_in_words(results)}, in per cent: top-1 on '
         f'{SEEN * scale.test} test clips of {SEEN} classes (chance {100 / SEEN:.1f}), half of which are pairs of a '
         'verb and an object that no caption told of; top-1 on those of 10 classes that differ in motion only, among '
-        f'these (chance {100 / MOTION:.0f}); and top-1 on {UNSEEN * scale.unseen} clips of {UNSEEN} unseen classes by their '
-        f'names alone (chance {100 / UNSEEN:.0f}). A seed stands for other clips, other initial weights of what is new '
-        'and other draws; the rows of a seed share its clips, so differences are paired by seed. They count as '
+        f'these (chance {100 / MOTION:.0f}); and top-1 on {UNSEEN * scale.unseen} clips of {UNSEEN} unseen classes by '
+        f'their names alone (chance {100 / UNSEEN:.0f}). A seed stands for other clips, other initial weights of what '
+        'is new and other draws; the rows of a seed share its clips, so differences are paired by seed. They count as '
         'resolved where their 95 % interval (Student, over the seeds) does not hold zero; with few seeds it is wide.',
         '',
         f'Two regimes: one rate for all rows, the best one of *vision-only* ({scale.lr:g} for the encoder, '
         f'{scale.new:g} times that for what is new), and each row at its own best rate of four. The rates were chosen '
         'with a seed that is not reported, and committed with the claims below before the reported seeds were run.',
         '',
+        *_sanity(results),
     ]
 
 
@@ -59,10 +62,37 @@ def fine_print(results: Results, scale: Scale) -> list[str]:
         '',
         f'Pre-training: {scale.captions:,} stills of 64 pixels, {scale.passes} passes, batches of 128 on two '
         'processes, InfoNCE over both, AdamW (`configs/rendered_scenes/`). The class names of half of the 60 classes '
-        'and of half of the 20 unseen ones are pairs that no caption had. Training: 8 frames, AdamW, weight decay 0.2, 10 steps of '
-        f'warm-up, cosine decay, float32, cosines scaled by {scale.init_scale:g} at the start.',
+        'and of half of the 20 unseen ones are pairs that no caption had. Training: 8 frames, AdamW, weight decay 0.2, '
+        f'10 steps of warm-up, cosine decay, float32, cosines scaled by {scale.init_scale:g} at the start. '
+        'How the rates were chosen: [the rates](small_clip_rates.md).',
         '',
+        cost_in_words(results),
+        '',
+        weights_in_words(results, EXPERIMENT.started_from()),
     ]
+
+
+def _sanity(results: Results) -> list[str]:
+    """Whether the towers are what they should be, before anything is trained from them."""
+    chance, measure = 100 / SEEN, MEASURES['seen']
+    lines = []
+    found = values(results, 'untrained', measure)
+    if found:
+        mean = np.mean(list(found.values()))
+        word = 'as it should be' if 5 * chance <= mean <= 80 else 'NOT as it should be'
+        lines.append(
+            f'- Before training, the class names alone give {mean:.1f} % on the 60 classes, {mean / chance:.0f} times '
+            f'chance; it should be five times chance to 80 %: {word}.'
+        )
+    found = values(results, 'untrained-shuffled-tower', measure)
+    if found:
+        mean = np.mean(list(found.values()))
+        word = 'as it should be' if mean < 2 * chance else 'NOT as it should be'
+        lines.append(
+            f'- With the tower of shuffled captions they give {mean:.1f} %; it should be chance ({chance:.1f} %): '
+            f'{word}.'
+        )
+    return ['## Sanity', '', *lines, ''] if lines else []
 
 
 def _steps(results: Results) -> int:

@@ -57,11 +57,11 @@ def _introduction(results: Results, scale: Any) -> list[str]:
     lines = [
         '# The rates of the tables with a small CLIP',
         '',
-        'Written by `benchmarks/small_clip_rates.py`. Top-1 in per cent on the 60 classes of [the tables](small_clip.md) '
-        f'with seed {SEED}, which is not reported there, at four rates of the encoder; what is new in a model learns at '
-        f'{scale.new:g} times the rate. These runs, and those of the pre-training, are all that was looked at before '
-        'the reported seeds were run. The rate of vision-only is the one that all rows have in the first regime, and '
-        'the best of each row (bold; of equal ones the lower) is its own in the second.',
+        'Written by `benchmarks/small_clip_rates.py`. Top-1 in per cent on the 60 classes of [the '
+        f'tables](small_clip.md) with seed {SEED}, which is not reported there, at four rates of the encoder; what is '
+        f'new in a model learns at {scale.new:g} times the rate. These runs, and those of the pre-training, are all '
+        'that was looked at before the reported seeds were run. The rate of vision-only is the one that all rows have '
+        'in the first regime, and the best of each row (bold; of equal ones the lower) is its own in the second.',
         '',
         f'| row | {" | ".join(f"{rate:g}" for rate in RATES)} |',
         f'|{"---|" * (len(RATES) + 1)}',
