@@ -28,6 +28,7 @@ class Scale:
     Attributes:
         captions: Captioned stills that towers are pre-trained on.
         passes: Passes over them.
+        validation: Clips of each of the 60 classes by which pre-trainings are validated.
         train: Training clips a class.
         test: Test clips a class.
         unseen: Test clips of each unseen class.
@@ -40,6 +41,7 @@ class Scale:
 
     captions: int = 40_000
     passes: int = 8
+    validation: int = 8
     train: int = 20
     test: int = 16
     unseen: int = 20
@@ -136,7 +138,7 @@ def _pretraining(cfg: Config, scale: Scale) -> None:
     loader.update(batch_size=2 * loader.batch_size, num_workers=0, persistent_workers=False)
     loader.dataset.update(length=scale.captions, seed=1000 + cfg.randomness.seed)
     cfg.val_dataloader.update(num_workers=0, persistent_workers=False)
-    cfg.val_dataloader.dataset.update(seed=1000)
+    cfg.val_dataloader.dataset.update(seed=1000, per_class=scale.validation)
     cfg.train_cfg.max_epochs = cfg.param_scheduler[1].end = scale.passes
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
 
