@@ -85,8 +85,7 @@ TABLE_1 = Table(
     'One tower, one rate, one number of steps; only the matrix differs. The linear discriminant analysis sees the '
     'centred features of all training clips by the tower before training (solver `lsqr`, shrinkage `auto`). '
     "Vision-only is MMAction2's `I3DHead` without dropout. The last three are controls that the paper does not have, "
-    'but for '
-    'the sentence encoder.',
+    'but for the sentence encoder.',
     (Row('untrained', 'class names, before training'), *_rows(), *_controls()),
     (*_claims(), *_control_claims()),
     columns=WITH_COSINE,
