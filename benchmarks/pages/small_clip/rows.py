@@ -184,11 +184,11 @@ def shots(count: int) -> Edit:
         dataset = cfg.train_dataloader.dataset
         few = dict(
             type='LabelFractionDataset',
-            fraction=count / dataset.per_class,
+            fraction=min(1.0, count / dataset.per_class),
             seed=cfg.randomness.seed,
             dataset=dataset,
         )
-        cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=round(dataset.per_class / count), dataset=few)
+        cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=max(1, round(dataset.per_class / count)), dataset=few)
 
     return edit
 

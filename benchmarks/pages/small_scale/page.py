@@ -53,6 +53,10 @@ def introduction(results: Results, scale: Scale) -> list[str]:
         f'{_steps(results)} steps of {scale.batch} videos. Columns and numbers marked "paper" are the paper\'s (top-1 '
         'on Kinetics-400, single view, ViT-B/16 unless said otherwise).',
         '',
+        '**Nothing here was aligned with text before training** but by ConSE, a fixed table of names: this page is the '
+        'case without alignment, and cannot tell a finding about aligned towers from none. [The tables with a small '
+        'CLIP](small_clip.md) re-run the same with a tower that was pre-trained on captions.',
+        '',
         '    python benchmarks/paper_tables.py',
         '',
         'does all of it again, resumes where it was stopped, and writes this page; with `--report-only` it writes the '
