@@ -189,6 +189,10 @@ class SceneClasses(_Rendered):
                 entries.append(dict(index=index, scene=vars(Scene.sample(rng, verb, thing)), label=label))
         return entries
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The label of a scene, for ``ClassBalancedDataset``."""
+        return [self.get_data_info(idx)['label']]
+
     def _name(self) -> str:
         return '-'.join(self.kinds)
 
