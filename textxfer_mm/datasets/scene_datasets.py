@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from mmengine.dataset import BaseDataset
 
+from textxfer_mm.datasets.frame_cache import FrameCache
 from textxfer_mm.datasets.rendered_scenes.render import PLAIN, SHIFTED, render_clip, render_still
 from textxfer_mm.datasets.rendered_scenes.words import (
     CAPTIONED_PAIRS,
@@ -22,7 +22,6 @@ from textxfer_mm.datasets.rendered_scenes.words import (
     sample_captioned,
 )
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.files import replacing
 from textxfer_mm.registry import DATASETS
 
 #: Raised when the drawing changes, so that older caches are not read.
@@ -37,6 +36,7 @@ class _Rendered(BaseDataset):
 
     Args:
         pipeline: Steps of a pipeline that begins with ``UniformSample`` and ``ArrayDecode``.
+        total: How many scenes there are.
         seed: Seed of the scenes.
         split: ``'train'``, ``'val'`` or ``'test'``: other scenes of the same kind.
         frames: T, the frames of a scene; 1 renders stills.
@@ -47,13 +47,14 @@ class _Rendered(BaseDataset):
         test_mode: As in every dataset of MMEngine.
 
     Raises:
-        UserError: An option is out of range.
+        UserError: An option is out of range, or the cache cannot be written or read.
     """
 
     def __init__(
         self,
         pipeline: Sequence[dict[str, Any]],
         *,
+        total: int,
         seed: int = 0,
         split: str = 'train',
         frames: int = 1,
@@ -64,23 +65,33 @@ class _Rendered(BaseDataset):
         test_mode: bool = False,
     ) -> None:
         for name, value, choices in (('look', look, LOOKS), ('split', split, SPLITS)):
-            if value not in choices:
+            if not isinstance(value, str) or value not in choices:
                 raise UserError(f'{type(self).__name__}: unknown {name}={value!r}.{nearest(str(value), choices)}')
         for name, value, least in (('seed', seed, 0), ('frames', frames, 1), ('size', size, 16)):
-            if not isinstance(value, int) or value < least:
-                raise UserError(f'{type(self).__name__}: {name} is a whole number from {least} on, got {value!r}.')
-        self.seed, self.split, self.frames, self.size, self.look = seed, split, frames, size, look
-        self.cache_dir = None if cache_dir is None else Path(cache_dir)
-        self._kept: np.ndarray | None = None
+            self._require_whole(name, value, least)
+        self.total, self.seed, self.split, self.frames, self.size, self.look = total, seed, split, frames, size, look
+        self._cache: FrameCache | None = None
+        if cache_dir is not None:
+            facts = [FORMAT, self._name(), seed, split, frames, size, look, total]
+            digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+            self._cache = FrameCache(Path(cache_dir) / f'{split}-{digest}.npy')
         super().__init__(ann_file='', pipeline=list(pipeline), indices=indices, test_mode=test_mode)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """One scene: ``array`` (T, H, W, 3) RGB uint8, ``total_frames``, ``filename``, and its label or caption."""
+        """What is known of a scene without its frames: ``scene``, ``index`` in the whole list, label or caption."""
         info = super().get_data_info(idx)
-        scene, index = Scene(**info.pop('scene')), info.pop('index')
-        array = self._render(scene, index) if self.cache_dir is None else np.array(self._frames()[index])
-        facts = dict(total_frames=self.frames, start_index=0, modality='RGB', filename=f'{self.split}-{index}')
-        return dict(info, array=array, **facts)
+        facts = dict(total_frames=self.frames, start_index=0, modality='RGB')
+        return dict(info, filename=f'{self.split}-{info["index"]}', **facts)
+
+    def prepare_data(self, idx: int) -> Any:
+        """Hand a scene with its frames, ``array`` (T, H, W, 3) RGB uint8, to the pipeline."""
+        info = self.get_data_info(idx)
+        return self.pipeline(dict(info, array=self._frames(Scene(**info['scene']), info['index'])))
+
+    @classmethod
+    def _require_whole(cls, name: str, value: Any, least: int) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f'{cls.__name__}: {name} is a whole number from {least} on, got {value!r}.')
 
     def _key(self, index: int) -> list[int]:
         """What seeds a scene."""
@@ -90,26 +101,23 @@ class _Rendered(BaseDataset):
         """What tells this kind of scenes from others."""
         raise NotImplementedError
 
+    def _frames(self, scene: Scene, index: int) -> np.ndarray:
+        """The frames of a scene, the caller's own: what a pipeline writes into them goes no further."""
+        if self._cache is None:
+            return self._render(scene, index)
+        shape = (self.total, self.frames, self.size, self.size, 3)
+        return np.array(self._cache.frames(shape, self._render_all)[index])
+
+    def _render_all(self) -> Iterator[np.ndarray]:
+        """Render the whole list, also that of which this is a subset."""
+        for entry in self.load_data_list():
+            yield self._render(Scene(**entry['scene']), entry['index'])
+
     def _render(self, scene: Scene, index: int) -> np.ndarray:
         rng, options = np.random.default_rng([*self._key(index), 1]), dict(size=self.size, look=LOOKS[self.look])
         if self.frames == 1:
             return render_still(scene, rng, **options)[None]
         return render_clip(scene, rng, frames=self.frames, **options)
-
-    def _frames(self) -> np.ndarray:
-        """The rendered frames (n, T, H, W, 3) on disk; whoever comes first renders them, others wait."""
-        if self._kept is None:
-            scenes = [Scene(**entry['scene']) for entry in self.load_data_list()]  # all, also those of a subset
-            facts = [FORMAT, self._name(), self.seed, self.split, self.frames, self.size, self.look, len(scenes)]
-            digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
-            file = self.cache_dir / f'{self.split}-{digest}.npy'
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix('.lock')):
-                if not file.exists():
-                    with replacing(file) as part:
-                        np.save(part, np.stack([self._render(scene, index) for index, scene in enumerate(scenes)]))
-            self._kept = np.load(file, mmap_mode='r')
-        return self._kept
 
 
 @DATASETS.register_module()
@@ -119,28 +127,27 @@ class CaptionedScenes(_Rendered):
     Args:
         pipeline: See :class:`_Rendered`; ``PackActionInputs(meta_keys=('caption',))`` at its end hands the captions on.
         length: How many there are.
-        shuffled: Whether every still gets the caption of another one: a control that teaches nothing.
+        shuffled: Whether captions change places with those of other stills: a control that teaches nothing.
         options: See :class:`_Rendered`.
     """
 
     def __init__(
         self, pipeline: Sequence[dict[str, Any]], *, length: int, shuffled: bool = False, **options: Any
     ) -> None:
-        if not isinstance(length, int) or length < 1:
-            raise UserError(f'CaptionedScenes: length is a number of stills, at least 1; got {length!r}.')
-        self.length, self.shuffled = length, shuffled
-        super().__init__(pipeline, **options)
+        self._require_whole('length', length, 1)
+        self.shuffled = shuffled
+        super().__init__(pipeline, total=length, **options)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Draw the scenes and their captions."""
         entries = []
-        for index in range(self.length):
+        for index in range(self.total):
             rng = np.random.default_rng([*self._key(index), 0])
             scene = sample_captioned(rng)
             entries.append(dict(index=index, scene=vars(scene), caption=caption(scene, rng)))
         if self.shuffled:
             captions = [entry['caption'] for entry in entries]
-            order = np.random.default_rng([*self._key(self.length), 2]).permutation(self.length)
+            order = np.random.default_rng([*self._key(self.total), 2]).permutation(self.total)
             entries = [dict(entry, caption=captions[n]) for entry, n in zip(entries, order, strict=True)]
         return entries
 
@@ -167,28 +174,45 @@ class SceneClasses(_Rendered):
     def __init__(
         self, pipeline: Sequence[dict[str, Any]], *, kinds: Sequence[str] = ('seen',), per_class: int, **options: Any
     ) -> None:
-        for kind in kinds:
-            if kind not in PAIRS:
-                raise UserError(f'SceneClasses: unknown kind {kind!r}.{nearest(str(kind), PAIRS)}')
-        if not isinstance(per_class, int) or per_class < 1:
-            raise UserError(f'SceneClasses: per_class is a number of scenes, at least 1; got {per_class!r}.')
+        pairs = _pairs_of(kinds)
+        self._require_whole('per_class', per_class, 1)
         self.kinds, self.per_class = tuple(kinds), per_class
-        super().__init__(pipeline, **options)
+        super().__init__(pipeline, total=per_class * len(pairs), **options)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Draw the scenes, class by class."""
         entries = []
-        for label, (verb, thing) in enumerate(pair for kind in self.kinds for pair in PAIRS[kind]):
+        for label, (verb, thing) in enumerate(_pairs_of(self.kinds)):
             for _ in range(self.per_class):
                 index = len(entries)
                 rng = np.random.default_rng([*self._key(index), 0])
                 entries.append(dict(index=index, scene=vars(Scene.sample(rng, verb, thing)), label=label))
         return entries
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The label of a scene, for ``ClassBalancedDataset``."""
+        return [self.get_data_info(idx)['label']]
+
     def _name(self) -> str:
         return '-'.join(self.kinds)
 
 
 def scene_class_names(*kinds: str) -> list[str]:
-    """The class names of :class:`SceneClasses` with the same kinds, in the order of the labels."""
-    return [action(*pair) for kind in kinds for pair in PAIRS[kind]]
+    """The class names of :class:`SceneClasses` with the same kinds, in the order of the labels.
+
+    Raises:
+        UserError: A kind is unknown or there twice, or there is none.
+    """
+    return [action(*pair) for pair in _pairs_of(kinds)]
+
+
+def _pairs_of(kinds: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of some kinds, one after another."""
+    if isinstance(kinds, str) or not isinstance(kinds, Sequence) or not kinds:
+        raise UserError(f'SceneClasses: kinds is a list of at least one of {", ".join(PAIRS)}; got {kinds!r}.')
+    for number, kind in enumerate(kinds):
+        if not isinstance(kind, str) or kind not in PAIRS:
+            raise UserError(f'SceneClasses: unknown kind {kind!r}.{nearest(str(kind), PAIRS)}')
+        if kind in kinds[:number]:
+            raise UserError(f'SceneClasses: kinds has {kind!r} twice, and each class has one label.')
+    return [pair for kind in kinds for pair in PAIRS[kind]]

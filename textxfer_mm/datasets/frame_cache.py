@@ -1,0 +1,71 @@
+"""Rendered frames in a file: written once by whoever asks first, mapped into memory by all."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.files import replacing, require_writable_folder
+
+Shape = tuple[int, ...]
+
+
+class FrameCache:
+    """A ``.npy`` file of uint8 frames, uncompressed, that several processes may ask for at once.
+
+    Copies and processes that are given one map the file themselves; no frames travel with it.
+
+    Args:
+        file: Where the frames are, or will be; a file ending in ``.lock`` stands beside it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._frames: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(file=self.file, _frames=None)
+
+    def frames(self, shape: Shape, render: Callable[[], Iterable[np.ndarray]]) -> np.ndarray:
+        """The frames, read-only; they are rendered if the file is not there, and others wait meanwhile.
+
+        Args:
+            shape: Shape of all of them, such as (n, T, H, W, 3).
+            render: Gives them one after another along the first axis.
+
+        Raises:
+            UserError: The folder cannot be written to, the disk is full, or the file is not whole.
+        """
+        if self._frames is None:
+            if not self.file.exists():  # it appears whole, so what is there needs no lock
+                require_writable_folder(self.file.parent, 'cache_dir')
+                with FileLock(self.file.with_suffix('.lock')):
+                    if not self.file.exists():
+                        _write(self.file, shape, render())
+            self._frames = _map(self.file, shape)
+        return self._frames
+
+
+def _write(file: Path, shape: Shape, frames: Iterable[np.ndarray]) -> None:
+    """Write frames one after another: all of them together may not fit into memory."""
+    with replacing(file) as part, part.open('wb') as stream:
+        header = dict(descr='|u1', fortran_order=False, shape=shape)
+        np.lib.format.write_array_header_1_0(stream, header)
+        for frame in frames:
+            stream.write(frame.tobytes())
+
+
+def _map(file: Path, shape: Shape) -> np.ndarray:
+    """Map a file into memory."""
+    try:
+        frames = np.load(file, mmap_mode='r')
+        if frames.shape != shape or frames.dtype != np.uint8:
+            raise ValueError(f'it holds {frames.dtype} of shape {frames.shape}')
+    except (ValueError, EOFError) as error:
+        raise UserError(
+            f'{file} is no whole cache of frames: delete it, and they are rendered again. ({error})'
+        ) from error
+    return frames
