@@ -3,12 +3,10 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / 'benchmarks'

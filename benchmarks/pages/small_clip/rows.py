@@ -188,7 +188,9 @@ def shots(count: int) -> Edit:
             seed=cfg.randomness.seed,
             dataset=dataset,
         )
-        cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=max(1, round(dataset.per_class / count)), dataset=few)
+        cfg.train_dataloader.dataset = dict(
+            type='RepeatDataset', times=max(1, round(dataset.per_class / count)), dataset=few
+        )
 
     return edit
 
