@@ -36,7 +36,7 @@ class Scale:
         passes_downstream: Passes over the training clips.
         lr: Learning rate of the encoder, in regime (i).
         new: Factor on the rate of what is new.
-        init_scale: Scale of the cosines at the start.
+        init_scale: Scale of the cosines at the start: what the pre-training of the main tower ended at.
     """
 
     captions: int = 40_000
@@ -49,7 +49,7 @@ class Scale:
     passes_downstream: int = 1
     lr: float = 1e-4
     new: float = 10.0
-    init_scale: float = 50.0
+    init_scale: float = 22.0
 
 
 def adapt(cfg: Config, scale: Scale) -> None:
