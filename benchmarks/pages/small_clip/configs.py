@@ -45,7 +45,7 @@ class Scale:
     train: int = 20
     test: int = 16
     unseen: int = 20
-    batch: int = 16
+    batch: int = 8
     passes_downstream: int = 1
     lr: float = 1e-4
     new: float = 10.0

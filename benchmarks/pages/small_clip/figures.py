@@ -77,7 +77,7 @@ FIGURE_4_LOSS = Table(
 
 FIGURE_4 = Table(
     'Figure 4: how fast it learns',
-    'Top-1 on a quarter of the test clips during training; steps to 90 % of the last value, linear between the '
+    'Top-1 on every sixth test clip during training; steps to 90 % of the last value, linear between the '
     'measures. Rows that start from what the tower knows have a head start, which is what the paper shows.',
     tuple(Row(name, title) for name, title in TITLES.items()),
     (

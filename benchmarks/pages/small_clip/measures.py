@@ -93,9 +93,9 @@ def largest_cosine(model: nn.Module) -> float | None:
 
 
 def quick(model: nn.Module, cfg: Config) -> float:
-    """Top-1 among the 60 classes on a quarter of their test clips."""
+    """Top-1 among the 60 classes on every sixth of their test clips."""
     loader = copy.deepcopy(cfg.val_dataloader)
-    loader.dataset.indices = list(range(0, SEEN * loader.dataset.per_class, 4))
+    loader.dataset.indices = list(range(0, SEEN * loader.dataset.per_class, 6))
     scores = score_videos(model, loader, seed=cfg.randomness.seed)
     return scores.among(scores.class_names[:SEEN]).top(1)
 

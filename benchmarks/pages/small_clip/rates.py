@@ -9,6 +9,7 @@ from harness.page import Page
 from harness.statistics import values
 from harness.training import Experiment, Setting
 
+from pages.small_clip.configs import towers
 from pages.small_clip.measures import MEASURES
 from pages.small_clip.rows import CURVE, CURVED, ONE_SHOT, RATES, ROWS, at, edits
 
@@ -80,7 +81,7 @@ def rates_page(experiment: Experiment) -> Page:
     """The page of the choice, by the same experiment."""
     return Page(
         name='small_clip_rates',
-        work=replace(experiment, settings=TRIED),
+        work=replace(experiment, settings=TRIED, towers=lambda scale: towers(scale)[:1]),
         measures=MEASURES,
         tables=(),
         columns=('seen', 'unseen'),

@@ -20,9 +20,11 @@ Edit = Callable[[Config], None]
 WIDTH = 128  # of the towers
 SENTENCE_WIDTH = 384  # of MiniLM's sentence embeddings
 #: Steps between two points of the curves of Figure 4.
-CURVE = 8
+CURVE = 16
 #: Rows of which curves are measured.
 CURVED = ('text', 'vision', 'random')
+#: Clips a step where pairs of the batch are matched: with half as many there is little to match against.
+MATCHING_BATCH = 16
 #: Shots a class; all clips of the training list are the rows without a number.
 SHOTS = (1, 3, 5, 10)
 #: The rates of which each row takes its best one in regime (ii).
@@ -169,7 +171,12 @@ def prompt(cfg: Config) -> None:
 
 def matching(kind: str, gather: bool) -> Edit:
     """The matching paradigm."""
-    return head(type='VideoTextMatchingHead', text=kind, gather=gather)
+    return edits(head(type='VideoTextMatchingHead', text=kind, gather=gather), larger_batch)
+
+
+def larger_batch(cfg: Config) -> None:
+    """More clips a step, and as many fewer steps."""
+    cfg.train_dataloader.batch_size = MATCHING_BATCH
 
 
 def untrained(cfg: Config) -> None:
@@ -268,7 +275,7 @@ def _paradigms() -> list[Setting]:
         for gather in (True, False)
         for kind in ('online', 'offline')
     ]
-    return [*rows, Setting('text-ranks', nothing, **options)]
+    return [*rows, Setting('text-ranks', larger_batch, **options)]
 
 
 #: The shots of regime (ii).

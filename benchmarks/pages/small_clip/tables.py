@@ -203,10 +203,10 @@ TABLE_4 = Table(
 
 TABLE_6 = Table(
     'Table 6: matching against recognition',
-    'Two processes with half of the clips each and real gathering between them (gloo). BatchNorm sees the clips of its '
-    'process, so no row here is one of the other tables. The time is that of one training step of one process, the '
-    'median over the steps; processor time counts what the process computed, wall time also what it waited for. The '
-    'paper gives V100-days.',
+    'Two processes with 8 clips each, in half as many steps, and real gathering between them (gloo). BatchNorm sees '
+    'the clips of its process, so no row here is one of the other tables. The time is that of one training step of one '
+    'process, the median over the steps; processor time counts what the process computed, wall time also what it '
+    'waited for. The paper gives V100-days.',
     (
         Row('matching-online-gather', 'matching, text online, batch gather', '81.15 (6.7 days)'),
         Row('matching-offline-gather', 'matching, text offline, batch gather', '80.73 (6.6 days)'),
