@@ -5,10 +5,10 @@ What stands in for what is not at hand in a test:
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
 * ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels, and
   ``data/my_actions/lda.safetensors`` features of two numbers, until the command that makes it was run;
-* checkpoints of others are tiny ones in their layout, and ``work_dirs/captions/`` is what a tiny run of pre-training
-  leaves (``docs_checkpoints``);
+* checkpoints of others are tiny ones in their layout, and ``work_dirs/captions/`` and :data:`PRETRAINED` are what tiny
+  runs of pre-training leave (``docs_checkpoints``);
 * analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
-* Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos;
+* Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos, or on four rendered scenes;
 * :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
 * :data:`ELSEWHERE` lists the commands that other tests, or continuous integration, run.
 """
@@ -45,6 +45,9 @@ from textxfer_mm.text import clip_arch
 
 ROOT = Path(__file__).parents[1]
 CLIP_CONFIG = 'text4vis/text4vis_vit-b-16_tap_8xb32-u8-30e_kinetics400-rgb.py'
+
+#: What pre-training on rendered scenes leaves, there before the command that makes it was run.
+PRETRAINED = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip'
 
 #: Commands that other tests or continuous integration run: pattern -> file, and what the file must hold.
 ELSEWHERE = {
@@ -111,6 +114,7 @@ class Sandbox:
         )
         (folder / 'configs' / 'my_actions').mkdir()
         write_caption_run(folder / 'work_dirs' / 'captions')
+        shutil.copytree(folder / 'work_dirs' / 'captions' / 'tower', folder / PRETRAINED)
 
     def path_of_config(self) -> Path:
         """Where configs of the documentation are saved."""
@@ -135,7 +139,7 @@ class Sandbox:
             self._convert(words)
         elif words[0] == 'bash' and words[1].startswith('tools/dist_'):
             self._distributed(words)
-        elif words[0] == 'python' and words[1].startswith('tools/analysis_tools/'):
+        elif words[0] == 'python' and words[1].startswith(('tools/analysis_tools/', 'tools/misc/draw_')):
             self._analysis(words)
         elif words[0] == 'python' and words[1] in ('benchmarks/training_step.py', 'benchmarks/authors_step.py'):
             self._subprocess([*words, '--help'])
@@ -169,8 +173,8 @@ class Sandbox:
                 self.ensure_trained()
         else:
             self._shrink(config)
-            checkpoint = Path(line.split()[3])
-            if not checkpoint.is_file():
+            checkpoint = None if 'tools/train.py' in line else Path(line.split()[3])
+            if checkpoint is not None and not checkpoint.is_file():
                 checkpoint.parent.mkdir(parents=True)
                 init_default_scope('mmaction')
                 model = MODELS.build(Config.fromfile(config).model)
@@ -182,7 +186,7 @@ class Sandbox:
         assert stop.value.code == 0
 
     def _analysis(self, words: list[str]) -> None:
-        """Run an analysis tool on what it names, or on stand-ins: a linear head of 400 classes, a log of 20 lines."""
+        """Run a tool that writes figures; runs and checkpoints it names are stand-ins: 20 log lines, 400 classes."""
         for path in map(Path, words[2:]):
             if path.suffix == '.pth' and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -90,12 +90,13 @@ def without_sizes(node):
 def kind(cfg: Config, phase: str) -> str:
     """Backbone, neck, head and data of a config in one phase, ``'train'`` or ``'test'``."""
     arch, data = cfg.model.backbone.get('arch'), []
-    tower = arch['vision_cfg']['timm_model_name'] if isinstance(arch, dict) else 'RN' in str(arch)
+    tower = arch['vision_cfg'].get('timm_model_name') if isinstance(arch, dict) else 'RN' in str(arch)
     dataset = cfg[f'{phase}_dataloader'].dataset
     while 'dataset' in dataset:
         data.append(dataset.type)
         dataset = dataset.dataset
-    data += [*dataset.ann_file.split('/')[:2], *(step['type'] for step in dataset.pipeline)]
+    source = dataset.ann_file.split('/')[:2] if 'ann_file' in dataset else [dataset.type]
+    data += [*source, *(step['type'] for step in dataset.pipeline)]
     if phase == 'train':
         data += sorted(cfg.optim_wrapper)
     return repr((tower, without_sizes(cfg.model), data))
@@ -114,9 +115,11 @@ def shrink_node(node: dict) -> None:
     kind = node.get('type')
     if kind in ('CLIPBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
         node.update(arch=tiny_clip(node['arch']), pretrained=None)
-    elif kind == 'CLIPBackbone' and node['pretrained'] == 'timm':
+    elif kind == 'CLIPBackbone' and node.get('pretrained') == 'timm':
         node.update(arch=TINY_TIMM_CLIP, pretrained=None, image_size=224)
-    elif isinstance(node.get('pretrained'), str) and '://' in node['pretrained']:
+    elif isinstance(node.get('pretrained'), str) and (
+        '://' in node['pretrained'] or 'work_dirs/' in node['pretrained']
+    ):
         node['pretrained'] = None
     if isinstance(node.get('init_cfg'), dict) and '://' in node['init_cfg'].get('checkpoint', ''):
         node['init_cfg'] = None
@@ -165,6 +168,11 @@ def shrink_frames(pipeline):
             step.update(clip_len=3, num_clips=min(step.get('num_clips', 1), 2))
 
 
+def shrink_scenes(dataset):
+    """Let a dataset of rendered scenes make four of them, kept nowhere."""
+    dataset.update({'length': 4} if 'length' in dataset else {'per_class': 1}, indices=4, cache_dir=None)
+
+
 def leaf(dataset):
     """The innermost dataset of a loader, in its wrappers."""
     return leaf(dataset.dataset) if 'dataset' in dataset else dataset
@@ -183,7 +191,7 @@ def tiny_recognizer(cfg: Config) -> Config:
 
 
 def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
-    """The same config on a few tiny videos, one epoch, without downloads."""
+    """The same config on a few tiny videos or scenes, one epoch, without downloads."""
     tiny_recognizer(cfg)
     cfg.work_dir = work_dir and str(work_dir)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
@@ -191,8 +199,11 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
         loader = cfg[name]
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         dataset = leaf(loader.dataset)
-        dataset.ann_file = str(write_dataset(folder / name, good=2))
-        dataset.data_prefix = dict(video=str(folder / name))
+        if 'ann_file' in dataset:
+            dataset.ann_file = str(write_dataset(folder / name, good=2))
+            dataset.data_prefix = dict(video=str(folder / name))
+        else:
+            shrink_scenes(dataset)
         shrink = shrink_frames if cfg.model.backbone.type == 'CLIPBackbone' else shrink_pixels
         shrink(dataset.pipeline)
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':

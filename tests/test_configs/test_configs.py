@@ -27,7 +27,7 @@ RUN = [c for c in CONFIGS if not c.startswith('quickstart')]
 STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
 NAMED = [c for c in CONFIGS if 'vision-only' not in c]
-CLASSES = {'kinetics400': 400, 'ucf101': 101, 'hmdb51': 51}
+CLASSES = {'kinetics400': 400, 'ucf101': 101, 'hmdb51': 51, 'rendered-scenes': 60}
 #: E.g. text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb
 NAME = re.compile(
     r'text4vis_(?P<arch>[^_]+)_(?P<what>.+)_(?P<gpus>\d+)xb(?P<batch>\d+)(-acc(?P<acc>\d+))?'
@@ -83,14 +83,14 @@ def header_of(name):
 
 
 def test_there_are_configs():
-    assert {Path(c).parts[0] for c in CONFIGS} >= {'mixing', 'quickstart', 'text4vis'}
+    assert {Path(c).parts[0] for c in CONFIGS} >= {'mixing', 'quickstart', 'rendered_scenes', 'text4vis'}
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_header_is_a_reproduction_record(name):
     header = header_of(name)
     assert 'Command:' in header
-    assert Path(name).name in header or not name.startswith(('mixing', 'text4vis'))
+    assert Path(name).name in header or name.startswith('quickstart')
     assert 'Our status:' in header or 'Measured' in header
     assert not re.findall('@[A-Z_]+@', header)
     for word in header.split():
@@ -111,7 +111,9 @@ def depth(file):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_depth_and_variables(name):
     cfg = load(name)
-    assert cfg.test_pipeline[-1]['type'] == 'PackActionInputs'
+    dataset = leaf(cfg.test_dataloader.dataset)
+    assert dataset.pipeline[-1]['type'] == 'PackActionInputs'
+    assert 'ann_file' not in dataset or cfg.test_pipeline[-1]['type'] == 'PackActionInputs'
     assert depth(ROOT / name) <= 2
 
 
@@ -218,11 +220,11 @@ def check_rates(runner):
 
 
 def check_classes(runner, name):
-    said = NAME.fullmatch(Path(name).stem)
-    assert runner.model.cls_head.num_classes == CLASSES[said['data'] if said else 'kinetics400']
+    (classes,) = [count for data, count in CLASSES.items() if data in Path(name).stem]
+    assert runner.model.cls_head.num_classes == classes
 
 
-@pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith('mixing')])
+@pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith(('mixing', 'rendered_scenes'))])
 def test_frames_are_normalised_as_the_weights_want(name):
     cfg = load(name)
     backbone, pixels = cfg.model.backbone, cfg.model.data_preprocessor
@@ -238,7 +240,7 @@ def test_classifier_is_known_without_weights(name):
     init_default_scope('mmaction')
     source = build_classifier_source(head.classifier)
     assert len(source.class_names) > 1
-    assert head.get('embed_dims') or if_known(source, 'embed_dims') in (384, 512, 768, 1024)
+    assert head.get('embed_dims') or if_known(source, 'embed_dims') in (128, 384, 512, 768, 1024)
     assert 'projection' in head or if_known(source, 'embed_dims') == head.in_channels
 
 
