@@ -2,8 +2,8 @@
 
 40,000 stills with captions such as "a photo of a man lifting a red ball in a park." in 8 passes; a quarter of the pairs
 of a verb and an object never appears. Validation is zero-shot recognition of 60 actions in clips of another style, half
-of them of pairs that no caption told of: once before the first step and once a pass. The tower lies in `open_clip/` of the
-work dir as open_clip reads it, and `textxfer predict video.mp4 --labels ... --model FOLDER` takes it.
+of them of pairs that no caption told of: once before the first step and once a pass. The tower lies in `open_clip/` of
+the work dir as open_clip reads it, and `textxfer predict video.mp4 --labels ... --model FOLDER` takes it.
 
 Reproduces: no paper's row; the loss is CLIP's, as the matching of Text4Vis' Table 6 has it.
 Command: tools/dist_train.sh configs/rendered_scenes/clip_rn-w16_2xb64-8e_rendered-scenes.py 2
@@ -32,7 +32,8 @@ cache = 'work_dirs/rendered_scenes'
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    persistent_workers=True,
+    persistent_workers=False,
+    worker_init_fn=dict(type='epoch_worker_init_fn'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=True,
     dataset=dict(

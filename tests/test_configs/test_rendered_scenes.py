@@ -19,7 +19,7 @@ from textxfer_mm.datasets.rendered_scenes import SEEN_SCENES, Scene, render_clip
 from textxfer_mm.text.class_names import load_class_names
 
 PRETRAINING = 'clip_rn-w16_2xb64-8e_rendered-scenes'
-DOWNSTREAM = 'text4vis_clip-rn-w16_tap_1xb16-u8-1e_rendered-scenes'
+DOWNSTREAM = 'text4vis_clip-rn-w16_tap_1xb8-u8-1e_rendered-scenes'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 

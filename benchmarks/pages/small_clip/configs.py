@@ -14,7 +14,7 @@ from textxfer_mm.datasets.scene_datasets import scene_class_names
 from textxfer_mm.registry import DATASETS
 
 PRETRAINING = 'rendered_scenes/clip_rn-w16_2xb64-8e_rendered-scenes.py'
-DOWNSTREAM = 'rendered_scenes/text4vis_clip-rn-w16_tap_1xb16-u8-1e_rendered-scenes.py'
+DOWNSTREAM = 'rendered_scenes/text4vis_clip-rn-w16_tap_1xb8-u8-1e_rendered-scenes.py'
 #: The classes of a run: 60 that differ in one frame, and 10 that differ in motion only.
 KINDS = ('seen', 'motion')
 #: A vision transformer of about the same cost, for TokenT1D.
@@ -65,6 +65,7 @@ def adapt(cfg: Config, scale: Scale) -> None:
     for split, kinds in (('train', KINDS), ('val', KINDS), ('test', ('unseen',))):
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=scale.batch, num_workers=0, persistent_workers=False)
+        loader.pop('worker_init_fn', None)  # there are no workers
         loader.dataset.update(kinds=kinds, per_class=per_class[split], seed=cfg.randomness.seed)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=scale.passes_downstream, val_interval=1000)
     set_rate(cfg, scale.lr, scale.new)
@@ -136,6 +137,7 @@ def _pretraining(cfg: Config, scale: Scale) -> None:
     """Bring the shipped pre-training to a scale; its batch is that of all processes."""
     loader = cfg.train_dataloader
     loader.update(batch_size=2 * loader.batch_size, num_workers=0, persistent_workers=False)
+    loader.pop('worker_init_fn')
     loader.dataset.update(length=scale.captions, seed=1000 + cfg.randomness.seed)
     cfg.val_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.val_dataloader.dataset.update(seed=1000, per_class=scale.validation)

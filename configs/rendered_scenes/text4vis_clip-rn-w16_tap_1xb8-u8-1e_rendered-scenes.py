@@ -4,7 +4,7 @@
 clip_rn-w16_2xb64-8e_rendered-scenes.py leaves; docs/small_clip.md has the paper's tables with it.
 
 Reproduces: no paper's row; Text4Vis (TAP) in the small.
-Command: python tools/train.py configs/rendered_scenes/text4vis_clip-rn-w16_tap_1xb16-u8-1e_rendered-scenes.py
+Command: python tools/train.py configs/rendered_scenes/text4vis_clip-rn-w16_tap_1xb8-u8-1e_rendered-scenes.py
 Cost: not measured yet
 Our status: not run yet
 """
@@ -22,9 +22,10 @@ model = dict(
 cache = 'work_dirs/rendered_scenes'
 common = dict(type='SceneClasses', kinds=('seen',), frames=8, size=72, look='shifted', cache_dir=cache)
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
-    persistent_workers=True,
+    persistent_workers=False,
+    worker_init_fn=dict(type='epoch_worker_init_fn'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         **common,
