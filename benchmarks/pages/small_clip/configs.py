@@ -47,7 +47,7 @@ class Scale:
     unseen: int = 20
     batch: int = 8
     passes_downstream: int = 1
-    lr: float = 1e-4
+    lr: float = 3e-4
     new: float = 10.0
     init_scale: float = 22.0
 
