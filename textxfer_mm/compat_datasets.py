@@ -1,5 +1,6 @@
-"""Repairs of MMAction2's datasets; apart from :mod:`textxfer_mm.compat`, as they need its dataset modules."""
+"""Repairs of MMAction2's and MMEngine's datasets; apart from :mod:`textxfer_mm.compat`, as they need these modules."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,10 @@ __all__ = ['apply', 'read_list']
 
 
 def apply() -> None:
-    """Apply both repairs; the second call does nothing."""
+    """Apply all repairs; the second call does nothing."""
     read_any_list()
     tell_categories()
+    copy_each_on_its_own()
 
 
 def read_list(path: str, **options: Any) -> list[str]:
@@ -54,6 +56,27 @@ def tell_categories() -> None:
 
     if BaseActionDataset.get_cat_ids is BaseDataset.get_cat_ids:
         BaseActionDataset.get_cat_ids = _labels_of(BaseDataset.get_data_info)
+
+
+def copy_each_on_its_own() -> None:
+    """Let ``get_subset`` copy the dataset that it is asked of, and nothing of others.
+
+    Cause: the memo of the copy is a default argument, which all copies of a process share. It holds the ids of datasets
+    that are gone; a new object with such an id is not copied, but the copy of the old dataset takes its place, so that
+    the pipeline of a subset may be another dataset
+    (https://github.com/open-mmlab/mmengine/blob/v0.10.7/mmengine/dataset/base_dataset.py#L808).
+    """
+    from mmengine.dataset import BaseDataset
+
+    released = BaseDataset._copy_without_annotation
+    if not isinstance((released.__defaults__ or (None,))[0], dict):
+        return
+
+    @functools.wraps(released)
+    def copy(self: Any, memo: dict[int, Any] | None = None) -> Any:
+        return released(self, {} if memo is None else memo)
+
+    BaseDataset._copy_without_annotation = copy
 
 
 def _labels_of(get_data_info: Callable[[Any, int], dict[str, Any]]) -> Callable[[Any, int], list[int]]:
