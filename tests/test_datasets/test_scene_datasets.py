@@ -278,6 +278,16 @@ class TestCache:
         file.unlink()
         assert captioned(cache_dir=tmp_path)[0]['array'].any()
 
+    @pytest.mark.parametrize('other', [np.zeros((3, 1, 32, 32, 3), np.uint8), np.zeros((LENGTH, 1, 32, 32, 3))])
+    def test_a_file_of_something_else(self, tmp_path, other):
+        captioned(cache_dir=tmp_path)[0]
+        (file,) = tmp_path.glob('*.npy')
+        np.save(file, other)
+        with pytest.raises(
+            UserError, match=rf'no whole cache of frames.*it holds {other.dtype} of shape \({len(other)},'
+        ):
+            captioned(cache_dir=tmp_path)[0]
+
     def test_a_rendering_that_fails_leaves_nothing(self, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(CaptionedScenes, '_render', lambda *_: 1 / 0)
