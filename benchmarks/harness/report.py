@@ -91,6 +91,8 @@ def _falsifiers(page: Page, results: Results) -> list[str]:
 
 def _summary(page: Page, results: Results) -> list[str]:
     """All claims, by the circumstances and ordered by what became of them."""
+    if not page.tables:
+        return []
     lines = ['## What holds and what does not', '']
     for group in dict.fromkeys(table.group for table in page.tables):
         lines += [f'### {group[0].upper()}{group[1:]}', ''] if group else []

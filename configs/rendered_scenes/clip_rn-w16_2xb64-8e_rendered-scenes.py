@@ -75,6 +75,16 @@ val_dataloader = test_dataloader = dict(
         test_mode=True,
     ),
 )
+# of videos: `textxfer predict --checkpoint` and MMAction2's inferencer read it
+test_pipeline = [
+    dict(type='ExactVideoInit'),
+    dict(type='UniformSample', clip_len=8, test_mode=True),
+    dict(type='ExactVideoDecode'),
+    dict(type='Resize', scale=(-1, 64)),
+    dict(type='CenterCrop', crop_size=64),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
 val_evaluator = test_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1, 5))))
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)

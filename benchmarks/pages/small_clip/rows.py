@@ -90,8 +90,6 @@ def write_lda_features(cfg: Config, folder: Path) -> None:
     """Write the centred features of all training clips by the encoder before training, one view each."""
     encoder = copy.deepcopy(cfg)
     encoder.model = cfg.lda_encoder
-    encoder.train_dataloader = copy.deepcopy(cfg.train_dataloader)
-    encoder.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline
     made = extract_features(encoder, per_class=None, device='cpu')
     centred = LabelledFeatures(made.features - made.features.mean(0), made.labels)
     cfg.model.cls_head.classifier.features = str(centred.save(folder / cfg.model.cls_head.classifier.features))

@@ -309,7 +309,19 @@ OWN_RATE = (TABLE_1_OWN, ONE_SHOT_OWN)
 
 def _falsifier(text: str, *claims: tuple[tuple[str, ...], tuple[str, ...]], measure: str = '') -> Falsifier:
     """What would falsify the finding: that one of these sides is not above the other."""
-    return Falsifier(text, tuple(Claim('', '', left, right, measure=measure) for left, right in claims))
+    return Falsifier(
+        text,
+        tuple(
+            Claim(f'{_in_words(left)} over {_in_words(right)}', '', left, right, measure=measure)
+            for left, right in claims
+        ),
+    )
+
+
+def _in_words(side: tuple[str, ...]) -> str:
+    """One side of a comparison."""
+    words = ' - '.join(name.removeprefix('-') for name in side)
+    return f'({words})' if len(side) > 1 else words
 
 
 #: Said before the reported seeds were run; all in the regime of one rate.
