@@ -107,3 +107,11 @@ def test_what_killed_writers_left_is_found(tmp_path):
     (tmp_path / '.mine.pth').touch()
     (tmp_path / 'epoch_1.pth').touch()
     assert leftovers(tmp_path, '.pth') == [left]
+
+
+def test_others_may_read_what_was_written_as_any_other_file(tmp_path):
+    """A library that writes with a temporary file of its own, such as safetensors, keeps it from others."""
+    (tmp_path / 'any').touch()
+    with replacing(tmp_path / 'new') as part:
+        part.touch(mode=0o600)
+    assert (tmp_path / 'new').stat().st_mode == (tmp_path / 'any').stat().st_mode

@@ -45,7 +45,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f'.{path.stem}.{uuid.uuid4().hex}{path.suffix}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        mode = part.stat().st_mode
+        part.unlink()
         yield part
+        part.chmod(mode)  # whoever wrote it may have kept it from others, as safetensors does
         _flush(part)
         os.replace(part, path)
         _flush_folder(path.parent)
