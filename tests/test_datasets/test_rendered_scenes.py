@@ -312,3 +312,9 @@ class TestSeeds:
         env = {**os.environ, 'PYTHONPATH': str(ROOT)}
         done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env, timeout=120)
         assert done.stdout.strip() == 'set()', done.stderr
+
+
+@pytest.mark.parametrize('place', PLACES)
+def test_every_place_is_drawn_at_the_smallest_size(place):
+    for seed in range(5):
+        assert render_still(Scene('lifting', 'ball', 'red', place, 'man'), np.random.default_rng(seed), size=16).any()

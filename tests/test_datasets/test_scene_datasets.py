@@ -355,3 +355,13 @@ class TestMistakes:
     def test_names_of_an_unknown_kind(self):
         with pytest.raises(UserError, match=r"unknown kind 'motions'\. Did you mean: motion"):
             scene_class_names('motions')
+
+
+def test_equally_many_scenes_of_either_kind_have_caches_of_their_own(tmp_path):
+    options = dict(pipeline=[], size=16, cache_dir=str(tmp_path))
+    stills = DATASETS.build(dict(type='CaptionedScenes', length=144, **options))
+    classes = DATASETS.build(dict(type='SceneClasses', kinds=('captioned',), per_class=1, **options))
+    on_the_fly = DATASETS.build(dict(options, type='SceneClasses', kinds=('captioned',), per_class=1, cache_dir=None))
+    stills[0]
+    assert np.array_equal(classes[3]['array'], on_the_fly[3]['array'])
+    assert len(list(tmp_path.glob('*.npy'))) == 2

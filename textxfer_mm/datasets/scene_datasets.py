@@ -72,7 +72,7 @@ class _Rendered(BaseDataset):
         self.total, self.seed, self.split, self.frames, self.size, self.look = total, seed, split, frames, size, look
         self._cache: FrameCache | None = None
         if cache_dir is not None:
-            facts = [FORMAT, self._name(), seed, split, frames, size, look, total]
+            facts = [FORMAT, type(self).__name__, self._name(), seed, split, frames, size, look, total]
             digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
             self._cache = FrameCache(Path(cache_dir) / f'{split}-{digest}.npy')
         super().__init__(ann_file='', pipeline=list(pipeline), indices=indices, test_mode=test_mode)

@@ -92,7 +92,7 @@ def _desert(image: np.ndarray, row: int, rng: np.random.Generator) -> None:
 
 
 def _stage(image: np.ndarray, row: int, rng: np.random.Generator) -> None:
-    size, width = image.shape[1], int(rng.uniform(0.05, 0.09) * image.shape[1])
+    size, width = image.shape[1], max(1, int(rng.uniform(0.05, 0.09) * image.shape[1]))
     for x in range(0, size, 2 * width):
         cv2.rectangle(image, (x, 0), (x + width - 1, row), (30, 20, 100), -1)
     x = int(rng.integers(size))
