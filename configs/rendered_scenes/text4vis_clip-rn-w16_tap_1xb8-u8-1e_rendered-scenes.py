@@ -59,7 +59,7 @@ val_dataloader = test_dataloader = dict(
         test_mode=True,
     ),
 )
-# of videos: `textxfer predict --checkpoint` and MMAction2's inferencer read it
+# of videos, for `textxfer predict --checkpoint`; MMAction2's inferencer takes that of the test list, which are scenes
 test_pipeline = [
     dict(type='ExactVideoInit'),
     dict(type='UniformSample', clip_len=8, test_mode=True),

@@ -51,5 +51,5 @@ def test_what_cannot_be_known_is_not_guessed(tmp_path):
 def test_padded_frames_are_refused(monkeypatch):
     padded = dict(mean=[0.5] * 3, std=[0.5] * 3, resize_mode='longest')
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, 'Padded', {**TINY_VIT, 'preprocess_cfg': padded})
-    with pytest.raises(UserError, match="Padded with None wants frames resized as 'longest'"):
+    with pytest.raises(UserError, match="The weights of Padded want frames resized as 'longest'"):
         clip_zero_shot_config('Padded', None, ['a', 'b'])

@@ -30,6 +30,7 @@ def result(row, seed, seen, **more):
         seen=seen,
         losses=[2.0, 1.0, 0.5, 0.25],
         curve=[[0, 0.0], [4, seen]],
+        tower='a1b2',
         seconds=36.0,
         cpu_seconds=30.0,
         at_once=2,
@@ -133,7 +134,7 @@ def test_runs(done):
     assert done['text']['unseen'] is not None
     assert done['vision-1']['unseen'] is None
     assert all(np.isfinite(one['losses']).all() for one in done.values())
-    assert [step for step, _ in done['text']['curve']] == [0, 8, 9]
+    assert [step for step, _ in done['text']['curve']] == [0, 16, 18]
     assert 'curve' not in done['lda']
 
 

@@ -49,7 +49,7 @@ runpy.run_path({str(ROOT / 'tools' / tool)!r}, run_name='__main__')
 
 def test_every_tool_is_looked_at():
     names = {str(p.relative_to(ROOT / 'tools')) for p in (ROOT / 'tools').rglob('[!_]*.py')}
-    assert names - set(TOOLS) == {'misc/readme_tables.py'}
+    assert names - set(TOOLS) == {'misc/readme_tables.py', 'misc/draw_scenes.py'}  # the maintainers' own
 
 
 @pytest.mark.parametrize('tool', TOOLS)
