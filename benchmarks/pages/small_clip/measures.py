@@ -2,18 +2,17 @@
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from harness.claims import Measure
 from harness.statistics import steps_to
 from mmengine.config import Config
 from torch import nn
 from torch.nn import functional
 
-from textxfer_mm.apis import load_recognizer, score_videos
+from pages.recognizers import with_unseen_classes
+from textxfer_mm.apis import score_videos
 from textxfer_mm.datasets.scene_datasets import PAIRS
 from textxfer_mm.engine.classes import classifier_of, rows_of
 
@@ -98,16 +97,3 @@ def quick(model: nn.Module, cfg: Config) -> float:
     loader.dataset.indices = list(range(0, SEEN * loader.dataset.per_class, 6))
     scores = score_videos(model, loader, seed=cfg.randomness.seed)
     return scores.among(scores.class_names[:SEEN]).top(1)
-
-
-def with_unseen_classes(model: nn.Module, cfg: Config) -> nn.Module:
-    """The same recognizer for the names of the unseen classes, as a user would test its checkpoint with other names.
-
-    Rows that were trained stay with their classes: the unseen ones get the rows of their text.
-    """
-    checkpoint = Path(cfg.work_dir) / 'trained.pth'
-    torch.save(dict(state_dict=model.state_dict()), checkpoint)
-    cfg = Config(dict(cfg.to_dict(), test_pipeline=cfg.test_dataloader.dataset.pipeline))
-    if not cfg.model.cls_head.get('frozen', True):
-        cfg.model.cls_head.frozen = True
-    return load_recognizer(cfg, checkpoint, class_names=list(cfg.unseen_class_names), device='cpu')

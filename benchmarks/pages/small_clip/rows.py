@@ -3,22 +3,19 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from harness.training import Setting
 from mmengine.config import Config
 
+from pages.edits import Edit, edits, head, text, untrained
 from pages.small_clip.configs import Scale, set_rate
 from textxfer_mm.apis import extract_features
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.engine.classes import source_of
 
-Edit = Callable[[Config], None]
-
 WIDTH = 128  # of the towers
-SENTENCE_WIDTH = 384  # of MiniLM's sentence embeddings
 #: Steps between two points of the curves of Figure 4.
 CURVE = 16
 #: Rows of which curves are measured.
@@ -33,26 +30,6 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
 def nothing(cfg: Config) -> None:
     """The shipped config as it is: TAP, frozen class names of the tower's own text side."""
-
-
-def edits(*parts: Edit) -> Edit:
-    """Several changes in turn."""
-
-    def edit(cfg: Config) -> None:
-        for part in parts:
-            part(cfg)
-
-    return edit
-
-
-def head(**options: Any) -> Edit:
-    """Options of the head."""
-    return lambda cfg: cfg.model.cls_head.update(options)
-
-
-def text(**options: Any) -> Edit:
-    """Options of the text classifier."""
-    return lambda cfg: cfg.model.cls_head.classifier.update(options)
 
 
 def vision_only(cfg: Config) -> None:
@@ -175,11 +152,6 @@ def matching(kind: str, gather: bool) -> Edit:
 def larger_batch(cfg: Config) -> None:
     """More clips a step, and as many fewer steps."""
     cfg.train_dataloader.batch_size = MATCHING_BATCH
-
-
-def untrained(cfg: Config) -> None:
-    """The model as training finds it."""
-    cfg.train_cfg.max_epochs = 0
 
 
 def shots(count: int) -> Edit:

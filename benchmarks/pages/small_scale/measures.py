@@ -1,16 +1,15 @@
 """What is measured of a trained recognizer, and how alike the rows of a classifier are."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from harness.claims import Measure, Results
 from mmengine.config import Config
 from torch import nn
 
-from textxfer_mm.apis import load_recognizer, score_videos
+from pages.recognizers import with_unseen_classes
+from textxfer_mm.apis import score_videos
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS
 from textxfer_mm.engine.classes import classifier_of, source_of
 from textxfer_mm.visualization import class_correlation
@@ -61,19 +60,6 @@ def count_their_videos(results: Results, rows: Iterable[str]) -> bool:
 def takes_other_names(cfg: Config) -> bool:
     """Whether the head classifies by class names alone."""
     return classifier_of(cfg).get('type') == 'TextClassifier'
-
-
-def with_unseen_classes(model: nn.Module, cfg: Config) -> nn.Module:
-    """The same recognizer for the names of the unseen classes, as a user would test its checkpoint with other names.
-
-    Rows that were trained stay with their classes: the unseen ones get the rows of their text.
-    """
-    checkpoint = Path(cfg.work_dir) / 'trained.pth'
-    torch.save(dict(state_dict=model.state_dict()), checkpoint)
-    cfg = Config(dict(cfg.to_dict(), test_pipeline=cfg.test_dataloader.dataset.pipeline))
-    if not cfg.model.cls_head.get('frozen', True):
-        cfg.model.cls_head.frozen = True
-    return load_recognizer(cfg, checkpoint, class_names=list(cfg.unseen_class_names), device='cpu')
 
 
 def row_cosines(cfg: Config) -> tuple[float, float]:

@@ -1,17 +1,14 @@
 """Every row: what it changes in the quick start's config."""
 
 import copy
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from harness.training import Setting
 from mmengine.config import Config
 
+from pages.edits import Edit, edits, head, text, untrained
 from textxfer_mm.apis import extract_features
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
-
-Edit = Callable[[Config], None]
 
 WIDTH = 384  # of MiniLM's sentence embeddings
 SCRATCH_STAGES = -1  # nothing of a tower without pre-training is frozen
@@ -21,26 +18,6 @@ TEXT_TOWER_RATE = 0.05  # of the learning rate, where the text tower is trained
 
 def nothing(cfg: Config) -> None:
     """The quick start's model as it is: ConSE and a trained linear map beside it, T1D, frozen class names."""
-
-
-def edits(*parts: Edit) -> Edit:
-    """Several changes in turn."""
-
-    def edit(cfg: Config) -> None:
-        for part in parts:
-            part(cfg)
-
-    return edit
-
-
-def head(**options: Any) -> Edit:
-    """Options of the head."""
-    return lambda cfg: cfg.model.cls_head.update(options)
-
-
-def text(**options: Any) -> Edit:
-    """Options of the text classifier."""
-    return lambda cfg: cfg.model.cls_head.classifier.update(options)
 
 
 def vision_only(cfg: Config) -> None:
@@ -125,11 +102,6 @@ def matching(kind: str, gather: bool) -> Edit:
             cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'class_rows.tower': dict(lr_mult=TEXT_TOWER_RATE)})
 
     return edit
-
-
-def untrained(cfg: Config) -> None:
-    """The model as training finds it."""
-    cfg.train_cfg.max_epochs = 0
 
 
 def share(percent: int) -> Edit:
