@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from mmengine.runner.checkpoint import save_checkpoint
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from rich.progress import Progress
+from safetensors.torch import load_file, save_file
 from tiny import TINY_VIT
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
@@ -103,7 +105,8 @@ def test_scores_are_those_of_the_naive_computation(weights, videos, tmp_path):
         video = clip.encode_image((frames - mean) / std).mean(0)
         text = clip.encode_text(tokens)
     cosine = torch.nn.functional.cosine_similarity(video[None], text)
-    want = (100 * cosine).softmax(0)
+    want = (cosine / 0.07).softmax(0)
+    assert clip.logit_scale.exp().item() == pytest.approx(1 / 0.07, rel=1e-5)  # not OpenAI's 100
     got = json.loads(out.read_text())[0]['scores']
     assert [got[label] for label in LABELS] == pytest.approx(want.tolist(), abs=1e-3)
 
@@ -131,6 +134,19 @@ def test_a_folder_of_open_clip_is_a_model(weights, videos, clip_folder):
     assert predicted(videos / '0.mp4', '--model', clip_folder) == pytest.approx(want, abs=1e-5)
 
 
+def with_scale(folder, value):
+    """The folder with another logit_scale."""
+    file = folder / 'open_clip_model.safetensors'
+    save_file({**load_file(file), 'logit_scale': torch.tensor(value)}, file)
+
+
+def test_the_scale_of_a_folder_counts(videos, clip_folder):
+    """A model that was trained with cosines times 2 is less sure of its answer."""
+    before = predicted(videos / '0.mp4', '--model', clip_folder)
+    with_scale(clip_folder, math.log(2))
+    assert max(predicted(videos / '0.mp4', '--model', clip_folder)) < max(before)
+
+
 def edited(**parts):
     """Changes ``model_cfg`` or ``preprocess_cfg`` of a folder."""
 
@@ -155,6 +171,10 @@ def damaged(folder):
     (folder / 'open_clip_config.json').write_text('{"model_cfg": ')
 
 
+def endless_scale(folder):
+    with_scale(folder, math.inf)
+
+
 def cut_off(folder):
     file = folder / 'open_clip_model.safetensors'
     file.write_bytes(file.read_bytes()[:1000])
@@ -172,6 +192,7 @@ def test_the_preprocessing_of_a_folder_counts(change, videos, clip_folder):
     [
         (without_weights, 'tower is no CLIP model of open_clip: it lacks open_clip_model.safetensors or'),
         (damaged, 'open_clip_config.json is damaged, or no JSON'),
+        (endless_scale, 'logit_scale, the logarithm of the scale, is [inf]'),
         (edited(model_cfg__vision_cfg=dict(width=128)), 'open_clip_model.safetensors do not fit the architecture'),
         (edited(model_cfg__vision_cfg=dict(patch_size='large')), 'open_clip cannot build the vision_cfg of'),
         (edited(model_cfg__text_cfg=dict(width='64')), 'The `text_cfg` of'),
@@ -287,6 +308,7 @@ def test_mistakes_end_in_one_line(args, message, videos):
 def test_the_text_weights_of_a_config_can_be_a_local_file(weights, videos, tmp_path):
     """As for a converted checkpoint, which holds no classifier, where no hub is."""
     cfg = clip_zero_shot_config(NAME, 'openai', LABELS)
+    cfg.model.cls_head.test_scale = 1 / 0.07
     cfg.dump(tmp_path / 'clip.py')
     trained = load_recognizer(clip_zero_shot_config(NAME, str(weights), LABELS), device='cpu')
     trained.backbone.init_weights()

@@ -1,6 +1,7 @@
 """Configs that prediction starts from: shipped files, those inside checkpoints, and bare CLIP without training."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -10,6 +11,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.files import config_dir
 from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
+from textxfer_mm.text.clip_files import read_clip_scale
 
 __all__ = ['DEFAULT_CONFIG', 'clip_zero_shot_config', 'config_dir', 'config_of_checkpoint', 'load_config']
 
@@ -26,6 +28,9 @@ def clip_zero_shot_config(
     num_frames: int = 8,
 ) -> Config:
     """Bare CLIP on videos: frame features averaged (TAP), text embeddings as the classifier, nothing trained.
+
+    Cosines are scaled as they were when the weights were trained, where these are a local file that tells; otherwise by
+    100, as in OpenAI's.
 
     Args:
         arch: The name of an open_clip model, or a model config.
@@ -58,12 +63,23 @@ def clip_zero_shot_config(
                 type='Recognizer3D',
                 backbone=dict(type='CLIPBackbone', **clip),
                 neck=dict(type='TemporalAveragePool'),
-                cls_head=dict(type='TextEmbeddingHead', in_channels=arch_cfg['embed_dim'], classifier=classifier),
+                cls_head=dict(
+                    type='TextEmbeddingHead',
+                    in_channels=arch_cfg['embed_dim'],
+                    classifier=classifier,
+                    test_scale=_scale_of(pretrained),
+                ),
                 data_preprocessor=dict(type='ActionDataPreprocessor', format_shape='NCTHW', **pixels),
             ),
             test_pipeline=pipeline,
         )
     )
+
+
+def _scale_of(pretrained: str | None) -> float:
+    """The factor of the cosines in testing."""
+    stored = read_clip_scale(pretrained) if pretrained and Path(pretrained).expanduser().is_file() else None
+    return 100.0 if stored is None else stored
 
 
 def _resize_steps(name: str, frame: dict[str, Any]) -> list[dict[str, Any]]:

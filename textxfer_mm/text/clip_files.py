@@ -4,11 +4,12 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -46,6 +47,32 @@ def read_clip_state_dict(path: str | Path) -> dict[str, Tensor]:
         UserError: The file is missing, is no checkpoint, or holds anything but tensors, plain containers and settings.
     """
     return _clean(read_weights_file(path), Path(path).expanduser())
+
+
+def read_clip_scale(path: str | Path) -> float | None:
+    """Read the factor of the cosines that a CLIP model was trained with; of safetensors nothing else is read.
+
+    Args:
+        path: The file.
+
+    Returns:
+        exp(``logit_scale``), or None where none is stored.
+
+    Raises:
+        UserError: See :func:`read_clip_state_dict`; or the scale is no finite number.
+    """
+    path = Path(path).expanduser()
+    stored = None
+    if path.is_file() and _is_safetensors(path):
+        with _damage_told(path), safe_open(path, 'pt') as file:
+            stored = file.get_tensor('logit_scale').float() if 'logit_scale' in set(file.keys()) else None
+    if stored is None:
+        stored = read_clip_state_dict(path).get('logit_scale')
+    if stored is None:
+        return None
+    if stored.numel() != 1 or not stored.exp().isfinite().all():
+        raise UserError(f'{path}: logit_scale, the logarithm of the scale, is {stored.flatten()[:5].tolist()}.')
+    return stored.exp().item()
 
 
 def read_weights_file(path: str | Path) -> object:
@@ -119,8 +146,15 @@ def is_torchscript(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
+    with _damage_told(path):
         return load_file(path, device='cpu')
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn what safetensors says of a damaged file into a user's error."""
+    try:
+        yield
     except SafetensorError as error:
         raise UserError(f'{path} is not a readable safetensors file ({error}).') from error
 
