@@ -11,7 +11,11 @@ Cost: not measured yet
 Our status: not run yet
 """
 
-_base_ = ['../_base_/models/clip_rn-w16.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/clip_rn-w16.py',
+    '../_base_/datasets/rendered_scenes.py',
+    '../_base_/default_runtime.py',
+]
 
 model = dict(
     cls_head=dict(
@@ -28,7 +32,6 @@ model = dict(
     )
 )
 
-cache = 'work_dirs/rendered_scenes'
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,
@@ -40,7 +43,7 @@ train_dataloader = dict(
         type='CaptionedScenes',
         length=40000,
         size=72,
-        cache_dir=cache,
+        cache_dir=_base_.cache,
         pipeline=[
             dict(type='UniformSample', clip_len=1),
             dict(type='ArrayDecode'),
@@ -51,41 +54,7 @@ train_dataloader = dict(
         ],
     ),
 )
-val_dataloader = test_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='SceneClasses',
-        kinds=('seen',),
-        per_class=8,
-        split='val',
-        frames=8,
-        size=72,
-        look='shifted',
-        cache_dir=cache,
-        pipeline=[
-            dict(type='UniformSample', clip_len=8, test_mode=True),
-            dict(type='ArrayDecode'),
-            dict(type='CenterCrop', crop_size=64),
-            dict(type='FormatShape', input_format='NCTHW'),
-            dict(type='PackActionInputs'),
-        ],
-        test_mode=True,
-    ),
-)
-# of videos, for `textxfer predict --checkpoint`; MMAction2's inferencer takes that of the test list, which are scenes
-test_pipeline = [
-    dict(type='ExactVideoInit'),
-    dict(type='UniformSample', clip_len=8, test_mode=True),
-    dict(type='ExactVideoDecode'),
-    dict(type='Resize', scale=(-1, 64)),
-    dict(type='CenterCrop', crop_size=64),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_evaluator = test_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1, 5))))
+val_dataloader = test_dataloader = dict(dataset=dict(per_class=8, split='val'))
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)
 val_cfg = dict(type='ValLoop')

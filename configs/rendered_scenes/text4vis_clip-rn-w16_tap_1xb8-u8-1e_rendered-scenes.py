@@ -9,7 +9,11 @@ Cost: not measured yet
 Our status: not run yet
 """
 
-_base_ = ['../_base_/models/clip_rn-w16.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/clip_rn-w16.py',
+    '../_base_/datasets/rendered_scenes.py',
+    '../_base_/default_runtime.py',
+]
 
 pretrained = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip/open_clip_model.safetensors'
 
@@ -19,8 +23,6 @@ model = dict(
     cls_head=dict(classifier=dict(class_names='rendered_scenes', encoder=dict(pretrained=pretrained))),
 )
 
-cache = 'work_dirs/rendered_scenes'
-common = dict(type='SceneClasses', kinds=('seen',), frames=8, size=72, look='shifted', cache_dir=cache)
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
@@ -28,7 +30,7 @@ train_dataloader = dict(
     worker_init_fn=dict(type='epoch_worker_init_fn'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        **common,
+        **_base_.scenes,
         per_class=20,
         pipeline=[
             dict(type='UniformSample', clip_len=8),
@@ -40,36 +42,7 @@ train_dataloader = dict(
         ],
     ),
 )
-val_dataloader = test_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        **common,
-        per_class=16,
-        split='test',
-        pipeline=[
-            dict(type='UniformSample', clip_len=8, test_mode=True),
-            dict(type='ArrayDecode'),
-            dict(type='CenterCrop', crop_size=64),
-            dict(type='FormatShape', input_format='NCTHW'),
-            dict(type='PackActionInputs'),
-        ],
-        test_mode=True,
-    ),
-)
-# of videos, for `textxfer predict --checkpoint`; MMAction2's inferencer takes that of the test list, which are scenes
-test_pipeline = [
-    dict(type='ExactVideoInit'),
-    dict(type='UniformSample', clip_len=8, test_mode=True),
-    dict(type='ExactVideoDecode'),
-    dict(type='Resize', scale=(-1, 64)),
-    dict(type='CenterCrop', crop_size=64),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_evaluator = test_evaluator = dict(type='AccMetric', metric_options=dict(top_k_accuracy=dict(topk=(1, 5))))
+val_dataloader = test_dataloader = dict(dataset=dict(per_class=16, split='test'))
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)
 val_cfg = dict(type='ValLoop')

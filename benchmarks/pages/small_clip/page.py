@@ -9,11 +9,12 @@ from harness.statistics import PairedInterval, values
 from harness.training import Experiment
 
 from pages.small_clip.configs import DOWNSTREAM, Scale, adapt, prepare, towers
+from pages.small_clip.falsifiers import FALSIFIERS
 from pages.small_clip.figures import FIGURES
 from pages.small_clip.measures import MEASURES, MOTION, SEEN, UNSEEN, measure, quick
 from pages.small_clip.rates import AT_OWN
 from pages.small_clip.rows import SETTINGS
-from pages.small_clip.tables import FALSIFIERS, OWN_RATE, TABLES
+from pages.small_clip.tables import OWN_RATE, TABLES
 from textxfer_mm.datasets import scene_datasets
 
 

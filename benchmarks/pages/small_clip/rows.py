@@ -8,11 +8,21 @@ import torch
 from harness.training import Setting
 from mmengine.config import Config
 
-from pages.edits import Edit, edits, head, text, untrained
+from pages.edits import (
+    Edit,
+    drawn,
+    edits,
+    head,
+    keep_share,
+    lda,
+    prompt,
+    text,
+    untrained,
+    vision_only,
+    write_lda_features,
+)
 from pages.small_clip.configs import Scale, set_rate
-from textxfer_mm.apis import extract_features
 from textxfer_mm.classifiers.bundle import ClassifierBundle
-from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.engine.classes import source_of
 
 WIDTH = 128  # of the towers
@@ -30,46 +40,6 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
 def nothing(cfg: Config) -> None:
     """The shipped config as it is: TAP, frozen class names of the tower's own text side."""
-
-
-def vision_only(cfg: Config) -> None:
-    """A learned linear classifier on the pooled features: MMAction2's stock head."""
-    cfg.model.cls_head = dict(
-        type='I3DHead', num_classes=len(cfg.class_names), in_channels=WIDTH, dropout_ratio=0.0, average_clips='prob'
-    )
-
-
-def drawn(kind: str) -> Edit:
-    """A frozen classifier that knows nothing of the classes; its seed is the run's."""
-
-    def edit(cfg: Config) -> None:
-        cfg.model.cls_head.classifier = dict(
-            type=kind, class_names=cfg.class_names, embed_dims=WIDTH, seed=cfg.randomness.seed
-        )
-
-    return edit
-
-
-def lda(cfg: Config) -> None:
-    """A frozen classifier from the features of the encoder before training, by all training clips."""
-    cfg.lda_encoder = copy.deepcopy(cfg.model)
-    cfg.model.cls_head.classifier = dict(
-        type='LDAClassifier',
-        class_names=cfg.class_names,
-        features='lda.safetensors',
-        embed_dims=WIDTH,
-        solver='lsqr',
-        shrinkage='auto',
-    )
-
-
-def write_lda_features(cfg: Config, folder: Path) -> None:
-    """Write the centred features of all training clips by the encoder before training, one view each."""
-    encoder = copy.deepcopy(cfg)
-    encoder.model = cfg.lda_encoder
-    made = extract_features(encoder, per_class=None, device='cpu')
-    centred = LabelledFeatures(made.features - made.features.mean(0), made.labels)
-    cfg.model.cls_head.classifier.features = str(centred.save(folder / cfg.model.cls_head.classifier.features))
 
 
 def changed(name: str) -> Edit:
@@ -138,12 +108,6 @@ def temporal(kind: str) -> Edit:
     return lambda cfg: cfg.model.backbone.update(temporal=dict(type=kind))
 
 
-def prompt(cfg: Config) -> None:
-    """Four context vectors that are learned (CoOp), shared by the classes."""
-    cfg.model.cls_head.update(type='LearnablePromptHead', num_context=4)
-    cfg.model.cls_head.classifier.pop('templates', None)
-
-
 def matching(kind: str, gather: bool) -> Edit:
     """The matching paradigm."""
     return edits(head(type='VideoTextMatchingHead', text=kind, gather=gather), larger_batch)
@@ -158,16 +122,8 @@ def shots(count: int) -> Edit:
     """A few clips a class, repeated so that the number of steps stays about the same."""
 
     def edit(cfg: Config) -> None:
-        dataset = cfg.train_dataloader.dataset
-        few = dict(
-            type='LabelFractionDataset',
-            fraction=min(1.0, count / dataset.per_class),
-            seed=cfg.randomness.seed,
-            dataset=dataset,
-        )
-        cfg.train_dataloader.dataset = dict(
-            type='RepeatDataset', times=max(1, round(dataset.per_class / count)), dataset=few
-        )
+        whole = cfg.train_dataloader.dataset.per_class
+        keep_share(cfg, min(1.0, count / whole), max(1, round(whole / count)))
 
     return edit
 
@@ -180,10 +136,10 @@ def at(rate: float) -> Edit:
 #: What Table 1 compares: the change, and what is written before training.
 ROWS: dict[str, tuple[Edit, Callable[[Config, Path], None] | None]] = {
     'text': (nothing, None),
-    'vision': (vision_only, None),
-    'lda': (lda, write_lda_features),
-    'random': (drawn('RandomClassifier'), None),
-    'orthogonal': (drawn('OrthogonalClassifier'), None),
+    'vision': (vision_only(WIDTH), None),
+    'lda': (lda(WIDTH), write_lda_features),
+    'random': (drawn('RandomClassifier', WIDTH), None),
+    'orthogonal': (drawn('OrthogonalClassifier', WIDTH), None),
     'rotated': (changed('rotated'), write_changed_rows),
     'shuffled': (changed('shuffled'), write_changed_rows),
     'sentences': (sentences, None),
@@ -216,9 +172,9 @@ def _others() -> list[Setting]:
         Setting('ttrans', temporal_transformer, seeds=3, **main),
         Setting('text-vit', nothing, tower='vit', seeds=3),
         Setting('token-t1d-vit', temporal('TokenT1D'), tower='vit', seeds=3),
-        Setting('vision-twin', edits(vision_only, supervised), tower='twin', seeds=3),
+        Setting('vision-twin', edits(vision_only(WIDTH), supervised), tower='twin', seeds=3),
         Setting('sentences-twin', edits(sentences, supervised), tower='twin', seeds=3),
-        Setting('vision-scratch', edits(vision_only, scratch), seeds=3),
+        Setting('vision-scratch', edits(vision_only(WIDTH), scratch), seeds=3),
         Setting('text-scratch', scratch, seeds=3, **main),
         Setting('name', text(templates='{}'), seeds=3, **main),
         Setting('templates-drawn', head(train_templates='clip_kinetics'), seeds=3, **main),

@@ -3,9 +3,10 @@
 All numbers marked as the paper's are Text4Vis': top-1 on Kinetics-400, single view.
 """
 
-from harness.claims import Claim, Falsifier
+from harness.claims import Claim
 from harness.page import Row, Table
 
+from pages.paper_tables import SUPP_2_ROWS, TABLE_6_CLAIMS, TABLE_6_ROWS, supp_2_claims, table_4_claims
 from pages.small_clip.plots import plot_pretraining
 
 FIRST, SECOND = 'one rate for all rows', 'each row at its own best rate'
@@ -193,11 +194,7 @@ TABLE_4 = Table(
         Row('templates-mean', 'multiple fixed templates, their normalised mean'),
         Row('prompt', 'learnable template, 4 vectors', '81.22'),
     ),
-    (
-        Claim('One template and the class name are alike', '81.52 and 81.37', ('text',), ('name',), alike=True),
-        Claim('One template beats several drawn ones', '81.52 against 80.88', ('text',), ('templates-drawn',)),
-        Claim('A learnable template and a fixed one are alike', '81.22 and 81.52', ('prompt',), ('text',), alike=True),
-    ),
+    table_4_claims('text', 'name'),
     group=FIRST,
 )
 
@@ -207,43 +204,8 @@ TABLE_6 = Table(
     'the clips of its process, so no row here is one of the other tables. The time is that of one training step of one '
     'process, the median over the steps; processor time counts what the process computed, wall time also what it '
     'waited for. The paper gives V100-days.',
-    (
-        Row('matching-online-gather', 'matching, text online, batch gather', '81.15 (6.7 days)'),
-        Row('matching-offline-gather', 'matching, text offline, batch gather', '80.73 (6.6 days)'),
-        Row('matching-online-local', 'matching, text online, no gather', '77.77 (3.5 days)'),
-        Row('matching-offline-local', 'matching, text offline, no gather', '76.13 (3.3 days)'),
-        Row('text-ranks', 'recognition with frozen text (ours)', '81.52 (3.3 days)'),
-    ),
-    (
-        Claim(
-            'Gathering helps matching with online text',
-            '81.15 against 77.77',
-            ('matching-online-gather',),
-            ('matching-online-local',),
-        ),
-        Claim(
-            'Gathering helps matching with offline text',
-            '80.73 against 76.13',
-            ('matching-offline-gather',),
-            ('matching-offline-local',),
-        ),
-        Claim(
-            'Online text beats offline text',
-            '81.15 against 80.73',
-            ('matching-online-gather',),
-            ('matching-offline-gather',),
-        ),
-        Claim(
-            'Recognition beats the best matching', '81.52 against 81.15', ('text-ranks',), ('matching-online-gather',)
-        ),
-        Claim(
-            'A step of recognition is cheaper than one of the best matching',
-            '3.3 against 6.7 days',
-            ('text-ranks',),
-            ('matching-online-gather',),
-            measure='step_cpu_seconds',
-        ),
-    ),
+    TABLE_6_ROWS,
+    TABLE_6_CLAIMS,
     columns=('seen', 'unseen', 'step_cpu_seconds', 'step_seconds'),
     group=FIRST,
 )
@@ -253,22 +215,8 @@ SUPP_2 = Table(
     'The trained classifier starts at the same text rows and learns at the rate of what is new. On the unseen classes '
     'both are given the text rows of their names. The paper reports the seen classes only; that training keeps or '
     'improves zero-shot recognition is what its Table 9 says.',
-    (
-        Row('untrained', 'before training'),
-        Row('text', 'frozen', '81.52'),
-        Row('unfrozen', 'trained', '79.16'),
-    ),
-    (
-        Claim('A frozen classifier beats a trained one', '81.52 against 79.16', ('text',), ('unfrozen',)),
-        Claim('On unseen classes, frozen beats trained', '', ('text',), ('unfrozen',), measure='unseen'),
-        Claim(
-            'Training on seen classes helps on unseen ones',
-            '66.38 against 63.35 on 100 unseen classes',
-            ('text',),
-            ('untrained',),
-            measure='unseen',
-        ),
-    ),
+    SUPP_2_ROWS,
+    supp_2_claims('unseen'),
     columns=ALL,
     group=FIRST,
 )
@@ -305,40 +253,3 @@ ONE_SHOT_OWN = Table(
 
 TABLES = (PRETRAINING, TABLE_1, TABLE_1_SECOND, TABLE_1_SHUFFLED, TABLE_2, TABLE_3, TABLE_4, TABLE_6, SUPP_2)
 OWN_RATE = (TABLE_1_OWN, ONE_SHOT_OWN)
-
-
-def _falsifier(text: str, *claims: tuple[tuple[str, ...], tuple[str, ...]], measure: str = '') -> Falsifier:
-    """What would falsify the finding: that one of these sides is not above the other."""
-    return Falsifier(
-        text,
-        tuple(
-            Claim(f'{_in_words(left)} over {_in_words(right)}', '', left, right, measure=measure)
-            for left, right in claims
-        ),
-    )
-
-
-def _in_words(side: tuple[str, ...]) -> str:
-    """One side of a comparison."""
-    words = ' - '.join(name.removeprefix('-') for name in side)
-    return f'({words})' if len(side) > 1 else words
-
-
-#: Said before the reported seeds were run; all in the regime of one rate.
-FALSIFIERS = (
-    _falsifier(
-        'text rows are not above random and orthogonal ones', (('text',), ('random',)), (('text',), ('orthogonal',))
-    ),
-    _falsifier('text rows with one shot are not above vision-only', (('text-1',), ('vision-1',))),
-    _falsifier(
-        'the gain of text rows over vision-only does not shrink with labels',
-        (('text-1', '-vision-1'), ('text', '-vision')),
-    ),
-    _falsifier('training lowers the accuracy on unseen classes', (('text',), ('untrained',)), measure='unseen'),
-    _falsifier(
-        'a tower that was pre-trained on shuffled captions gives the same gain over random rows',
-        (('text', '-random'), ('text-shuffled-tower', '-random-shuffled-tower')),
-    ),
-    _falsifier('rotated text rows are as good as text rows: it would not be alignment', (('text',), ('rotated',))),
-    _falsifier('rotated text rows are as bad as random ones: it would not be correlation', (('rotated',), ('random',))),
-)
