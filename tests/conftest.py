@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: no network, no GPU (but with TEXTXFER_TEST_GPU=1), a cache of its own, seeded draws."""
 
+import gc
 import os
 
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
@@ -10,6 +11,11 @@ import pytest
 import torch
 
 import textxfer_mm.register  # noqa: F401  (repairs and registers, as `custom_imports` does in a config)
+
+
+def pytest_collection_finish():
+    """Spare what is imported by now: MMEngine collects all garbage when it serialises a list, in half a second each."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
