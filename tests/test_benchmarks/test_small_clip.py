@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ sys.path.insert(0, str(BENCHMARKS))
 
 from harness.report import write_page
 from harness.runs import ResultsFile
+from pages.small_clip import configs
 from pages.small_clip.configs import Scale
 from pages.small_clip.page import EXPERIMENT, PAGE
 from pages.small_clip.rates import OWN, RATES, SEED, best, rates_page
 from pages.small_clip.rows import ONE_SHOT, ROWS
+
+from textxfer_mm.registry import MODELS
 
 ROWS_RUN = [row for row in PAGE.work.rows() if not row.endswith('-own')]
 
@@ -56,6 +60,33 @@ def test_every_row_of_a_table_is_run():
     }
     assert shown | claimed <= set(PAGE.work.rows())
     assert set(PAGE.work.rows()) - shown == {'tower-twin'}  # it has no text, so it has no zero-shot accuracy
+
+
+@pytest.mark.parametrize('row', [row for row in ROWS_RUN if not row.startswith('tower')])
+def test_every_row_is_a_model_of_the_architecture_of_its_tower(row):
+    cfg = PAGE.work.config(row, 0)
+    cfg.model.backbone.update(pretrained=None, init_cfg=None)
+    visual = MODELS.build(cfg.model.backbone).visual
+    assert type(visual).__name__ == ('VisionTransformer' if row.endswith('-vit') else 'ModifiedResNet')
+    if 'encoder' in cfg.model.cls_head.get('classifier', {}) and not row.startswith('sentences'):
+        encoder = cfg.model.cls_head.classifier.encoder
+        assert encoder.arch == cfg.model.backbone.arch
+        assert encoder.pretrained == PAGE.work.config(row, 0).model.backbone.pretrained or row == 'text-scratch'
+
+
+def test_what_is_prepared_has_the_scale_of_the_runs(tmp_path, monkeypatch):
+    rendered = []
+    monkeypatch.setattr(configs.DATASETS, 'build', lambda cfg: rendered.append(cfg) or [None])
+    PAGE.work.data(tmp_path, 0, Scale(train=2, test=1, unseen=3), lambda text: None)
+    assert sorted(cfg.per_class for cfg in rendered) == [1, 2, 3]
+
+
+@pytest.mark.parametrize('row', ['text', 'text-own', 'vision-1-own'])
+def test_another_factor_of_the_rates_reaches_every_row(row):
+    work = replace(PAGE.work, scale=Scale(new=20.0))
+    wrapper = work.config(row, 0).optim_wrapper
+    assert wrapper.paramwise_cfg.custom_keys['backbone.visual'].lr_mult == 1 / 20
+    assert wrapper.optimizer.lr == pytest.approx(20 * OWN.get(row.removesuffix('-own'), 0) if 'own' in row else 6e-3)
 
 
 def test_few_shots_take_as_many_steps_as_all_clips():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.towers import TOWER, WEIGHTS, Tower
+from harness.training import Experiment
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -84,6 +85,12 @@ def set_rate(cfg: Config, lr: float, new: float) -> None:
     )
 
 
+def vision_transformer(cfg: Config) -> None:
+    """The architecture of the tower ``vit``, in its pre-training and in what starts from it."""
+    cfg.model.backbone.arch.vision_cfg = VIT
+    cfg.model.cls_head.classifier.encoder.arch.vision_cfg = VIT
+
+
 def datasets_of(cfg: Config) -> list[Any]:
     """The configs of all datasets of scenes."""
     found, left = [], [cfg[f'{split}_dataloader'].dataset for split in ('train', 'val', 'test')]
@@ -94,7 +101,7 @@ def datasets_of(cfg: Config) -> list[Any]:
     return found
 
 
-def prepare(root: Path, seed: int, scale: Scale, say: Callable[[str], None], config: Callable[[int], Config]) -> Path:
+def prepare(root: Path, seed: int, scale: Scale, say: Callable[[str], None], experiment: Experiment) -> Path:
     """Render the clips of a seed into the cache that the configs name, unless they are there.
 
     Args:
@@ -102,7 +109,7 @@ def prepare(root: Path, seed: int, scale: Scale, say: Callable[[str], None], con
         seed: The seed.
         scale: How many there are.
         say: Told what is done.
-        config: The config of a run with a seed.
+        experiment: Gives the config of a run.
 
     Returns:
         ``root``.
@@ -111,7 +118,7 @@ def prepare(root: Path, seed: int, scale: Scale, say: Callable[[str], None], con
     if not done.exists():
         say(f'seed {seed}: rendering its clips')
         init_default_scope('mmaction')
-        for dataset in datasets_of(config(seed)):
+        for dataset in datasets_of(experiment.config('text', seed)):
             DATASETS.build(dataset)[0]
         root.mkdir(parents=True, exist_ok=True)
         done.touch()
@@ -129,7 +136,7 @@ def towers(scale: Scale) -> list[Tower]:
         tower('second', seed=1),
         tower('shuffled', _shuffled),
         tower('twin', partial(_supervised, scale=scale), weights=f'epoch_{scale.passes}.pth'),
-        tower('vit', _vit),
+        tower('vit', vision_transformer),
     ]
 
 
@@ -148,12 +155,6 @@ def _pretraining(cfg: Config, scale: Scale) -> None:
 def _shuffled(cfg: Config) -> None:
     """Every still gets the caption of another one."""
     cfg.train_dataloader.dataset.shuffled = True
-
-
-def _vit(cfg: Config) -> None:
-    """A vision transformer."""
-    cfg.model.backbone.arch.vision_cfg = VIT
-    cfg.model.cls_head.classifier.encoder.arch.vision_cfg = VIT
 
 
 def _supervised(cfg: Config, scale: Scale) -> None:

@@ -1,5 +1,7 @@
 """The page: its sentences, and what gives its numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 from harness.claims import Results
 from harness.page import Page
@@ -106,7 +108,7 @@ EXPERIMENT = Experiment(
     settings={**SETTINGS, **AT_OWN},
     scale=Scale(),
     adapt=adapt,
-    data=lambda root, seed, scale, say: prepare(root, seed, scale, say, lambda seed: EXPERIMENT.config('text', seed)),
+    data=lambda root, seed, scale, say: prepare(root, seed, scale, say, replace(EXPERIMENT, scale=scale)),
     locate=lambda cfg, data: None,
     measure=measure,
     quick=quick,

@@ -21,7 +21,7 @@ from pages.edits import (
     vision_only,
     write_lda_features,
 )
-from pages.small_clip.configs import Scale, set_rate
+from pages.small_clip.configs import set_rate, vision_transformer
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.engine.classes import source_of
 
@@ -82,11 +82,6 @@ def sentences(cfg: Config) -> None:
     cfg.model.cls_head.projection = 'linear'
 
 
-def projected(cfg: Config) -> None:
-    """A linear map before the text rows, which is trained."""
-    cfg.model.cls_head.projection = 'linear'
-
-
 def scratch(cfg: Config) -> None:
     """A vision tower without pre-training."""
     cfg.model.backbone.pretrained = None
@@ -129,8 +124,12 @@ def shots(count: int) -> Edit:
 
 
 def at(rate: float) -> Edit:
-    """Another rate of the encoder."""
-    return lambda cfg: set_rate(cfg, rate, Scale.new)
+    """Another rate of the encoder; what is new stays as many times faster."""
+
+    def edit(cfg: Config) -> None:
+        set_rate(cfg, rate, 1 / cfg.optim_wrapper.paramwise_cfg.custom_keys['backbone.visual'].lr_mult)
+
+    return edit
 
 
 #: What Table 1 compares: the change, and what is written before training.
@@ -170,8 +169,8 @@ def _others() -> list[Setting]:
         Setting('unfrozen', head(frozen=False), **main),
         Setting('t1d', temporal('T1D'), seeds=3, **main),
         Setting('ttrans', temporal_transformer, seeds=3, **main),
-        Setting('text-vit', nothing, tower='vit', seeds=3),
-        Setting('token-t1d-vit', temporal('TokenT1D'), tower='vit', seeds=3),
+        Setting('text-vit', vision_transformer, tower='vit', seeds=3),
+        Setting('token-t1d-vit', edits(vision_transformer, temporal('TokenT1D')), tower='vit', seeds=3),
         Setting('vision-twin', edits(vision_only(WIDTH), supervised), tower='twin', seeds=3),
         Setting('sentences-twin', edits(sentences, supervised), tower='twin', seeds=3),
         Setting('vision-scratch', edits(vision_only(WIDTH), scratch), seeds=3),
