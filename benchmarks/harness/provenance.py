@@ -21,8 +21,9 @@ def cost_in_words(results: Results) -> str:
     cores = _listed(sorted({run['cpu_count'] for run in runs}))
     versions = {f'{name} {version}' for run in runs for name, version in run['versions'].items()}
     return (
-        f'{len(runs)} runs took {_time(wall)} of wall time, up to {max(run["at_once"] for run in runs)} at once, and '
-        f'{_time(processor)} of processor time of all their processes, on {cores} CPU cores. Versions: '
+        f'{len(runs)} runs and pre-trainings took {_time(wall)} of wall time, up to '
+        f'{max(run["at_once"] for run in runs)} at once, and {_time(processor)} of processor time of all their '
+        f'processes, on {cores} CPU cores; not counted are the making of data and what a stop threw away. Versions: '
         f'{", ".join(sorted(versions))}.'
     )
 

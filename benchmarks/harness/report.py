@@ -16,7 +16,7 @@ SUMMARY = {
     'holds': 'Holds here',
     'the opposite': 'The opposite of these findings was seen here',
     'not resolved': 'Not resolved',
-    'no difference seen': 'Said to be alike, and no difference seen (a small one would be missed)',
+    'no difference seen': 'Said to be alike, and no difference seen (one as large as its uncertainty would be missed)',
     'differs': 'Said to be alike, but different here',
     'no advantage': 'A larger advantage, where neither side has one here',
     'both near chance': 'Both sides near chance, so nothing can be compared',
@@ -75,7 +75,8 @@ def _falsifiers(page: Page, results: Results) -> list[str]:
     """What would falsify the finding, answered line by line."""
     if not page.falsifiers:
         return []
-    lines = ['## What would falsify it', '', '| It is falsified if | measured here | answer |', '|---|---|---|']
+    lines = ['## What would falsify it', '', _how_answered(page), '']
+    lines += ['| It is falsified if | measured here | answer |', '|---|---|---|']
     for falsifier in page.falsifiers:
         judged = _judged(page, falsifier.claims, results)
         found = [
@@ -87,6 +88,14 @@ def _falsifiers(page: Page, results: Results) -> list[str]:
         answered = answer([verdict.word for _, verdict in judged])
         lines.append(_line([falsifier.text, '; '.join(found), f'**{answered}**']))
     return [*lines, '']
+
+
+def _how_answered(page: Page) -> str:
+    """What the answers mean."""
+    return (
+        '"Falsified" is where the opposite of what is expected is resolved, "not falsified" where the expected '
+        f'difference is. "Not resolved" ({page.rule.unresolved}) is also what would be seen if both sides were equal.'
+    )
 
 
 def _summary(page: Page, results: Results) -> list[str]:

@@ -51,7 +51,7 @@ MEASURES = dict(
     new=Measure('30 of pairs never captioned', percent('new'), ' points', chance=100 / SEEN),
     motion=Measure('10 of motion only', percent('motion'), ' points', chance=100 / MOTION),
     unseen=Measure('20 unseen classes', percent('unseen'), ' points', chance=100 / UNSEEN),
-    cosine=Measure('largest cosine of two rows', of('row_cosine'), digits=2),
+    cosine=Measure('largest cosine of two rows', of('row_cosine'), digits=3),
     before=Measure('zero-shot before', validated(0), ' points', chance=100 / SEEN),
     after=Measure('zero-shot after', validated(-1), ' points', chance=100 / SEEN),
     samples=Measure('captions seen', of('samples'), digits=0),
