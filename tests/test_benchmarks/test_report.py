@@ -70,8 +70,9 @@ def test_what_results_cost():
     runs = [cost('a', 600, 1100, 1), cost('b', 300, 280, 2), cost('c', 420, 400, 2, cores=4)]
     results = dict(tower={0: runs[0]}, one={0: runs[1], 1: runs[2]}, renamed={0: runs[1]})
     assert cost_in_words(results) == (
-        '3 runs took 16.0 minutes of wall time, up to 2 at once, and 29.7 minutes of processor time of all their '
-        'processes, on 2 or 4 CPU cores. Versions: torch 2.'
+        '3 runs and pre-trainings took 16.0 minutes of wall time, up to 2 at once, and 29.7 minutes of processor time '
+        'of all their processes, on 2 or 4 CPU cores; not counted are the making of data and what a stop threw away. '
+        'Versions: torch 2.'
     )
     assert '1.5 hours of wall time' in cost_in_words(dict(a={0: cost('a', 10800, 9000, 2)}))
 

@@ -15,7 +15,8 @@ from tiny_configs import ROOT, load
 from typer.testing import CliRunner
 
 from textxfer_mm.cli.main import app
-from textxfer_mm.datasets.rendered_scenes import SEEN_SCENES, Scene, render_clip
+from textxfer_mm.datasets.rendered_scenes import Scene, render_clip
+from textxfer_mm.datasets.scene_datasets import scene_class_names
 from textxfer_mm.text.class_names import load_class_names
 
 PRETRAINING = 'clip_rn-w16_2xb64-8e_rendered-scenes'
@@ -97,7 +98,7 @@ def test_from_captions_to_a_prediction(tmp_path, monkeypatch):
 
 def test_the_configs_agree_on_classes_and_the_tower():
     pretraining, downstream = (load(f'rendered_scenes/{name}.py') for name in (PRETRAINING, DOWNSTREAM))
-    assert load_class_names(pretraining.model.cls_head.classifier.class_names) == SEEN_SCENES
+    assert load_class_names(pretraining.model.cls_head.classifier.class_names) == tuple(scene_class_names('seen'))
     assert downstream.model.cls_head.classifier.class_names == pretraining.model.cls_head.classifier.class_names
     assert downstream.model.backbone.arch == pretraining.model.backbone.arch == pretraining.clip
     assert downstream.pretrained == f'work_dirs/{PRETRAINING}/open_clip/open_clip_model.safetensors'

@@ -1,5 +1,6 @@
 """Rendered scenes as datasets: the same ones everywhere, kept in a file or not, whole or in part."""
 
+import errno
 import os
 import pickle
 import subprocess
@@ -15,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from textxfer_mm.datasets import frame_cache
 from textxfer_mm.datasets.label_fraction import LabelFractionDataset
-from textxfer_mm.datasets.rendered_scenes import MOTION_SCENES, SEEN_SCENES, UNSEEN_SCENES, Scene, is_captioned
-from textxfer_mm.datasets.rendered_scenes.words import VERBS
-from textxfer_mm.datasets.scene_datasets import CaptionedScenes, SceneClasses, scene_class_names
+from textxfer_mm.datasets.rendered_scenes import Scene, is_captioned
+from textxfer_mm.datasets.rendered_scenes.words import VERBS, action
+from textxfer_mm.datasets.scene_datasets import PAIRS, CaptionedScenes, SceneClasses, scene_class_names
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import DATASETS
 from textxfer_mm.text.class_names import load_class_names
@@ -78,9 +79,10 @@ class TestEntries:
             assert [dataset.get_cat_ids(i) for i in range(4)] == [[0], [0], [1], [1]]
 
     def test_label_maps_are_the_lists(self):
-        for name, scenes in (('', SEEN_SCENES), ('_unseen', UNSEEN_SCENES), ('_motion', MOTION_SCENES)):
-            assert load_class_names(f'rendered_scenes{name}') == scenes
-        assert tuple(scene_class_names('seen', 'motion')) == (*SEEN_SCENES, *MOTION_SCENES)
+        names = {kind: tuple(action(*pair) for pair in pairs) for kind, pairs in PAIRS.items()}
+        for kind, end in (('seen', ''), ('unseen', '_unseen'), ('motion', '_motion')):
+            assert load_class_names(f'rendered_scenes{end}') == names[kind]
+        assert tuple(scene_class_names('seen', 'motion')) == (*names['seen'], *names['motion'])
 
     def test_no_caption_is_of_a_held_out_pair(self):
         dataset = captioned(length=3000)
@@ -176,6 +178,22 @@ class TestCache:
         monkeypatch.setattr(CaptionedScenes, '_render', None)
         assert captioned(cache_dir=tmp_path)[5]['array'].any()
         assert captioned(cache_dir=tmp_path, shuffled=True)[5]['array'].any()  # other captions, same stills
+
+    def test_it_may_lie_in_the_home_folder(self, tmp_path, monkeypatch):
+        monkeypatch.setenv('HOME', str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+        captioned(cache_dir='~/scenes')[0]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ['scenes']
+
+    def test_one_that_cannot_be_read_is_named(self, tmp_path, monkeypatch):
+        captioned(cache_dir=tmp_path)[0]
+
+        def refuse(*args, **options):
+            raise PermissionError(errno.EACCES, 'Permission denied')
+
+        monkeypatch.setattr(frame_cache.np, 'load', refuse)
+        with pytest.raises(UserError, match=r'train-.*\.npy, a cache of frames, cannot be read: Permission denied'):
+            captioned(cache_dir=tmp_path)[0]
 
     @pytest.mark.parametrize(
         'other', [dict(seed=1), dict(split='test'), dict(size=40), dict(frames=2), dict(look='shifted'), dict(length=9)]

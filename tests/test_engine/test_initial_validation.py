@@ -17,7 +17,7 @@ def ann_file(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp('videos'), good=6)
 
 
-def train(ann_file, work_dir, *, hook=True, resume=None, validates=True, loop=None, save_best=None):
+def train(ann_file, work_dir, *, hook=True, resume=None, validates=True, loop=None, save_best=None, **loader):
     """Train without reseeding, so that every draw counts; return the runner."""
     cfg = Config(run_config(ann_file, work_dir, epochs=2))
     cfg.train_cfg = loop or dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
@@ -26,6 +26,7 @@ def train(ann_file, work_dir, *, hook=True, resume=None, validates=True, loop=No
     cfg.default_hooks.logger.log_metric_by_epoch = by_epoch
     cfg.default_hooks.checkpoint.update(by_epoch=by_epoch, save_best=save_best)
     cfg.custom_hooks = [dict(type='InitialValidationHook')] if hook else []
+    cfg.val_dataloader.update(loader)
     cfg.resume, cfg.load_from = resume is not None, resume and str(resume)
     cfg.experiment_name = f'{work_dir}{resume}'
     if not validates:
@@ -48,9 +49,10 @@ def same(first, second):
     return all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_the_log_begins_with_the_untrained_model_and_training_is_the_same(ann_file, tmp_path):
-    with_hook = train(ann_file, tmp_path / 'a', save_best='auto')
-    without = train(ann_file, tmp_path / 'b', hook=False)
+@pytest.mark.parametrize('loader', [{}, dict(num_workers=1, persistent_workers=True)])
+def test_the_log_begins_with_the_untrained_model_and_training_is_the_same(loader, ann_file, tmp_path):
+    with_hook = train(ann_file, tmp_path / 'a', save_best='auto', **loader)
+    without = train(ann_file, tmp_path / 'b', hook=False, **loader)
     assert [step for step, _ in validations(with_hook)] == [0, 1, 2]
     assert validations(with_hook)[1:] == validations(without)
     assert same(with_hook, without)  # dropout and augmentation are drawn from what the validation left

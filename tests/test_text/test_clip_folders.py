@@ -1,6 +1,8 @@
 """Folders in open_clip's local form: written whole, and refused by name where something is missing or damaged."""
 
+import errno
 import json
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -131,6 +133,18 @@ def test_what_is_no_such_folder(folder, tmp_path):
         read_clip_folder(folder)
     (folder / CONFIG).unlink()
     with pytest.raises(UserError, match='it holds nothing'):
+        read_clip_folder(folder)
+
+
+def test_a_folder_that_cannot_be_read_or_written(folder, state, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, 'Permission denied')
+
+    monkeypatch.setattr(Path, 'touch', refuse)
+    with pytest.raises(UserError, match=r'the folder of the CLIP model .* is no folder that can be written to: Perm'):
+        write_clip_folder(folder, TINY_VIT, state, 'float32')
+    monkeypatch.setattr(Path, 'iterdir', refuse)
+    with pytest.raises(UserError, match='clip cannot be read: Permission denied'):
         read_clip_folder(folder)
 
 

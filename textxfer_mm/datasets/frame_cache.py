@@ -37,7 +37,7 @@ class FrameCache:
             render: Gives them one after another along the first axis.
 
         Raises:
-            UserError: The folder cannot be written to, the disk is full, or the file is not whole.
+            UserError: The folder cannot be written to, the disk is full, or the file is not whole or cannot be read.
         """
         if self._frames is None:
             if not self.file.exists():  # it appears whole, so what is there needs no lock
@@ -64,6 +64,8 @@ def _map(file: Path, shape: Shape) -> np.ndarray:
         frames = np.load(file, mmap_mode='r')
         if frames.shape != shape or frames.dtype != np.uint8:
             raise ValueError(f'it holds {frames.dtype} of shape {frames.shape}')
+    except OSError as error:
+        raise UserError(f'{file}, a cache of frames, cannot be read: {error.strerror}.') from error
     except (ValueError, EOFError) as error:
         raise UserError(
             f'{file} is no whole cache of frames: delete it, and they are rendered again. ({error})'

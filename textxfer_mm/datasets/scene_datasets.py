@@ -74,7 +74,7 @@ class _Rendered(BaseDataset):
         if cache_dir is not None:
             facts = [FORMAT, type(self).__name__, self._name(), seed, split, frames, size, look, total]
             digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
-            self._cache = FrameCache(Path(cache_dir) / f'{split}-{digest}.npy')
+            self._cache = FrameCache(Path(cache_dir).expanduser() / f'{split}-{digest}.npy')
         super().__init__(ann_file='', pipeline=list(pipeline), indices=indices, test_mode=test_mode)
 
     def get_data_info(self, idx: int) -> dict[str, Any]:

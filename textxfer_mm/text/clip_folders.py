@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from textxfer_mm.errors import UserError, first_few, first_line, nearest
-from textxfer_mm.files import replacing, write_text
+from textxfer_mm.files import replacing, require_writable_folder, write_text
 from textxfer_mm.text.clip_arch import WEIGHT_FILES, resolve_arch
 
 CONFIG_FILE = 'open_clip_config.json'
@@ -43,12 +43,15 @@ def read_clip_folder(path: str | Path) -> CLIPFolder:
         path: The folder.
 
     Raises:
-        UserError: It is no folder, a file is missing or damaged, or the config is none of open_clip.
+        UserError: It is no folder, cannot be read, a file is missing or damaged, or the config is none of open_clip.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise UserError(f'{path} is no folder. A CLIP model is a folder with {CONFIG_FILE} and {WEIGHT_FILES[0]}.')
-    inside = sorted(file.name for file in folder.iterdir())
+    try:
+        inside = sorted(file.name for file in folder.iterdir())
+    except OSError as error:
+        raise UserError(f'{path} cannot be read: {error.strerror}.') from error
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     missing = [] if (folder / CONFIG_FILE).is_file() else [CONFIG_FILE]
     missing += [] if weights is not None else [' or '.join(WEIGHT_FILES)]
@@ -76,15 +79,15 @@ def write_clip_folder(path: str | Path, arch: Mapping[str, Any], state: Mapping[
         The folder.
 
     Raises:
-        UserError: The dtype is unknown, weights are too large for it, or the disk does not take the files.
+        UserError: The dtype is unknown, weights are too large for it, or the folder does not take the files.
     """
-    folder = Path(path).expanduser()
     config = {
         'model_cfg': {key: value for key, value in arch.items() if key != 'preprocess_cfg'},
         'preprocess_cfg': arch.get('preprocess_cfg', {}),
     }
     text = json.dumps(config, indent=2) + '\n'
     weights = {name: _cast(name, value, require_dtype(dtype)) for name, value in state.items()}
+    folder = require_writable_folder(path, 'the folder of the CLIP model')
     file = folder / CONFIG_FILE
     if file.is_file() and file.read_text(encoding='utf-8', errors='replace') != text:
         file.unlink()

@@ -1,6 +1,7 @@
 """Draws rendered scenes, captioned stills above and clips below: ``draw_scenes.py FILE.png``."""
 
 import argparse
+import sys
 import textwrap
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from textxfer_mm.datasets.rendered_scenes import Scene, caption, render_clip, render_still, sample_captioned
-from textxfer_mm.files import replacing
+from textxfer_mm.engine.launch import run_tool
+from textxfer_mm.files import replacing, require_png
 
 COLUMNS, STILL_ROWS = 8, 2
 CLIPS = (
@@ -19,11 +21,12 @@ CLIPS = (
 )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Write the figure; return the exit status."""
+def main() -> None:
+    """Write the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument('file', type=Path, help='a PNG file')
-    file = parser.parse_args(argv).file
+    file = parser.parse_args().file
+    require_png(file, 'FILE')
     matplotlib.use('agg')
     from matplotlib import pyplot as plt
 
@@ -44,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     image = Image.fromarray(np.array(figure.canvas.buffer_rgba())[..., :3])
     with replacing(file) as part:
         image.quantize(128, dither=Image.Dither.NONE).save(part, optimize=True)  # a third of the bytes
-    return 0
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    sys.exit(run_tool(main))

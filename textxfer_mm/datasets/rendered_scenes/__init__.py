@@ -2,9 +2,6 @@
 
 from textxfer_mm.datasets.rendered_scenes.render import PLAIN, SHIFTED, Look, render_clip, render_still
 from textxfer_mm.datasets.rendered_scenes.words import (
-    MOTION_SCENES,
-    SEEN_SCENES,
-    UNSEEN_SCENES,
     Scene,
     caption,
     is_captioned,
@@ -12,11 +9,8 @@ from textxfer_mm.datasets.rendered_scenes.words import (
 )
 
 __all__ = [
-    'MOTION_SCENES',
     'PLAIN',
-    'SEEN_SCENES',
     'SHIFTED',
-    'UNSEEN_SCENES',
     'Look',
     'Scene',
     'caption',

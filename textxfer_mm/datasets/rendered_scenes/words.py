@@ -155,6 +155,3 @@ CAPTIONED_PAIRS: tuple[tuple[str, str], ...] = tuple(_pairs(captioned=True))
 SEEN_PAIRS: tuple[tuple[str, str], ...] = (*_OLD, *_NEW)
 UNSEEN_PAIRS: tuple[tuple[str, str], ...] = (*_spread(_OLD_REST, 10)[0], *_spread(_NEW_REST, 10)[0])
 MOTION_PAIRS: tuple[tuple[str, str], ...] = tuple((verb, thing) for *verbs, thing in MOTIONS for verb in verbs)
-SEEN_SCENES, UNSEEN_SCENES, MOTION_SCENES = (
-    tuple(action(*pair) for pair in pairs) for pairs in (SEEN_PAIRS, UNSEEN_PAIRS, MOTION_PAIRS)
-)

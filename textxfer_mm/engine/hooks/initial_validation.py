@@ -13,7 +13,8 @@ class InitialValidationHook(Hook):
 
     The scores are logged as those of any validation, at step 0. A run that resumes was validated when it began and is
     not again; one without a validation (``--no-validate``) does nothing. What is trained stays the same: random
-    generators go on as if nothing had been drawn. Add ``dict(type='InitialValidationHook')`` to ``custom_hooks``.
+    generators go on as if nothing had been drawn, and data workers that persist are made anew. Add
+    ``dict(type='InitialValidationHook')`` to ``custom_hooks``.
     """
 
     priority = 'LOWEST'  # after CheckpointHook, which finds its folder before training and keeps the best after
@@ -24,3 +25,5 @@ class InitialValidationHook(Hook):
             return
         with keeping_random_state():
             runner.val_loop.run()
+        # making the workers of a loader draws a seed; those that persist would leave that draw out when they come again
+        runner.val_loop.dataloader._iterator = None
