@@ -60,6 +60,7 @@ class ClassSubsetDataset(SelectedDataset):
             raise UserError(f'fraction of ClassSubsetDataset is above 0 and at most 1; got {fraction!r}.')
         self.classes = None if classes is None else _listed(classes)
         self.count, self.fraction, self.seed, self.invert = count, fraction, seed, invert
+        self.num_classes: int | None = None  # not known before the list is read
         super().__init__(dataset, **options)
 
     @property
@@ -72,6 +73,7 @@ class ClassSubsetDataset(SelectedDataset):
         """Keep the videos of the classes, with their new labels."""
         names, present = self._names_inside(), {label for row in rows for label in row.labels}
         labels = self._labels(names, present)
+        self.num_classes = len(labels)
         absent = [label for label in labels if label not in present]
         if absent and names is None:
             raise UserError(

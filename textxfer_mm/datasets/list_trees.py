@@ -75,18 +75,18 @@ def own(dataset: Any, asker: str) -> Any:
     Raises:
         UserError: It is something else.
     """
-    built = DATASETS.build(_lazy(dataset)) if isinstance(dataset, Mapping) else _copied(dataset)
+    built = DATASETS.build(lazy_config(dataset)) if isinstance(dataset, Mapping) else _copied(dataset)
     _require_lists(built, asker)
     return built
 
 
-def _lazy(config: Mapping[str, Any]) -> dict[str, Any]:
+def lazy_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a dataset that leaves its list unread, as far as its class can."""
     result = dict(config)
     if isinstance(result.get('dataset'), Mapping):
-        result['dataset'] = _lazy(result['dataset'])
+        result['dataset'] = lazy_config(result['dataset'])
     if isinstance(result.get('datasets'), list | tuple):
-        result['datasets'] = [_lazy(part) if isinstance(part, Mapping) else part for part in result['datasets']]
+        result['datasets'] = [lazy_config(part) if isinstance(part, Mapping) else part for part in result['datasets']]
     kind = look_up(result.get('type'), DATASETS, result.get('_scope_'))
     if kind is not None and 'lazy_init' in (accepted_arguments(kind) or ()):
         result['lazy_init'] = True
