@@ -39,19 +39,32 @@ def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
             :func:`check_class_names` objects. Lists known by the name of a dataset are taken as they are: two of the
             1000 names of ImageNet occur twice.
     """
-    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
-        names = tuple(source)
-    elif not isinstance(source, str | Path):
-        raise UserError(f'Class names are a list, a file or the name of a dataset, not a {type(source).__name__}.')
-    elif isinstance(source, Path) or _looks_like_file(source):
-        names = read_names(Path(source).expanduser())
-    else:
-        return _read_dataset(source)
+    names = read_class_names(source)
+    if isinstance(source, str) and not _looks_like_file(source):
+        return names
     try:
         check_class_names(names)
     except UserError as error:
         raise UserError(f'{source}: {error}' if isinstance(source, str | Path) else str(error)) from None
     return names
+
+
+def read_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Return the class names that ``source`` stands for as they are, without :func:`check_class_names`.
+
+    Args:
+        source: See :func:`load_class_names`.
+
+    Raises:
+        UserError: The dataset or file is unknown, or the file cannot be parsed.
+    """
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        return tuple(source)
+    if not isinstance(source, str | Path):
+        raise UserError(f'Class names are a list, a file or the name of a dataset, not a {type(source).__name__}.')
+    if isinstance(source, Path) or _looks_like_file(source):
+        return read_names(Path(source).expanduser())
+    return _read_dataset(source)
 
 
 def check_class_names(names: Sequence[str]) -> None:
