@@ -274,6 +274,7 @@ class TestClassSubset:
                 "has the name 'wave', but the names of the labels are not known: give",
             ),
             (dict(classes=CLASSES, invert=True), 'all 5 classes are given, and invert=True keeps the others'),
+            (dict(classes=['missile'], class_names='imagenet1k'), "'missile', which 2 classes are called: give labels"),
             (dict(classes='lost.txt'), 'File of class names not found: lost.txt'),
             (dict(class_names=['a', 'b']), r"label 2 of '1\.mp4' is out of range: 2 classes are named"),
         ],
@@ -456,6 +457,13 @@ class TestMMPretrain:
         dataset = ClassSubsetDataset(listed, ['dog'])
         assert dataset.class_names == ('dog',)
         assert [dataset.get_data_info(i)['gt_label'] for i in range(3)] == [0, 0, 0]
+
+    def test_labels_of_several_tasks(self, tmp_path):
+        content = dict(metainfo={}, data_list=[dict(img_path='a.jpg', gt_label=dict(kind=1, colour=2))])
+        (tmp_path / 'list.json').write_text(json.dumps(content))
+        listed = dict(type='mmpretrain.BaseDataset', ann_file=str(tmp_path / 'list.json'))
+        with pytest.raises(UserError, match=r"or several; BaseDataset has gt_label={'kind': 1, 'colour'"):
+            ClassSubsetDataset(listed, [0])
 
     def test_several_labels(self, tmp_path):
         content = dict(metainfo=dict(classes=['cat', 'dog', 'cow']), data_list=[])

@@ -126,6 +126,10 @@ class ClassSubsetDataset(SelectedDataset):
                 f'classes has the name {shown(given)!r}, but the names of the labels are not known: give class_names '
                 '(a list, a file or the name of a dataset), or labels instead of names.'
             )
+        if names.count(given) > 1:
+            raise UserError(
+                f'classes has {shown(given)!r}, which {names.count(given)} classes are called: give labels.'
+            )
         spelled = {folded(name): label for label, name in enumerate(names)} | {n: i for i, n in enumerate(names)}
         label = spelled.get(given, spelled.get(folded(given)))
         if label is None:

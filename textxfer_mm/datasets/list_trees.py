@@ -179,7 +179,7 @@ def rows_of(node: Any, asker: str) -> list[Row]:
     """The videos of all open lists of a dataset, one after another.
 
     Raises:
-        UserError: Their entries have no label.
+        UserError: Their entries have no label, or one that is no number.
     """
     rows = []
     for owner in lists_of(node):
@@ -190,8 +190,19 @@ def rows_of(node: Any, asker: str) -> list[Row]:
                     f'{asker} selects by label, and {type(owner).__name__} has none (its entries are '
                     f'{", ".join(sorted(entry))}).'
                 )
+            if not _is_label(entry[key]):
+                raise UserError(
+                    f'{asker} selects by label, a whole number or several; {type(owner).__name__} has '
+                    f'{key}={shown(repr(entry[key]), 80)}.'
+                )
             rows.append(Row(owner, entry, key))
     return rows
+
+
+def _is_label(value: Any) -> bool:
+    """Whether it is a whole number, or several."""
+    several = value if isinstance(value, list | tuple | np.ndarray) else [value]
+    return all(isinstance(one, int | np.integer) for one in several)
 
 
 def keep_rows(node: Any, rows: list[Row]) -> None:
