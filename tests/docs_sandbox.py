@@ -2,6 +2,7 @@
 
 What stands in for what is not at hand in a test:
 
+* the videos of ``data/my_clips/``, which are only listed, are empty files;
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
 * ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels, and
   ``data/my_actions/lda.safetensors`` features of two numbers, until the command that makes it was run;
@@ -107,6 +108,11 @@ class Sandbox:
             shutil.copy(actions, actions.with_name(f'{split}.txt'))
             multi = [f'{line} 2' for line in actions.read_text().splitlines()]
             actions.with_name(f'{split}_multi.txt').write_text('\n'.join(multi) + '\n')
+        shutil.copy(actions, actions.with_name('all.txt'))
+        for name in ('waving', 'clapping_hands'):
+            (folder / 'data' / 'my_clips' / name).mkdir(parents=True)
+            for group, clip in ((1, 1), (1, 2), (2, 1), (3, 1)):
+                (folder / 'data' / 'my_clips' / name / f'{name}_g{group:02}_c{clip:02}.mp4').touch()
         rows = torch.eye(2).repeat(3, 1) + 0.1 * torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
         LabelledFeatures(rows, torch.arange(6) % 2).save(actions.with_name('lda.safetensors'))
         shutil.copy(

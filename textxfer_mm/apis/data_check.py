@@ -2,16 +2,15 @@
 
 import os
 import queue
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.apis.video_lists import read_list_lines, videos_below
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import VIDEO_SUFFIXES
-from textxfer_mm.text_files import read_text, split_lines
 from textxfer_mm.video.examine import Examination, examine
 from textxfer_mm.video.guard import GuardedProcess
 from textxfer_mm.video.unreadable import UnreadableVideoError
@@ -32,9 +31,6 @@ REMARKS = {
     'odd': 'gives frames, but not as it declares, or damaged ones',
     'wrongly seekable': 'decoders that seek by the number of a frame, as decord does, give other frames',
 }
-
-#: What follows the path in a line of a list, also of one from a spreadsheet.
-_LABELS = re.compile(r'([\s,;]+-?\d+)*$')
 
 
 @dataclass(frozen=True)
@@ -65,37 +61,20 @@ def videos_to_check(source: str | Path, data_root: str | Path | None = None) -> 
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        found = sorted(
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path, onerror=_raise)
-            for name in names
-            if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith('.')
-        )
+        found = videos_below(path)
         if not found:
             raise UserError(f'The folder {shown(path)} holds no video ({", ".join(VIDEO_SUFFIXES)}).')
         return found
-    if not path.is_file():
-        if path.exists():
-            raise UserError(f'{shown(path)} is neither a file nor a folder.')
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f'{shown(path)} does not exist.{nearest(path.name, siblings)}')
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES:
         return [str(path)]
-    lines = [line.strip() for line in split_lines(read_text(path))]
     root = Path(data_root).expanduser() if data_root is not None else path.parent
-    found = [str(root / _LABELS.sub('', line)) for line in lines if line]
-    if not found:
-        raise UserError(f'The list {shown(path)} is empty.')
+    found = [str(root / line.path) for line in read_list_lines(path)]
     if not any(map(os.path.exists, found)):
         raise UserError(
             f'None of the {len(found):,} videos of {shown(path)} is there, the first one {shown(found[0])}: give the '
             'folder where their paths begin (--data-root).'
         )
     return list(dict.fromkeys(found))
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def check_videos(videos: Sequence[str], *, min_frames: int = 8, workers: int | None = None) -> Iterator[VideoReport]:

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from textxfer_mm.engine.annotation_lists import AnnotationList, is_remote, join, kind_of, missing_files
 from textxfer_mm.engine.classes import num_classes_of
 from textxfer_mm.engine.launch import RANK_VARIABLES
+from textxfer_mm.engine.selection_checks import check_selection, renumbers, require_batch
 from textxfer_mm.errors import UserError, first_few, nearest, shown
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
@@ -23,10 +24,11 @@ PREFIXES = {VideoDataset: 'video', RawframeDataset: 'img'}
 
 
 def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str] = ()) -> set[str]:
-    """Check the datasets of a config without building them.
+    """Check the datasets of a config without their videos.
 
     Annotation files and data folders must exist; the lines of stock video and raw-frame lists must be well formed, with
-    labels that the head has classes for, and their videos must be there. What is behind a URL or another storage
+    labels that the head has classes for, and their videos must be there; see also
+    :func:`~textxfer_mm.engine.selection_checks.check_selection`. What is behind a URL or another storage
     backend is not looked at. Of several ranks the first looks for the videos.
 
     Args:
@@ -48,30 +50,40 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
         whole = loader.get('dataset') if loader else None
         _check_wrappers(whole, phase)
         found: list[tuple[ConfigDict, AnnotationList]] = []
-        for dataset in innermost_datasets(whole):
+        for dataset, renumbered in _innermost(whole):
             _check_paths(dataset, phase)
             annotations = AnnotationList.of(dataset)
             if annotations is not None:
                 if not annotations.rows:
                     raise UserError(f'annotation file {annotations.path} of {phase}_dataloader is empty.')
-                annotations.check(train=phase == 'train', classes=classes)
+                annotations.check(train=phase == 'train', classes=None if renumbered else classes)
                 found.append((dataset, annotations))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
         if _is_first_rank(cfg):
             _check_files(cfg, found, phase, tolerant=phase in may_miss)
+        if whole is not None:
+            check_selection(cfg, phase)
+        if phase == 'train' and [whole] == [dataset for dataset, _ in found]:
+            require_batch(cfg, len(found[0][1].rows))
     return unlabelled
 
 
 def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """Yield the innermost dataset configs: wrappers hold them under ``dataset`` or ``datasets``."""
+    for inner, _ in _innermost(dataset):
+        yield inner
+
+
+def _innermost(dataset: ConfigDict | None, renumbered: bool = False) -> Iterator[tuple[ConfigDict, bool]]:
+    """Yield the innermost dataset configs, and whether a wrapper gives their videos other labels."""
     if not isinstance(dataset, dict):
         return
     inner = [*dataset.get('datasets', []), dataset.get('dataset')]
     if inner == [None]:
-        yield dataset
+        yield dataset, renumbered
     for part in inner:
-        yield from innermost_datasets(part)
+        yield from _innermost(part, renumbered or renumbers(dataset))
 
 
 def _check_wrappers(dataset: ConfigDict | None, phase: str) -> None:

@@ -39,19 +39,32 @@ def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
             :func:`check_class_names` objects. Lists known by the name of a dataset are taken as they are: two of the
             1000 names of ImageNet occur twice.
     """
-    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
-        names = tuple(source)
-    elif not isinstance(source, str | Path):
-        raise UserError(f'Class names are a list, a file or the name of a dataset, not a {type(source).__name__}.')
-    elif isinstance(source, Path) or _looks_like_file(source):
-        names = read_names(Path(source).expanduser())
-    else:
-        return _read_dataset(source)
+    names = read_class_names(source)
+    if isinstance(source, str) and not _looks_like_file(source):
+        return names
     try:
         check_class_names(names)
     except UserError as error:
         raise UserError(f'{source}: {error}' if isinstance(source, str | Path) else str(error)) from None
     return names
+
+
+def read_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Return the class names that ``source`` stands for as they are, without :func:`check_class_names`.
+
+    Args:
+        source: See :func:`load_class_names`.
+
+    Raises:
+        UserError: The dataset or file is unknown, or the file cannot be parsed.
+    """
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        return tuple(source)
+    if not isinstance(source, str | Path):
+        raise UserError(f'Class names are a list, a file or the name of a dataset, not a {type(source).__name__}.')
+    if isinstance(source, Path) or _looks_like_file(source):
+        return read_names(Path(source).expanduser())
+    return _read_dataset(source)
 
 
 def check_class_names(names: Sequence[str]) -> None:
@@ -77,19 +90,46 @@ def check_class_names(names: Sequence[str]) -> None:
             )
         if not name.strip():
             raise UserError(f'The name of class {index} is empty.')
-        folded = _folded(name)
-        if folded in seen:
-            first = names[seen[folded]]
-            duplicates.append(f"'{shown(first)}' (class {seen[folded]}) and '{shown(name)}' (class {index})")
-        seen.setdefault(folded, index)
+        plain = folded(name)
+        if plain in seen:
+            first = names[seen[plain]]
+            duplicates.append(f"'{shown(first)}' (class {seen[plain]}) and '{shown(name)}' (class {index})")
+        seen.setdefault(plain, index)
     if duplicates:
         raise UserError(f'Duplicate class names: {first_few(duplicates, 5, "; ")}. Rename or merge them.')
 
 
-def _folded(name: str) -> str:
-    """What is left of a name where case, white space, underscores, hyphens and marks at the ends do not count."""
+def folded(name: str) -> str:
+    """Return a name as far as it counts: without case, white space, underscores, hyphens and marks at its ends."""
     plain = re.sub(r'_|(?<=\w)-(?=\w)', ' ', unicodedata.normalize('NFC', name).casefold())
     return ' '.join(plain.split()).strip(_MARKS) or name
+
+
+def require_same_names(one: Sequence[str], two: Sequence[str], first: str, second: str) -> None:
+    """Check that two lists name the same classes in the same order; spellings may differ as in :func:`folded`.
+
+    Args:
+        one: Class names.
+        two: Other ones.
+        first: Where the first come from, for the message.
+        second: Where the second come from.
+
+    Raises:
+        UserError: They disagree in number, order or names.
+    """
+    pairs = list(zip(map(folded, one), map(folded, two), strict=False))
+    differing = [index for index, (a, b) in enumerate(pairs) if a != b]
+    if not differing and len(one) == len(two):
+        return
+    place = differing[0] if differing else min(len(one), len(two))
+    here, there = (f'{shown(names[place])!r}' if place < len(names) else 'none' for names in (one, two))
+    if len(one) != len(two):
+        what = f'{first} has {len(one)} classes and {second} {len(two)}; they part'
+    elif {a for a, _ in pairs} == {b for _, b in pairs}:
+        what = f'{first} and {second} have the same {len(one)} classes in another order; they part'
+    else:
+        what = f'{first} and {second} have other names for {len(differing)} of {len(one)} classes; they part'
+    raise UserError(f'{what} at label {place}: {here} and {there}. Give both the same list of class names.')
 
 
 def list_datasets() -> tuple[str, ...]:

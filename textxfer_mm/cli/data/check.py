@@ -1,4 +1,4 @@
-"""``textxfer data``: what a collection of videos is worth."""
+"""``textxfer data check``: what a collection of videos is worth."""
 
 import json
 from pathlib import Path
@@ -13,18 +13,10 @@ from rich.text import Text
 from textxfer_mm.errors import UserError, nearest, shown
 from textxfer_mm.files import require_writable_file, write_text
 
-app = typer.Typer(name='data', no_args_is_help=True, help='Look at videos before a run does.')
-
 #: Rows of the table; the JSON file has all.
 ROWS = 50
 
 
-@app.callback()
-def data() -> None:
-    """Look at videos before a run does."""
-
-
-@app.command()
 def check(
     source: Annotated[Path, typer.Argument(metavar='LIST_OR_FOLDER', help='An annotation list, or a folder.')],
     data_root: Annotated[
