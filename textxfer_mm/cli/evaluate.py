@@ -78,11 +78,14 @@ def evaluate(
 
         register_all_modules()
         from mmengine.dist import is_main_process
+        from mmengine.logging import MMLogger
 
         from textxfer_mm.apis.evaluation import evaluate as run
         from textxfer_mm.apis.evaluation.report import write_result
 
     cfg = _load(config, cfg_options, launcher)
+    for handler in MMLogger.get_current_instance().handlers:
+        handler.setLevel('WARNING')  # what is loaded, and with which classes, is in the report
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}

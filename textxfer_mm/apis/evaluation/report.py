@@ -70,7 +70,7 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
     if 'reason' in untrained:
         lines.append(f'No untrained baseline: {untrained["reason"].rstrip(".")}.')
     elif untrained['note']:
-        lines.append(f'The untrained model is the one before training {untrained["note"]}.')
+        lines.append(f'The untrained model is the one before training, {untrained["note"]}.')
     protocols = {row['protocol'] for row in result['results']}
     if 'half' in protocols:
         lines.append(
