@@ -97,7 +97,7 @@ def evaluate(
 
         options = dict(protocols=protocol, labels=names, ann_files=ann_file or (), data_root=data_root)
         outputs = dict(features=features, calibrate=calibrate, average_clips=average_clips, device=device)
-        result = run(cfg, checkpoint, **options, **outputs, progress=progress)
+        result = run(cfg, checkpoint, **options, **outputs, progress=progress if is_main_process() else None)
     if is_main_process():
         write_result(result, json_file, markdown_file)  # whatever becomes of the terminal
         _show(console, result)
@@ -136,8 +136,9 @@ def _check_files(
 
 def _names(given: str) -> tuple[str, ...]:
     """Class names as they are given on the command line."""
-    is_named = given in list_datasets() or Path(given).is_file() or (',' not in given)
-    return load_class_names(given if is_named else [name.strip() for name in given.split(',')])
+    is_file = len(given) < 250 and Path(given).is_file()  # a file may have commas in its name
+    is_list = ',' in given and given not in list_datasets() and not is_file
+    return load_class_names([name.strip() for name in given.split(',')] if is_list else given)
 
 
 def _load(config: str, cfg_options: list[str] | None, launcher: str) -> Any:

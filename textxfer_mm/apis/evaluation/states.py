@@ -123,8 +123,13 @@ class ModelState:
             load_fully(model, state_of(load_checkpoint_file(self.checkpoint), self.checkpoint), self.checkpoint)
         else:
             model = self._starting(cfg)
+        if getattr(model, 'cls_head', None) is None:
+            raise UserError(f'A recognizer with a cls_head is evaluated, and {type(model).__name__} has none.')
         if getattr(model.cls_head, 'average_clips', None) is None:
-            raise UserError('The head keeps the scores of each view (average_clips=None): say how they become one.')
+            raise UserError(
+                'The head keeps the scores of each view (average_clips=None): say how they become one, such as '
+                '--average-clips prob.'
+            )
         return model.to(self.device).eval()
 
     def _starting(self, cfg: Config) -> nn.Module:
@@ -135,6 +140,9 @@ class ModelState:
                 f'without its {type(model.neck).__name__}, which starts from random weights: frames are averaged'
             )
             del model.neck
+        if len(getattr(model.backbone, 'temporal', ())):
+            inserted = 'with the temporal modules of its backbone as they start'
+            self.note = f'{self.note}, and {inserted}' if self.note else inserted
         return model
 
 
