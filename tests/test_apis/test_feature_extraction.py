@@ -169,13 +169,15 @@ def test_a_stock_recognizer_and_wrapped_datasets(tmp_path):
     )
     twice = extract_features(cfg, per_class=None)
     torch.testing.assert_close(twice.features, once.features.repeat(2, 1))
+    cfg.train_dataloader.dataset = dict(type='FewShotDataset', shots=1, repeat='full_epoch', dataset=inner)
+    assert len(extract_features(cfg, per_class=None).labels) == 2  # each kept video once
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('tolerant', [True, False])
 def test_corrupt_videos_are_left_out_and_named(tmp_path, monkeypatch, workers, tolerant):
     lines = []
-    monkeypatch.setattr('textxfer_mm.apis.feature_extraction.print_log', lambda line, **_: lines.append(line))
+    monkeypatch.setattr('textxfer_mm.apis.encoding.print_log', lambda line, **_: lines.append(line))
     cfg = lda_config(tmp_path, good=4, corrupt=['empty', 'text', 'truncated'])
     cfg.val_dataloader.num_workers = workers
     if not tolerant:

@@ -10,13 +10,13 @@ import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 
-from textxfer_mm.datasets.class_splits import draw_classes, half_class_split
 from textxfer_mm.datasets.class_subset import ClassSubsetDataset
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.datasets.few_shot import FewShotDataset
 from textxfer_mm.datasets.label_fraction import LabelFractionDataset
 from textxfer_mm.engine.hooks.corrupt_video import count_videos
 from textxfer_mm.errors import UserError
+from textxfer_mm.evaluation.class_splits import draw_classes, half_class_split
 from textxfer_mm.registry import DATASETS
 from textxfer_mm.text.class_names import load_class_names
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from textxfer_mm.datasets.class_splits import draw_classes, other_classes
 from textxfer_mm.datasets.list_trees import Row, lists_of, source_of
 from textxfer_mm.datasets.selected import SelectedDataset
 from textxfer_mm.errors import UserError, first_few, nearest, shown
+from textxfer_mm.evaluation.class_splits import draw_classes, other_classes
 from textxfer_mm.registry import DATASETS
 from textxfer_mm.text.class_names import folded, load_class_names
 
@@ -30,9 +30,9 @@ class ClassSubsetDataset(SelectedDataset):
         classes: Names or labels of the classes; a file of names, or the name of a list such as
             ``'kinetics400_seen300'``.
         count: Instead of ``classes``, the number of classes that are drawn, see
-            :func:`~textxfer_mm.datasets.class_splits.draw_classes`.
+            :func:`~textxfer_mm.evaluation.class_splits.draw_classes`.
         fraction: Instead of ``classes``, the share of the classes that is drawn, rounded down; 0.5 is
-            :func:`~textxfer_mm.datasets.class_splits.half_class_split`.
+            :func:`~textxfer_mm.evaluation.class_splits.half_class_split`.
         seed: Seed of the draw.
         invert: Whether to keep all other classes instead.
         options: ``class_names`` (all names, in the order of the labels of ``dataset``) and ``lazy_init``, see

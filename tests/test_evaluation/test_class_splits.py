@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from textxfer_mm.datasets.class_splits import (
+from textxfer_mm.errors import UserError
+from textxfer_mm.evaluation.class_splits import (
     base_to_novel_split,
     draw_classes,
     half_class_split,
     other_classes,
     split_classes,
 )
-from textxfer_mm.errors import UserError
 from textxfer_mm.text.class_names import list_datasets, load_class_names
 
 
