@@ -164,7 +164,7 @@ def shrink_pixels(pipeline):
 def shrink_frames(pipeline):
     """Let one of our pipelines make three frames of true size, and two clips where it makes more."""
     for step in pipeline:
-        if step['type'] == 'UniformSample':
+        if step['type'] in ('UniformSample', 'SegmentStartSample'):
             step.update(clip_len=3, num_clips=min(step.get('num_clips', 1), 2))
 
 

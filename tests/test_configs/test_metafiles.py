@@ -77,7 +77,7 @@ ROWS = {
     'Supplementary Table 1': 2,
     'Supplementary Table 2': 2,
     'Figure 1': 2,
-    'Figure 3': 4,
+    'Figure 3': 8,
     'Figure 4': 2,
 }
 
