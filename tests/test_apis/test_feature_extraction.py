@@ -175,7 +175,7 @@ def test_a_stock_recognizer_and_wrapped_datasets(tmp_path):
 @pytest.mark.parametrize('tolerant', [True, False])
 def test_corrupt_videos_are_left_out_and_named(tmp_path, monkeypatch, workers, tolerant):
     lines = []
-    monkeypatch.setattr('textxfer_mm.apis.feature_extraction.print_log', lambda line, **_: lines.append(line))
+    monkeypatch.setattr('textxfer_mm.apis.encoding.print_log', lambda line, **_: lines.append(line))
     cfg = lda_config(tmp_path, good=4, corrupt=['empty', 'text', 'truncated'])
     cfg.val_dataloader.num_workers = workers
     if not tolerant:

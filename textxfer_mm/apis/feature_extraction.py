@@ -1,35 +1,25 @@
 """Features of labelled videos by the encoder of a config: what ``LDAClassifier`` learns from (paper: section 2.2)."""
 
 import copy
-import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
-from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.logging import print_log
-from mmengine.model import BaseModule
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
+from textxfer_mm.apis.encoding import Encoded, Videos, encode_videos
 from textxfer_mm.apis.inference import choose_device
+from textxfer_mm.apis.starting_model import starting_model
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
-from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.draws import draw_per_class
-from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_decoding
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import classifier_of, head_of
+from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.engine.data_checks import innermost_datasets
-from textxfer_mm.errors import UserError, first_line, nearest
+from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.inputs import SPLITS
-from textxfer_mm.layers.lazy import LazyWeights
-from textxfer_mm.layers.projections import LinearProjection, MLPProjection
 from textxfer_mm.models.heads.pooling import pool_features
-from textxfer_mm.registry import MODELS
 
 from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 
@@ -69,52 +59,36 @@ def extract_features(
             decoded, or the model cannot give features.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    videos = _Videos(cfg, split, per_class, seed)
-    model, stage = _build_model(cfg, checkpoint)
-    rows, failed = _encode_all(model.to(choose_device(device)).eval(), videos, cfg, stage)
-    if failed:
-        _report(failed, videos, rows)
-    kept, weights = sorted(rows), checkpoint or cfg.get('load_from')
+    wanted = dict(count=per_class) if per_class else dict(fraction=1.0)
+    videos = Videos(_dataset(cfg, split), lambda labels: draw_per_class(labels, seed=seed, **wanted))
+    model, stage = starting_model(cfg, checkpoint)
+    model.to(choose_device(device)).eval()
+    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader') or {}
+    made = encode_videos(videos, lambda batch: [_encode(model, batch, stage)], loader)
+    _refuse_lost_classes(made, videos)
+    weights = checkpoint or cfg.get('load_from')
     metadata = dict(
         config=Path(cfg.filename or 'config').name,
         encoder=_encoder_name(cfg.model.backbone),
         checkpoint=Path(weights).name if weights else None,
         stage=stage,
-        **dict(split=split, per_class=per_class, seed=seed, left_out=sorted(failed)),
+        **dict(split=split, per_class=per_class, seed=seed),
+        left_out=sorted(videos.names[position] for position in made.skipped),
     )
-    labels = torch.tensor([videos.labels[position] for position in kept])
-    return LabelledFeatures(torch.stack([rows[position] for position in kept]), labels, metadata)
+    labels = torch.tensor([videos.labels[position] for position in made.rows])
+    return LabelledFeatures(*made.stacked(), labels, metadata)
 
 
-class _Videos(Dataset):
-    """The drawn videos: ``(position, data, reason)``, with data None where a video cannot be decoded."""
+def _dataset(cfg: Config, split: str) -> Any:
+    """The dataset of a split with the pipeline of validation.
 
-    def __init__(self, cfg: Config, split: str, per_class: int | None, seed: int):
-        known = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
-        if split not in known:
-            raise UserError(f'The config has no {split}_dataloader to take videos from.{nearest(split, known)}')
-        dataset_cfg = _one_view_each(cfg[f'{split}_dataloader'].dataset, _validation_pipeline(cfg))
-        self.dataset = DATASETS.build(dataset_cfg)
-        self.dataset.full_init()
-        infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]
-        given = [info.get('label') for info in infos]
-        self.indices = draw_per_class(given, seed=seed, **(dict(count=per_class) if per_class else dict(fraction=1.0)))
-        self.labels = [given[index] for index in self.indices]
-        self.names = [str(infos[i].get('filename', infos[i].get('frame_dir'))) for i in self.indices]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> tuple[int, Any, str]:
-        try:
-            with corrupt_record.nobody_reads():
-                return position, self.dataset[self.indices[position]], ''
-        except CorruptVideoError as error:
-            return position, None, error.reason
-        except (ImportError, MemoryError, UserError):
-            raise
-        except Exception as error:
-            return position, None, first_line(error)
+    Raises:
+        UserError: The config has no such split.
+    """
+    known = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
+    if split not in known:
+        raise UserError(f'The config has no {split}_dataloader to take videos from.{nearest(split, known)}')
+    return DATASETS.build(_one_view_each(cfg[f'{split}_dataloader'].dataset, _validation_pipeline(cfg)))
 
 
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
@@ -140,79 +114,6 @@ def _one_view_each(cfg: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDic
     return cfg
 
 
-def _build_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module, str]:
-    """The recognizer, and the stage whose features are to be taken: ``'neck'`` if that was trained, or ``'backbone'``.
-
-    Raises:
-        UserError: The features would come out of an untrained projection, or the checkpoint does not fit.
-    """
-    model_cfg = copy.deepcopy(cfg.model)
-    head, source = head_of(dict(model=model_cfg)), classifier_of(dict(model=model_cfg))
-    if isinstance(source, dict) and source.get('type') == 'LDAClassifier' and head.get('projection') is None:
-        source.setdefault(
-            'embed_dims', head.get('embed_dims') or head.get('in_channels')
-        )  # the file is still to be made
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed((cfg.get('randomness') or {}).get('seed') or 0)  # what is random is so equally on all ranks
-        model = MODELS.build(model_cfg)
-        projection = getattr(model.cls_head, 'projection', None) if model.with_cls_head else None
-        if not checkpoint:
-            for part in (model.backbone, projection):
-                if isinstance(part, LazyWeights):
-                    part.ensure_weights()
-                elif isinstance(part, BaseModule):
-                    part.init_weights()
-    state = _load(model, checkpoint, cfg.get('load_from'))
-    loaded = {'.'.join(key.split('.')[:2]) for key in state}
-    if isinstance(projection, LinearProjection | MLPProjection) and 'cls_head.projection' not in loaded:
-        raise UserError(
-            'The features would come out of a projection that is not trained yet. Leave the `projection` of the head '
-            'out (an LDAClassifier is as wide as its features), or give a checkpoint.'
-        )
-    return model, 'neck' if any(part.startswith('neck.') for part in loaded) else 'backbone'
-
-
-def _load(model: nn.Module, checkpoint: str | Path | None, load_from: str | None) -> dict[str, Any]:
-    """Load a checkpoint entirely, or what the config starts from as MMEngine's runner does; return the weights."""
-    if checkpoint:
-        state = state_of(load_checkpoint_file(checkpoint), checkpoint)
-        load_fully(model, dict(state), checkpoint)
-        return state
-    if load_from:
-        return state_of(load_checkpoint(model, load_from, map_location='cpu'), load_from)
-    return {}
-
-
-@torch.no_grad()
-def _encode_all(model: nn.Module, videos: _Videos, cfg: Config, stage: str) -> tuple[dict[int, Tensor], dict[str, str]]:
-    """Encode this rank's share and gather all: features (D,) by position, and reasons by name of what failed."""
-    rank, world_size = get_dist_info()
-    share = range(rank, len(videos), world_size)
-    loader_cfg = cfg.get('val_dataloader') or cfg.get('test_dataloader') or {}
-    loader = DataLoader(
-        videos,
-        batch_size=loader_cfg.get('batch_size', 1),
-        sampler=share,
-        num_workers=loader_cfg.get('num_workers', 0),
-        collate_fn=list,
-        generator=torch.Generator(),  # the global random state is left alone
-    )
-    rows: dict[int, Tensor] = {}
-    failed: dict[str, str] = {}
-    for done, batch in enumerate(loader, 1):
-        failed.update({videos.names[position]: reason for position, data, reason in batch if data is None})
-        good = {position: data for position, data, _ in batch if data is not None}
-        if good:
-            features = _encode(model, list(good.values()), stage).cpu()  # (N, D)
-            rows.update({position: row.clone() for position, row in zip(good, features, strict=True)})
-        if done * 20 // len(loader) > (done - 1) * 20 // len(loader):
-            print_log(f'Encoded {done * 100 // len(loader)} % of {len(share)} videos.', logger='current')
-    for part, left_out in all_gather_object((rows, failed)):
-        rows.update(part)
-        failed.update(left_out)
-    return rows, failed
-
-
 def _encode(model: nn.Module, batch: list[Any], stage: str) -> Tensor:
     """Features (N, D) of N videos, averaged over all that a video has of frames and views."""
     inputs = model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
@@ -221,22 +122,20 @@ def _encode(model: nn.Module, batch: list[Any], stage: str) -> Tensor:
     return embed(features).float().unflatten(0, (len(batch), -1)).mean(1)
 
 
-def _report(failed: dict[str, str], videos: _Videos, rows: dict[int, Tensor]) -> None:
-    """Warn of the videos that could not be decoded.
+def _refuse_lost_classes(made: Encoded, videos: Videos) -> None:
+    """Refuse that none of a class's videos can be decoded.
 
     Raises:
-        UserError: A class has no others.
+        UserError: With the first such class, and a video that failed.
     """
-    lines = [f'{name}: {reason}' for name, reason in sorted(failed.items())]
-    lost = sorted(set(videos.labels) - {videos.labels[position] for position in rows})
+    lost = sorted(set(videos.labels) - {videos.labels[position] for position in made.rows})
     if lost:
+        position, reason = next(iter(made.skipped.items()))
         raise UserError(
             f'None of the drawn videos of label {lost[0]} could be decoded'
             + (f', nor of {len(lost) - 1} other label(s)' if len(lost) > 1 else '')
-            + f'; in all {len(failed)} of {len(videos)} failed, such as {lines[0]}.'
+            + f'; in all {len(made.skipped)} of {len(videos)} failed, such as {videos.names[position]}: {reason}.'
         )
-    headline = f'{len(failed)} of {len(videos)} videos could not be decoded and are left out:'
-    print_log('\n  '.join([headline, *lines]), logger='current', level=logging.WARNING)
 
 
 def _encoder_name(backbone: ConfigDict) -> str:

@@ -12,7 +12,7 @@ class Scores:
 
     Attributes:
         values: Scores (n, K).
-        labels: True classes (n,), as indices into ``class_names``.
+        labels: True classes (n,), as indices into ``class_names``; for mAP also (n, K) of zeros and ones.
         class_names: K names.
     """
 
@@ -37,10 +37,14 @@ class Scores:
 
     def among(self, class_names: Sequence[str]) -> 'Scores':
         """The videos of some classes, with their scores among these classes only."""
-        columns = [self.class_names.index(name) for name in class_names]
-        rows = np.isin(self.labels, columns)
-        labels = np.array([columns.index(label) for label in self.labels[rows]], dtype=int)
-        return Scores(self.values[rows][:, columns], labels, tuple(class_names))
+        return self.of_classes([self.class_names.index(name) for name in class_names])
+
+    def of_classes(self, classes: Sequence[int]) -> 'Scores':
+        """:meth:`among` by the indices of the classes."""
+        classes = list(classes)
+        rows = np.isin(self.labels, classes)
+        labels = np.array([classes.index(label) for label in self.labels[rows]], dtype=int)
+        return Scores(self.values[rows][:, classes], labels, tuple(self.class_names[index] for index in classes))
 
 
 def join(seen: Scores, unseen: Scores, first_unseen: int) -> Scores:

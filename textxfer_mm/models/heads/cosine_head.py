@@ -151,12 +151,27 @@ class CosineHead(BaseHead):
 
     def predict(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> SampleList:
         """Scores of N videos from the rows of all their views."""
-        x = self._split(self.embed(feats), len(data_samples))  # (N, rows, D)
+        views = self.embed_views(feats, len(data_samples), **kwargs)
+        return self.predict_by_feat(self.view_logits(views).flatten(0, 1), data_samples)
+
+    def embed_views(self, feats: Features, num_videos: int, **kwargs: Any) -> Tensor:
+        """Embed the views of N videos -> (N, V, D), un-normalised: all that testing needs to know of a video.
+
+        Args:
+            feats: Features of any kind.
+            num_videos: N.
+            kwargs: What the recognizer passes to :meth:`predict`.
+        """
+        x = self._split(self.embed(feats), num_videos)  # (N, rows, D)
         if 'num_segs' in kwargs and x.shape[1] > 1:  # a 2-D recogniser: one row a frame
             x = self._frames_to_clips(x)
+        return x
+
+    def view_logits(self, views: Tensor) -> Tensor:
+        """Classify what :meth:`embed_views` gave (N, V, D) -> (N, V, K); V is 1 where features are averaged."""
         if self.average_clips == 'feature':
-            x = x.mean(1, keepdim=True)
-        return self.predict_by_feat(self.logits(x.flatten(0, 1), training=False), data_samples)
+            views = views.mean(1, keepdim=True)
+        return self.logits(views.flatten(0, 1), training=False).unflatten(0, views.shape[:2])
 
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
         """Average logits (N * V, K) over the views; probabilities are sigmoids in multi-label heads."""
