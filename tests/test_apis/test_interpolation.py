@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from interpolated import SEEN, UNSEEN, fine_tune, recognizer_config, start, state
@@ -16,7 +17,6 @@ from textxfer_mm.apis.interpolation import Interpolation
 from textxfer_mm.engine.classes import rows_of, source_of
 from textxfer_mm.engine.weight_pair import WeightPair
 from textxfer_mm.errors import UserError
-from textxfer_mm.evaluation.scores import Scores
 
 TRANSFORMER = dict(type='TemporalTransformer', in_channels=32, num_layers=1, num_heads=2)
 
@@ -277,20 +277,34 @@ def test_a_sweep_is_a_test_of_each_model(vit, unseen, tmp_path):
     assert [point.alpha for point in found.points] == [0, 0.5]
     assert (found.seen_names, found.unseen_names, found.videos) == (SEEN, UNSEEN, (4, 3))
     assert told[:2] == [(0, 'seen', 1, 2), (0, 'seen', 2, 2)]
-    for point in found.points:
-        torch.save(interpolate('pretrained', tuned, point.alpha), tmp_path / 'model.pth')
-        model = load_recognizer(config_of_checkpoint(tmp_path / 'model.pth'), tmp_path / 'model.pth', device='cpu')
-        right = {}
-        for names, loader, what in ((SEEN, cfg.val_dataloader, 'seen'), (UNSEEN, unseen, 'unseen')):
-            rows_of(model).replace(source_of(cfg, names).build())
-            right[what] = score_videos(model, loader).top(1)
-            rows_of(model).replace(source_of(cfg, (*SEEN, *UNSEEN)).build())
-            scores = score_videos(model, loader)
-            labels = scores.labels + (len(SEEN) if what == 'unseen' else 0)
-            right[f'{what}_among_all'] = Scores(scores.values, labels, scores.class_names).top(1)
-        assert {key: getattr(point, key) for key in right} == pytest.approx(right)
-        a, b = right['seen_among_all'], right['unseen_among_all']
-        assert point.harmonic_mean == pytest.approx(2 * a * b / (a + b) if a + b else 0)
+    point = found.points[1]
+    torch.save(interpolate('pretrained', tuned, point.alpha), tmp_path / 'model.pth')
+    model = load_recognizer(config_of_checkpoint(tmp_path / 'model.pth'), tmp_path / 'model.pth', device='cpu')
+    right, rows = {}, {}
+    for names, loader, what in ((SEEN, cfg.val_dataloader, 'seen'), (UNSEEN, unseen, 'unseen')):
+        rows_of(model).replace(source_of(cfg, names).build())
+        right[what] = score_videos(model, loader).top(1)
+        rows_of(model).replace(source_of(cfg, (*SEEN, *UNSEEN)).build())
+        scores = score_videos(model, loader)
+        rows[what] = np.log(scores.values), scores.labels + (len(SEEN) if what == 'unseen' else 0)
+        right[f'{what}_among_all'] = stacked(*rows[what], 0)
+    assert {key: getattr(point, key) for key in right} == pytest.approx(right)
+    assert point.harmonic_mean == pytest.approx(mean_of(right['seen_among_all'], right['unseen_among_all']))
+    reached = [tuple(stacked(*rows[what], by) for what in ('seen', 'unseen')) for by in np.linspace(-99, 99, 4001)]
+    assert (point.stacked_seen, point.stacked_unseen) in reached
+    assert point.stacked_harmonic_mean == pytest.approx(max(mean_of(*pair) for pair in reached))
+    assert 0 <= point.area <= 1
+    curves = found.curves()
+    assert curves['all names competing'][1] == [point.unseen_among_all for point in found.points]
+
+
+def stacked(logits, labels, constant):
+    """Top-1 with a constant taken off the logits of the seen names, which come first."""
+    return float(((logits - constant * (np.arange(4) < 2)).argmax(1) == labels).mean())
+
+
+def mean_of(a, b):
+    return 2 * a * b / (a + b) if a + b else 0.0
 
 
 def test_mistakes_of_a_sweep(vit, unseen, folder, tmp_path):

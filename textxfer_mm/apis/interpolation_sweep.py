@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from textxfer_mm.apis.batch_norm import reestimate_batch_norm
@@ -14,6 +15,8 @@ from textxfer_mm.classifiers.stored_rows import stored_rows
 from textxfer_mm.engine.classes import class_names_of
 from textxfer_mm.engine.weight_pair import require_alpha
 from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.evaluation.calibration import stacking
+from textxfer_mm.evaluation.protocols import harmonic_mean
 from textxfer_mm.evaluation.scores import Scores, join
 
 #: The shares of the way that a sweep evaluates.
@@ -31,6 +34,11 @@ class SweepPoint:
         seen_among_all: Videos of seen classes with all names competing.
         unseen_among_all: Videos of unseen classes with all names competing.
         harmonic_mean: Of the two with all names competing.
+        area: Under unseen over seen accuracy as a constant is taken off the seen logits (calibrated stacking).
+        stacked_seen: Like ``seen_among_all``, with the constant whose harmonic mean is highest. It is chosen on the
+            tested videos themselves: what stacking could reach, not what it would.
+        stacked_unseen: Like ``unseen_among_all``, with this constant.
+        stacked_harmonic_mean: Of these two.
     """
 
     alpha: float
@@ -39,6 +47,10 @@ class SweepPoint:
     seen_among_all: float
     unseen_among_all: float
     harmonic_mean: float
+    area: float
+    stacked_seen: float
+    stacked_unseen: float
+    stacked_harmonic_mean: float
 
 
 @dataclass(frozen=True)
@@ -59,9 +71,14 @@ class Sweep:
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
         """Seen and unseen accuracies by what competes, for :func:`~textxfer_mm.visualization.plot_trade_off`."""
-        own = [point.seen for point in self.points], [point.unseen for point in self.points]
-        among_all = [point.seen_among_all for point in self.points], [point.unseen_among_all for point in self.points]
-        return {'among their own names': own, 'all names competing': among_all}
+        read = {
+            'among their own names': ('seen', 'unseen'),
+            'all names competing': ('seen_among_all', 'unseen_among_all'),
+            'all names competing, stacked': ('stacked_seen', 'stacked_unseen'),
+        }
+        return {
+            name: tuple([getattr(point, key) for point in self.points] for key in keys) for name, keys in read.items()
+        }
 
     def report(self) -> dict[str, Any]:
         """All of it as JSON has it."""
@@ -103,6 +120,11 @@ def sweep(
     if not shares:
         raise UserError('A sweep needs at least one alpha, from 0 to 1.')
     model = ends.build([*seen_names, *unseen_names], device=device)
+    if model.cls_head.average_clips not in ('feature', 'prob'):
+        raise UserError(
+            f'A sweep needs one row of probabilities a video, and the head has average_clips='
+            f"{model.cls_head.average_clips!r}: take 'feature' or 'prob'."
+        )
     points, videos = [], (0, 0)
     for alpha in shares:
         told = _telling(progress, alpha)
@@ -133,11 +155,15 @@ def _both(
 
 
 def _point(alpha: float, scores: Scores, seen: tuple[str, ...], unseen: tuple[str, ...]) -> SweepPoint:
-    """Read the accuracies off the scores."""
+    """Read the accuracies off the probabilities; their logarithms are logits but for a constant of each video."""
     among_all = scores.top1_of(seen), scores.top1_of(unseen)
-    total = sum(among_all)
-    harmonic = 2 * among_all[0] * among_all[1] / total if total else 0.0
-    return SweepPoint(alpha, scores.among(seen).top(1), scores.among(unseen).top(1), *among_all, harmonic)
+    logits = torch.from_numpy(scores.values).double().clamp(min=1e-300).log()
+    stacked = stacking(logits, torch.from_numpy(scores.labels), len(seen))
+    return SweepPoint(
+        *(alpha, scores.among(seen).top(1), scores.among(unseen).top(1)),
+        *(*among_all, harmonic_mean(*among_all)),
+        *(stacked.area, *stacked.best, harmonic_mean(*stacked.best)),
+    )
 
 
 def _seen_names(ends: Interpolation) -> tuple[str, ...]:

@@ -200,12 +200,16 @@ def _table(found: 'Sweep') -> Table:
     table = Table(
         title='top-1 (%)',
         caption=f'{found.videos[0]:,} videos of {seen} seen, {found.videos[1]:,} of {unseen} unseen; '
-        'alpha 0 is the pre-trained model',
+        'alpha 0 is the pre-trained model; stacked: with a constant taken off the logits of the seen names, the best '
+        'one for these videos',
     )
-    for column in ('alpha', 'seen', 'unseen', 'seen among all', 'unseen among all', 'harmonic mean'):
+    of_all = ('seen among all', 'unseen among all', 'harmonic mean')
+    for column in ('alpha', 'seen', 'unseen', *of_all, *(f'{name}, stacked' for name in of_all)):
         table.add_column(column, justify='right')
     for point in found.points:
-        shares = (point.seen, point.unseen, point.seen_among_all, point.unseen_among_all, point.harmonic_mean)
+        among_all = (point.seen_among_all, point.unseen_among_all, point.harmonic_mean)
+        stacked = (point.stacked_seen, point.stacked_unseen, point.stacked_harmonic_mean)
+        shares = (point.seen, point.unseen, *among_all, *stacked)
         table.add_row(f'{point.alpha:g}', *(f'{100 * share:.1f}' for share in shares))
     return table
 
