@@ -9,6 +9,8 @@ from textxfer_mm import compat
 
 compat.apply()
 
+from typing import Any  # noqa: E402
+
 from mmengine.registry import (  # noqa: E402
     DATA_SAMPLERS,  # which videos a batch holds
     DATASETS,  # datasets and wrappers
@@ -18,6 +20,25 @@ from mmengine.registry import (  # noqa: E402
     MODELS,  # backbones, necks, heads, projections, classifier sources, text encoders
     OPTIM_WRAPPERS,  # autocast without a GPU
     TRANSFORMS,  # pipeline steps
+    Registry,
 )
 
-__all__ = ['DATASETS', 'DATA_SAMPLERS', 'FUNCTIONS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS', 'TRANSFORMS']
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'FUNCTIONS',
+    'HOOKS',
+    'METRICS',
+    'MODELS',
+    'OPTIM_WRAPPERS',
+    'TRANSFORMS',
+    'look_up',
+]
+
+
+def look_up(name: Any, registry: Registry, scope: str | None = None) -> Any:
+    """The class of a ``type`` in the scope in which it will be built, None where there is none; a class as it is."""
+    if not isinstance(name, str):
+        return name
+    with registry.switch_scope_and_registry(scope) as found:
+        return found.get(name)

@@ -111,7 +111,7 @@ def test_a_run_sees_the_fraction_and_the_checks_see_through_it(tmp_path):
         (dict(fraction=0), 'above 0 and at most 1; got 0'),
         (dict(fraction=10), 'above 0 and at most 1; got 10'),
         (dict(seed=-1), 'not negative; got -1'),
-        (dict(dataset=[1, 2]), 'not list; put RepeatDataset and other wrappers around'),
+        (dict(dataset=[1, 2]), 'not list; put other wrappers around LabelFractionDataset'),
     ],
 )
 def test_mistakes(inner, arguments, message):
@@ -125,5 +125,5 @@ def test_labels_that_cannot_be_drawn_by(inner, tmp_path):
         LabelFractionDataset(dict(inner, multi_class=True, num_classes=2), 0.5)
     (tmp_path / 'list.json').write_text('{"metainfo": {}, "data_list": [{"img_path": "a.jpg"}]}')
     unlabelled = BaseDataset(str(tmp_path / 'list.json'))
-    with pytest.raises(UserError, match=r'BaseDataset has none .*img_path, sample_idx'):
+    with pytest.raises(UserError, match=r'BaseDataset has none .*img_path'):
         LabelFractionDataset(unlabelled, 0.5)

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
 
 
 def draw_per_class(
-    labels: Sequence[int], *, seed: int, count: int | None = None, fraction: float | None = None
+    labels: Sequence[int],
+    *,
+    seed: int,
+    count: int | None = None,
+    fraction: float | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[int]:
     """Draw some of the videos of each class, without replacement.
 
@@ -22,6 +27,7 @@ def draw_per_class(
         count: Number of videos per class.
         fraction: Share of each class, in (0, 1]; ``fraction * videos`` is rounded to the nearest integer (halves up),
             and at least one video is kept.
+        names: Names of the classes, for messages.
 
     Returns:
         Sorted indices into ``labels``.
@@ -38,12 +44,16 @@ def draw_per_class(
         wanted = count if count is not None else max(1, math.floor(fraction * len(members) + 0.5))
         if wanted > len(members):
             raise UserError(
-                f'{wanted} videos a class were asked for, but label {label} has {len(members)}. '
+                f'{wanted} videos a class were asked for, but label {label}{_named(label, names)} has {len(members)}. '
                 'Ask for fewer, or add videos of this class to the list.'
             )
         order = np.random.default_rng([seed, label]).permutation(len(members))
         chosen += members[order[:wanted]].tolist()
     return sorted(chosen)
+
+
+def _named(label: int, names: Sequence[str] | None) -> str:
+    return f' ({shown(names[label])})' if names and label < len(names) else ''
 
 
 def _check(labels: Sequence[int], seed: int, count: int | None, fraction: float | None) -> None:

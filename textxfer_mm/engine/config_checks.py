@@ -20,9 +20,10 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.data import DataLoader
 
 from textxfer_mm.engine.config_keys import check_shapes
-from textxfer_mm.engine.config_parts import check_parts, look_up
+from textxfer_mm.engine.config_parts import check_parts
 from textxfer_mm.engine.metric_checks import check_metrics
 from textxfer_mm.errors import UserError, first_line, nearest, shown
+from textxfer_mm.registry import look_up
 from textxfer_mm.registry_errors import no_type, unknown_type
 
 #: What MMEngine takes out of a dataloader's config before the rest reaches PyTorch.

@@ -15,6 +15,7 @@ from mmengine.runner import Priority, get_priority
 
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import SPLITS
+from textxfer_mm.registry import look_up
 from textxfer_mm.registry_errors import accepted_arguments, missing_arguments, no_type, unknown_type, wrong_argument
 
 #: Prefixes of backbones that MMAction2 itself looks up elsewhere.
@@ -199,14 +200,6 @@ def _check(part: Part) -> None:
         raise unknown_type(name, part.registry.name)
     arguments = {key: value for key, value in node.items() if key not in ('type', '_scope_', *part.supplied)}
     _check_arguments(built, arguments, part)
-
-
-def look_up(name: Any, registry: Registry, scope: str | None = None) -> Any:
-    """The class of a ``type`` in the scope in which it will be built, None where there is none; a class as it is."""
-    if not isinstance(name, str):
-        return name
-    with registry.switch_scope_and_registry(scope) as found:
-        return found.get(name)
 
 
 def _check_arguments(built: Any, arguments: Mapping[str, Any], part: Part) -> None:

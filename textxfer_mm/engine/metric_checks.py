@@ -14,9 +14,10 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.registry import HOOKS, METRICS, DefaultScope
 
 from textxfer_mm.engine.classes import head_of, num_classes_of
-from textxfer_mm.engine.config_parts import look_up, metrics_of
+from textxfer_mm.engine.config_parts import metrics_of
 from textxfer_mm.engine.data_checks import innermost_datasets, kind_of
 from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
+from textxfer_mm.registry import look_up
 
 from mmaction.evaluation import AccMetric, ConfusionMatrix  # isort: skip  (after the registry: it repairs mmaction)
 

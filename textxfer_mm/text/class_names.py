@@ -77,19 +77,46 @@ def check_class_names(names: Sequence[str]) -> None:
             )
         if not name.strip():
             raise UserError(f'The name of class {index} is empty.')
-        folded = _folded(name)
-        if folded in seen:
-            first = names[seen[folded]]
-            duplicates.append(f"'{shown(first)}' (class {seen[folded]}) and '{shown(name)}' (class {index})")
-        seen.setdefault(folded, index)
+        plain = folded(name)
+        if plain in seen:
+            first = names[seen[plain]]
+            duplicates.append(f"'{shown(first)}' (class {seen[plain]}) and '{shown(name)}' (class {index})")
+        seen.setdefault(plain, index)
     if duplicates:
         raise UserError(f'Duplicate class names: {first_few(duplicates, 5, "; ")}. Rename or merge them.')
 
 
-def _folded(name: str) -> str:
-    """What is left of a name where case, white space, underscores, hyphens and marks at the ends do not count."""
+def folded(name: str) -> str:
+    """Return a name as far as it counts: without case, white space, underscores, hyphens and marks at its ends."""
     plain = re.sub(r'_|(?<=\w)-(?=\w)', ' ', unicodedata.normalize('NFC', name).casefold())
     return ' '.join(plain.split()).strip(_MARKS) or name
+
+
+def require_same_names(one: Sequence[str], two: Sequence[str], first: str, second: str) -> None:
+    """Check that two lists name the same classes in the same order; spellings may differ as in :func:`folded`.
+
+    Args:
+        one: Class names.
+        two: Other ones.
+        first: Where the first come from, for the message.
+        second: Where the second come from.
+
+    Raises:
+        UserError: They disagree in number, order or names.
+    """
+    pairs = list(zip(map(folded, one), map(folded, two), strict=False))
+    differing = [index for index, (a, b) in enumerate(pairs) if a != b]
+    if not differing and len(one) == len(two):
+        return
+    place = differing[0] if differing else min(len(one), len(two))
+    here, there = (f'{shown(names[place])!r}' if place < len(names) else 'none' for names in (one, two))
+    if len(one) != len(two):
+        what = f'{first} has {len(one)} classes and {second} {len(two)}; they part'
+    elif {a for a, _ in pairs} == {b for _, b in pairs}:
+        what = f'{first} and {second} have the same {len(one)} classes in another order; they part'
+    else:
+        what = f'{first} and {second} have other names for {len(differing)} of {len(one)} classes; they part'
+    raise UserError(f'{what} at label {place}: {here} and {there}. Give both the same list of class names.')
 
 
 def list_datasets() -> tuple[str, ...]:

@@ -169,7 +169,7 @@ def count_videos(dataset: Dataset) -> int:
     if parts is not None:
         return sum(count_videos(part) for part in parts)
     inner = getattr(dataset, 'dataset', None)
-    return count_videos(inner) if inner is not None and len(inner) < len(dataset) else len(dataset)
+    return count_videos(inner) if inner is not None and len(inner) <= len(dataset) else len(dataset)
 
 
 def _first(found: dict[str, str]) -> str:
