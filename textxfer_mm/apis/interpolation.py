@@ -1,16 +1,13 @@
 """Models between a pre-trained and a fine-tuned one, which keep zero-shot ability (WiSE-FT: Wortsman et al., 2022)."""
 
 import copy
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
@@ -29,6 +26,7 @@ from textxfer_mm.engine.finite import refuse_non_finite
 from textxfer_mm.engine.saved_config import parse_saved_config
 from textxfer_mm.engine.weight_pair import WeightPair, refuse_untrained
 from textxfer_mm.errors import UserError
+from textxfer_mm.log_bridge import warnings_only
 from textxfer_mm.registry import MODELS
 
 #: What stands for the model that training started from: the pre-trained weights that the config names.
@@ -202,23 +200,11 @@ def _start(cfg: Config, fine_tuned: Mapping[str, Any], seed: int) -> dict[str, A
             if isinstance(module, ClassRows) and module.frozen and module.embed_dims == rows.weight.shape[1]:
                 labels = dict(class_names=rows.class_names, templates=rows.templates, encoder_id=rows.encoder_id)
                 module.replace(ClassifierBundle.from_rows(rows.weight, **labels))
-        with _quietly():
+        with warnings_only():  # MMEngine lists how each tensor was initialised
             model.init_weights()
     if cfg.get('load_from'):
         load_checkpoint(model, cfg.load_from, map_location='cpu', logger='silent')
     return model.state_dict()
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep MMEngine from listing how each tensor was initialised."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _is_constant(tensor: Tensor) -> bool:

@@ -73,19 +73,16 @@ def interpolate(
     if views not in VIEWS:
         raise UserError(f'--views {shown(views)}: the views are those of the val or of the test pipeline.')
     _check_files((pretrained, fine_tuned, config, device), out, json_file, plot)
-    console = Console()
-    with console.status('Loading both models ...'):
-        from textxfer_mm import register  # noqa: F401
-        from textxfer_mm.apis.interpolation import Interpolation
+    from textxfer_mm.log_bridge import warnings_only
 
-        ends = Interpolation(pretrained, fine_tuned, config=config)
-        training = None if batch_norm is None else _training_videos(ends, batch_norm, data_root)
-    if sweep:
-        lists = _lists(ends, seen, unseen, data_root, views)
-        found = _swept(ends, lists, unseen_labels, shares, console, batch_norm=training, device=device)
-        _report(found, ends, dict(views=views, batch_norm=batch_norm), console, json_file, plot)
-    else:
-        _write(ends, alpha, out, console, batch_norm=training, device=device)
+    with warnings_only():
+        ends, training = _loaded((pretrained, fine_tuned, config), batch_norm, data_root)
+        if sweep:
+            lists = _lists(ends, seen, unseen, data_root, views)
+            found = _swept(ends, lists, unseen_labels, shares, batch_norm=training, device=device)
+            _report(found, ends, dict(views=views, batch_norm=batch_norm), json_file, plot)
+        else:
+            _write(ends, alpha, out, batch_norm=training, device=device)
 
 
 def _check_options(alpha: float | None, out: Path | None, sweep: bool, of_sweep: dict[str, Any]) -> None:
@@ -137,13 +134,22 @@ def _numbers(text: str) -> list[float]:
     raise UserError(f'--alphas {shown(text)}: give numbers from 0 to 1, such as 0,0.25,0.5,0.75,1.')
 
 
-def _training_videos(ends: 'Interpolation', batch_norm: str, data_root: Path | None) -> Any:
-    """The dataloader of the videos that BatchNorm is estimated on."""
-    from textxfer_mm.apis.list_loaders import loader_of_list, shuffled, training_list
+def _loaded(
+    models: tuple[str, str, str | None], batch_norm: str | None, data_root: Path | None
+) -> tuple['Interpolation', Any]:
+    """Both models, and the dataloader of the videos that BatchNorm is estimated on, if it is to be."""
+    with Console().status('Loading both models ...'):
+        from textxfer_mm import register  # noqa: F401
+        from textxfer_mm.apis.interpolation import Interpolation
+        from textxfer_mm.apis.list_loaders import loader_of_list, shuffled, training_list
 
-    if batch_norm == TRAIN:
-        return shuffled(training_list(ends.cfg))
-    return shuffled(loader_of_list(ends.cfg, batch_norm, option='--batch-norm', data_root=data_root))
+        pretrained, fine_tuned, config = models
+        ends = Interpolation(pretrained, fine_tuned, config=config)
+        if batch_norm is None:
+            return ends, None
+        if batch_norm == TRAIN:
+            return ends, shuffled(training_list(ends.cfg))
+        return ends, shuffled(loader_of_list(ends.cfg, batch_norm, option='--batch-norm', data_root=data_root))
 
 
 def _lists(ends: 'Interpolation', seen: Path | None, unseen: Path, data_root: Path | None, views: str) -> Any:
@@ -157,14 +163,12 @@ def _lists(ends: 'Interpolation', seen: Path | None, unseen: Path, data_root: Pa
     return own, loader_of_list(ends.cfg, unseen, option='--unseen', **common)
 
 
-def _swept(
-    ends: 'Interpolation', lists: Any, names: str, shares: list[float] | None, console: Console, **options: Any
-) -> 'Sweep':
+def _swept(ends: 'Interpolation', lists: Any, names: str, shares: list[float] | None, **options: Any) -> 'Sweep':
     """Evaluate, with a bar for what is going on."""
     from textxfer_mm.apis.interpolation_sweep import ALPHAS, sweep
     from textxfer_mm.text.class_names import load_class_names
 
-    with Progress(console=console, transient=True) as bars:
+    with Progress(transient=True) as bars:
         task = bars.add_task('')
 
         def progress(alpha: float, what: str, done: int, total: int) -> None:
@@ -177,7 +181,6 @@ def _report(
     found: 'Sweep',
     ends: 'Interpolation',
     settings: dict[str, Any],
-    console: Console,
     json_file: Path | None,
     plot: Path | None,
 ) -> None:
@@ -189,6 +192,7 @@ def _report(
         from textxfer_mm.visualization import plot_trade_off
 
         plot_trade_off(plot, found.curves(), alphas=[point.alpha for point in found.points])
+    console = Console()
     console.print(_table(found))
     for file in filter(None, (json_file, plot)):
         console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
@@ -214,10 +218,11 @@ def _table(found: 'Sweep') -> Table:
     return table
 
 
-def _write(ends: 'Interpolation', alpha: float, out: Path, console: Console, **options: Any) -> None:
+def _write(ends: 'Interpolation', alpha: float, out: Path, **options: Any) -> None:
     """Write the checkpoint of one model."""
     from textxfer_mm.engine.checkpoint import write_checkpoint
 
+    console = Console()
     with console.status('Interpolating ...'):
         write_checkpoint(out, ends.checkpoint(alpha, **options))
     console.print(
