@@ -52,6 +52,7 @@ PRETRAINED = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip'
 #: Commands that other tests or continuous integration run: pattern -> file, and what the file must hold.
 ELSEWHERE = {
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
+    r'textxfer evaluate configs/quickstart/.*': ('tests/test_quickstart/test_quickstart.py', "'evaluate', CONFIG"),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
     r'pip install (--config-settings \S+ )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
         'tools/_env.sh',
@@ -149,7 +150,7 @@ class Sandbox:
         self._done[line] = line
 
     def _textxfer(self, words: list[str]) -> None:
-        if '--checkpoint' in words or '--config' in words or words[0] == 'interpolate':
+        if '--checkpoint' in words or '--config' in words or words[0] in ('evaluate', 'interpolate'):
             self.ensure_trained()
         result = CliRunner().invoke(app, words)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -2,12 +2,11 @@
 
 The paper trains "few epochs": here 5; --work-dir work_dirs/2-epochs --cfg-options train_cfg.max_epochs=2
 param_scheduler.1.end=2 param_scheduler.1.T_max=2 makes it 2. Encoder and views of the table are not named: here
-ViT-B/16 and one view. Then the test on UCF-101, after training or before it (a model interpolated at 0); the authors
-take the whole dataset, cat of the lists of a split makes one of it:
-python tools/test.py configs/text4vis/text4vis_vit-b-16_tap_8xb32-u8-5e_kinetics400-rgb.py CHECKPOINT --class-names
-ucf101 --cfg-options test_dataloader.dataset.ann_file=data/ucf101/ucf101_all_videos.txt
-test_dataloader.dataset.data_prefix.video=data/ucf101/videos
-textxfer interpolate pretrained CHECKPOINT --alpha 0 --out untrained.pth
+ViT-B/16 and one view. Then both numbers of the row; the authors test the whole dataset, whose list is that of both
+parts of a split:
+textxfer evaluate configs/text4vis/text4vis_vit-b-16_tap_8xb32-u8-5e_kinetics400-rgb.py
+work_dirs/text4vis_vit-b-16_tap_8xb32-u8-5e_kinetics400-rgb/epoch_5.pth --labels ucf101 --ann-file
+data/ucf101/ucf101_all_videos.txt --data-root data/ucf101/videos
 
 Paper's numbers: Table 9, K400 to UCF101: top-1 63.01 without training, 74.67 with it.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_tap_8xb32-u8-5e_kinetics400-rgb.py 8 --amp

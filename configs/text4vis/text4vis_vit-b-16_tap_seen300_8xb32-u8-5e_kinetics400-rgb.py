@@ -1,13 +1,10 @@
-"""Text4Vis, CLIP ViT-B/16, TAP, 8 frames, trained on 300 classes of Kinetics-400 to recognise the other 100 by their
-names.
+"""Text4Vis, CLIP ViT-B/16, TAP, 8 frames, trained on 300 classes of Kinetics-400 for the names of the other 100.
 
 The paper trains "few epochs": here 5; --work-dir work_dirs/2-epochs --cfg-options train_cfg.max_epochs=2
 param_scheduler.1.end=2 param_scheduler.1.T_max=2 makes it 2. Encoder and views of the table are not named: here
-ViT-B/16 and one view. The split is our own draw, as the paper's was never published. Then the test, after training or
-before it (a model interpolated at 0):
-python tools/test.py configs/text4vis/text4vis_vit-b-16_tap_seen300_8xb32-u8-5e_kinetics400-rgb.py CHECKPOINT
---class-names kinetics400_unseen100
-textxfer interpolate pretrained CHECKPOINT --alpha 0 --out untrained.pth
+ViT-B/16 and one view. The split is our own draw, as the paper's was never published. Then both numbers of the row:
+textxfer evaluate configs/text4vis/text4vis_vit-b-16_tap_seen300_8xb32-u8-5e_kinetics400-rgb.py
+work_dirs/text4vis_vit-b-16_tap_seen300_8xb32-u8-5e_kinetics400-rgb/epoch_5.pth --labels kinetics400_unseen100
 
 Paper's numbers: Table 9, K300 to K100: top-1 63.35 without training, 66.38 with it.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_tap_seen300_8xb32-u8-5e_kinetics400-rgb.py 8 --amp

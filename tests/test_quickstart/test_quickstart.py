@@ -14,6 +14,7 @@ from textxfer_mm.evaluation.scores import Scores
 from textxfer_mm.quickstart import STEPS, QuickstartSettings, run_quickstart
 from textxfer_mm.quickstart import run as quickstart_run
 from textxfer_mm.quickstart.report import measured
+from textxfer_mm.quickstart.run import CONFIG
 
 ALL = (*SEEN_ACTIONS, *UNSEEN_ACTIONS)
 TINY = dict(
@@ -177,3 +178,31 @@ def test_the_console_stays_quiet_and_the_loggers_are_restored(tmp_path, capsys):
     assert 'inside' in (tmp_path / 'quickstart.log').read_text()
     streams = capsys.readouterr()
     assert 'inside' not in streams.out + streams.err
+
+
+def test_the_evaluator_on_its_checkpoint(finished, tmp_path, monkeypatch):
+    """Seen, unseen, full and half, and both competing, in one report; the numbers are those of the quick start."""
+    work_dir, report, _, _ = finished
+    (tmp_path / 'work_dirs').mkdir()
+    (tmp_path / 'work_dirs' / 'quickstart').symlink_to(work_dir)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TEXTXFER_CACHE', str(work_dir / 'cache'))
+    data = 'work_dirs/quickstart/toy_actions'
+    words = ['evaluate', CONFIG, 'work_dirs/quickstart/train/epoch_1.pth', '--json', 'out.json', '--device', 'cpu']
+    words += ['--protocol', 'full', '--protocol', 'half', '--protocol', 'generalized']
+    words += ['--labels', f'{data}/zero_shot_classes.txt', '--ann-file', f'{data}/zero_shot.txt']
+    words += ['--cfg-options', 'test_dataloader.dataset.pipeline.1.num_clips=1']
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / 'out.json').read_text())
+    rows = {(row['protocol'], row['list'].split('/')[-1], row['metric']): row for row in found['results']}
+    trained = {key: row['trained']['value'] for key, row in rows.items()}
+    seen, unseen = report['seen'], report['zero_shot']
+    assert trained['full', 'val.txt', 'top1'] == pytest.approx(seen['top1']['views_4x3'])
+    assert trained['full', 'val.txt', 'top5'] == pytest.approx(seen['top5']['views_4x3'])
+    assert trained['full', 'zero_shot.txt', 'top1'] == pytest.approx(unseen['after']['views_4x3'])
+    competing = unseen['after_among_all_classes']['views_4x3']
+    assert trained['generalized', 'zero_shot.txt', 'novel'] == pytest.approx(competing)
+    assert (rows['half', 'val.txt', 'top1']['classes'], rows['half', 'zero_shot.txt', 'top1']['classes']) == (8, 2)
+    assert all(row['untrained'] is not None for row in found['results'])
+    assert 'temporal modules' in found['untrained']['note']

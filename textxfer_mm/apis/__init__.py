@@ -9,6 +9,7 @@ _MODULES = {
     'VideoPrediction': 'apis.inference',
     'clip_zero_shot_config': 'apis.model_configs',
     'config_of_checkpoint': 'apis.model_configs',
+    'evaluate': 'apis.evaluation',
     'extract_features': 'apis.feature_extraction',
     'find_videos': 'inputs',
     'interpolate': 'apis.interpolation',

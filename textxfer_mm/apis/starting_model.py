@@ -18,7 +18,7 @@ from textxfer_mm.layers.projections import LinearProjection, MLPProjection
 from textxfer_mm.registry import MODELS
 
 
-def starting_model(cfg: Config, checkpoint: str | Path | None) -> tuple[nn.Module, str]:
+def starting_model(cfg: Config, checkpoint: str | Path | None = None) -> tuple[nn.Module, str]:
     """The recognizer, and the stage whose features are to be taken: ``'neck'`` if that was trained, or ``'backbone'``.
 
     Raises:

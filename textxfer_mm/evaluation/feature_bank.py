@@ -106,7 +106,8 @@ def save_banks(path: str | Path, banks: Mapping[str, FeatureBank]) -> Path:
     entries = list(banks.items())
     tensors = {}
     for number, (_, bank) in enumerate(entries):
-        tensors.update({f'{number}.features': bank.features, f'{number}.labels': bank.labels})
+        tensors[f'{number}.features'] = bank.features
+        tensors[f'{number}.labels'] = bank.labels.clone()  # banks may share them
     header = dict(format_version=FORMAT_VERSION, banks=[dict(key=key, **bank._metadata()) for key, bank in entries])
     with replacing(path) as part:
         save_file(tensors, part, metadata={_METADATA_KEY: json.dumps(header)})

@@ -1,7 +1,7 @@
 """Kinetics-400 as in kinetics400_video_8frames.py: training and validation on 300 classes, test on the other 100.
 
 The classes are our own draw (textxfer_mm/text/label_maps), as the paper's were never published. The test has one view,
-and needs the names of its classes: tools/test.py CONFIG CHECKPOINT --class-names kinetics400_unseen100
+and needs the names of its classes: textxfer evaluate CONFIG CHECKPOINT --labels kinetics400_unseen100
 """
 
 _base_ = ['kinetics400_video_8frames.py']

@@ -1,0 +1,169 @@
+"""``textxfer evaluate`` and ``textxfer report``: from the command line to tables, files and messages."""
+
+import json
+
+import pytest
+from evaluated import UNSEEN, evaluated_config, train
+from typer.testing import CliRunner
+
+from textxfer_mm.cli.main import app
+
+
+def run(*args):
+    result = CliRunner().invoke(app, [str(arg) for arg in args], env=dict(COLUMNS='200'))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A config, two checkpoints and results of both."""
+    folder = tmp_path_factory.mktemp('cli')
+    cfg = evaluated_config(folder)
+    cfg.dump(folder / 'config.py')
+    (folder / 'unseen_names.txt').write_text('\n'.join(UNSEEN))
+    for seed in (1, 2):
+        train(cfg, folder, seed)
+        words = ['--protocol', 'full', '--protocol', 'generalized', '--ann-file', folder / 'videos' / 'unseen.txt']
+        words += ['--labels', folder / 'unseen_names.txt' if seed == 1 else ','.join(UNSEEN), '--device', 'cpu']
+        words += ['--json', folder / f'{seed}.json', '--markdown', folder / f'{seed}.md']
+        words += ['--features', folder / f'{seed}.safetensors']
+        made = run('evaluate', folder / 'config.py', folder / f'trained{seed}.pth', *words)
+        assert made.exit_code == 0, made.output
+        (folder / f'{seed}.out').write_text(made.output)
+    return folder
+
+
+def result_of(folder, seed):
+    return json.loads((folder / f'{seed}.json').read_text())
+
+
+def test_a_table_and_files(folder):
+    output, page, result = (folder / '1.out').read_text(), (folder / '1.md').read_text(), result_of(folder, 1)
+    number = f'{100 * result["results"][0]["trained"]["value"]:.1f}'
+    baseline = f'{100 * result["results"][0]["untrained"]["value"]:.1f}'
+    assert f'| full-class | list.txt | top-1 | 4 | 11 | 25.0 | {baseline} | {number} |' in page
+    line = next(line for line in output.splitlines() if 'full-class' in line)
+    assert all(cell in line for cell in ('list.txt', 'top-1', '25.0', baseline, number))
+    assert 'all names competing' in output
+    assert f'{folder}/videos/unseen.txt: 11 videos of 6 view(s), 0 skipped; 3 classes (zero-shot' in output
+    assert 'Wrote' in output
+    assert 'INFO' not in output
+    assert (folder / '1.safetensors').is_file()
+
+
+def test_report_is_the_mean_over_seeds(folder, tmp_path):
+    made = run(
+        'report', folder / '1.json', folder / '2.json', '--json', tmp_path / 'm.json', '--markdown', tmp_path / 'm.md'
+    )
+    assert made.exit_code == 0, made.output
+    values = [result_of(folder, seed)['results'][0]['trained']['value'] for seed in (1, 2)]
+    mean, spread = sum(values) / 2, abs(values[0] - values[1]) / 2**0.5
+    row = json.loads((tmp_path / 'm.json').read_text())['results'][0]
+    assert (row['trained']['value'], row['trained']['std']) == pytest.approx((mean, spread))
+    assert row['untrained']['std'] == 0
+    assert f'{100 * mean:.1f} ± {100 * spread:.1f}' in (tmp_path / 'm.md').read_text()
+    assert 'sample deviation over 2 seeds' in made.output
+
+
+def edited(folder, tmp_path, change):
+    result = result_of(folder, 2)
+    change(result)
+    (tmp_path / 'other.json').write_text(json.dumps(result))
+    return tmp_path / 'other.json'
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda r: r['results'].pop(), 'are of different protocols or lists'),
+        (lambda r: r['lists'][0].update(class_digest='x'), 'have different class lists'),
+        (lambda r: r['lists'][1].update(views=1), 'have different numbers of views (6 / 1)'),
+        (lambda r: r['lists'][0].update(pipeline='x'), 'have different test pipelines'),
+        (lambda r: r.update(average_clips='prob'), 'have different averages of views (feature / prob)'),
+        (lambda r: r.update(templates=['{}']), 'have different templates'),
+        (lambda r: r.update(format=0), 'is a result of format 0'),
+        (lambda r: r.pop('lists'), 'is no result of `textxfer evaluate --json`'),
+    ],
+)
+def test_what_has_no_mean(folder, tmp_path, change, message):
+    made = run('report', folder / '1.json', edited(folder, tmp_path, change))
+    assert made.exit_code == 2
+    assert message in made.output
+    assert len(made.output.strip().splitlines()) == 1
+
+
+def test_the_same_result_twice(folder):
+    made = run('report', folder / '1.json', folder / '1.json')
+    assert made.exit_code == 2
+    assert 'are of the same model and lists: give each result once' in made.output
+
+
+def test_published_rows_are_marked_and_keep_their_protocols_apart(folder, tmp_path):
+    made = run('report', folder / '1.json', '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
+    assert made.exit_code == 0, made.output
+    page = (tmp_path / 'm.md').read_text()
+    header = next(line for line in page.splitlines() if line.startswith('| method'))
+    columns = [cell.strip() for cell in header.strip('|').split('|')]
+    bike = next(line for line in page.splitlines() if line.startswith("| BIKE ViT-L/14, 8 frames (paper's)"))
+    cells = dict(zip(columns, (cell.strip() for cell in bike.strip('|').split('|')), strict=True))
+    assert cells['zero-shot, all classes'] == '80.83'
+    assert cells['zero-shot, half of the classes, 10 draws'] == '86.63 ± 3.4'
+    assert cells['zero-shot, all classes, 3 splits'] == ''
+    assert 'No result is of a protocol of ucf101 (101 classes)' in page
+    made = run('report', folder / '1.json', '--compare', 'ucf100')
+    assert (made.exit_code, 'Did you mean: ucf101' in made.output) == (2, True)
+
+
+def test_ours_stand_in_the_column_of_their_protocol(folder, tmp_path):
+    """Zero-shot lists of 101 and of 50 names, as if they were UCF101's."""
+
+    def as_ucf(result):
+        zero_shot = [row for row in result['results'] if row['list'] == result['lists'][1]['title']][:1]
+        half = dict(zero_shot[0], protocol='half', classes=50)
+        result['results'] = [dict(zero_shot[0], classes=101), half]
+
+    run('report', edited(folder, tmp_path, as_ucf), '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
+    lines = (tmp_path / 'm.md').read_text().splitlines()
+    columns = next(line for line in lines if line.startswith('| method')).split(' | ')
+    ours = next(line for line in lines if line.startswith('| ours, trained')).split(' | ')
+    filled = [column for column, cell in zip(columns, ours, strict=True) if cell[:1].isdigit()]
+    assert [name for name in filled if name != 'views'] == [
+        'zero-shot, all classes',
+        'zero-shot, half of the classes, 10 draws',
+    ]
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--protocol', 'ful'], "Unknown protocol 'ful'. Did you mean: full"),
+        (['--labels', 'nowhere'], "Unknown dataset 'nowhere'"),
+        (['--labels', 'gone.txt', '--ann-file', 'unseen.txt'], 'annotation file unseen.txt does not exist'),
+        (['--features', 'f.pt'], 'features are kept in a .safetensors file'),
+        (
+            ['--features', 'f.safetensors', '--calibrate', 'gone.safetensors'],
+            '--calibrate gone.safetensors does not exist',
+        ),
+        (['--json', '.'], '--json . is a folder'),
+        (['--device', 'gpu'], '--device gpu is no device'),
+        (['--launcher', 'ray'], '--launcher is none, pytorch, slurm or mpi'),
+        (['--cfg-options', 'model'], '--cfg-options takes key=value'),
+        (['--cfg-options', 'test_dataloader.dataset.ann_fil=a'], 'ann_fil'),
+    ],
+)
+def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    made = run('evaluate', folder / 'config.py', folder / 'trained1.pth', *words)
+    assert made.exit_code == 2
+    assert message in made.output
+    assert len(made.output.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_the_config(folder, tmp_path):
+    words = ['--cfg-options', 'model.cls_head.average_clips=score', '--json', tmp_path / 'o.json']
+    made = run('evaluate', folder / 'config.py', '--features', folder / '1.safetensors', *words, '--device', 'cpu')
+    assert made.exit_code == 0, made.output
+    assert json.loads((tmp_path / 'o.json').read_text())['average_clips'] == 'score'

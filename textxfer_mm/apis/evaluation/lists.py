@@ -1,0 +1,126 @@
+"""The lists of videos that are evaluated, each as a config whose head and test dataloader are about it."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from textxfer_mm.engine.annotation_lists import join, kind_of
+from textxfer_mm.engine.classes import set_class_names
+from textxfer_mm.engine.data_checks import PREFIXES, check_datasets, innermost_datasets
+from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.text.class_names import load_class_names
+
+#: Class names: a list, a file, or the name of a dataset.
+Names = str | Path | Sequence[str]
+
+
+@dataclass(frozen=True)
+class TestList:
+    """One list of videos and the names of its classes.
+
+    Attributes:
+        title: What it is called: its annotation file, or the type of its dataset.
+        cfg: A whole config; its test dataloader gives the videos.
+        names: Names that replace those of the model (zero-shot recognition), or None for the model's own.
+    """
+
+    title: str
+    cfg: Config
+    names: tuple[str, ...] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The annotation files."""
+        return tuple(_files(self.cfg))
+
+    def check(self) -> None:
+        """Check that its videos are there and have labels of the classes.
+
+        Raises:
+            UserError: They are not.
+        """
+        cfg = copy.deepcopy(self.cfg)
+        if self.names is not None:
+            set_class_names(cfg, self.names)
+        if check_datasets(cfg, ('test',)):
+            raise UserError(f'{self.title} has no labels, so there is nothing to compare predictions with. Add them.')
+
+
+def lists_of(
+    cfg: Config, labels: Sequence[Names], ann_files: Sequence[str | Path], data_root: str | Path | None, own: bool
+) -> list[TestList]:
+    """The lists of an evaluation, those of the model's own classes first.
+
+    Args:
+        cfg: A whole config.
+        labels: Names of other classes: one list of names for all annotation files, or one for each.
+        ann_files: Annotation files; without any the config's own test list is taken.
+        data_root: Where the paths of the annotation files begin. None takes the folder of the config's videos for lists
+            of its own classes, and that of the annotation file for lists of others.
+        own: Whether the config's own list is taken beside lists of other classes.
+
+    Raises:
+        UserError: The numbers of labels and annotation files do not fit, or a list is given twice.
+    """
+    names = [load_class_names(given) for given in labels]
+    files = [str(file) for file in ann_files]
+    if len(names) > 1 and len(names) != len(files):
+        raise UserError(
+            f'{len(names)} lists of class names (--labels) and {len(files)} lists of videos (--ann-file): give one '
+            'list of names for all, or one for each.'
+        )
+    twice = [file for number, file in enumerate(files) if file in files[:number]]
+    if twice:
+        raise UserError(f'The list {twice[0]} is given twice.')
+    if data_root is not None and not files:
+        raise UserError('--data-root says where the paths of an annotation list begin: give the list, --ann-file.')
+    if not files:
+        return [TestList(_title(cfg), cfg, names[0] if names else None)]
+    each = names if len(names) > 1 else [names[0] if names else None] * len(files)
+    made = [
+        TestList(file, _with_list(cfg, file, data_root, bool(names)), n) for file, n in zip(files, each, strict=True)
+    ]
+    if not (own and names):
+        return made
+    mine = TestList(_title(cfg), cfg)
+    if mine.title in files:
+        raise UserError(f'The list {mine.title} is given with other names, and is that of the config itself.')
+    return [mine, *made]
+
+
+def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: bool) -> Config:
+    """A config whose test dataloader has another annotation file."""
+    cfg = copy.deepcopy(cfg)
+    dataset = next(innermost_datasets(cfg.test_dataloader.dataset))
+    kind = kind_of(dataset)
+    if kind is None:
+        raise UserError(f'--ann-file needs a config that tests a list of videos; this one has {dataset.get("type")}.')
+    prefix = join(dataset.get('data_root'), (dataset.get('data_prefix') or {}).get(PREFIXES[kind]) or '')
+    root = str(data_root) if data_root is not None else str(Path(file).parent) if others else prefix
+    dataset.pop('data_root', None)
+    dataset.update(ann_file=file, data_prefix={PREFIXES[kind]: root})
+    cfg.test_dataloader.dataset = dataset
+    return cfg
+
+
+def _files(cfg: Mapping[str, Any]) -> list[str]:
+    """The annotation files of the test dataloader."""
+    parts = innermost_datasets(cfg['test_dataloader']['dataset'])
+    return [join(part.get('data_root'), part['ann_file']) for part in parts if part.get('ann_file')]
+
+
+def _title(cfg: Mapping[str, Any]) -> str:
+    """What to call the config's own list."""
+    kinds = [str(part.get('type')) for part in innermost_datasets(cfg['test_dataloader']['dataset'])]
+    return ' + '.join(_files(cfg)) or first_few(kinds, separator=' + ')
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of what JSON can hold; configs count as their values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,189 @@
+"""The model that is evaluated, trained and as training finds it: it encodes videos and classifies what was encoded."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from textxfer_mm.apis.evaluation.lists import digest
+from textxfer_mm.apis.starting_model import starting_model
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, rows_of, set_class_names
+from textxfer_mm.engine.data_checks import innermost_datasets
+from textxfer_mm.errors import UserError
+from textxfer_mm.evaluation.feature_bank import FeatureBank
+from textxfer_mm.evaluation.view_logits import ViewLogits
+from textxfer_mm.models.heads.cosine_head import CosineHead
+from textxfer_mm.registry import MODELS
+
+TRAINED, UNTRAINED = 'trained', 'untrained'
+#: State of a head that changes no feature.
+_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.')
+
+
+@dataclass(eq=False)
+class ModelState:
+    """A model with the weights of a checkpoint, or with those that training starts from.
+
+    Attributes:
+        name: ``'trained'`` or ``'untrained'``.
+        cfg: A whole config.
+        checkpoint: The checkpoint, for ``'trained'``.
+        device: Where it runs.
+        note: What is not as the config says.
+    """
+
+    name: str
+    cfg: Config
+    checkpoint: str | Path | None
+    device: torch.device
+    note: str = ''
+    _heads: dict[tuple[str, ...] | None, nn.Module] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.model = self._build(None)
+        self.weights = _digest_of_weights(self.model)
+
+    @property
+    def head(self) -> nn.Module:
+        """The head with the model's own classes."""
+        return self.model.cls_head
+
+    def encode(self, batch: Sequence[Any]) -> Tensor:
+        """All views of N videos: what the head compares with its rows (N, V, D), or its logits where it has none."""
+        inputs = self.model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
+        feats, passed = self.model.extract_feat(inputs, test_mode=True)
+        if isinstance(self.head, CosineHead):
+            return self.head.embed_views(feats, len(batch), **passed).float()
+        logits = self.head(feats, **passed)
+        return logits.float().unflatten(0, (len(batch), -1))
+
+    def view_logits(self, bank: FeatureBank, names: tuple[str, ...] | None, batch_size: int) -> ViewLogits:
+        """Classify a bank as testing does.
+
+        Args:
+            bank: Features that :meth:`encode` made.
+            names: Names that compete instead of the model's own.
+            batch_size: Videos at a time; that of testing gives its numbers to the last digit.
+        """
+        head = self._head(names)
+        average = head.average_clips
+        is_ours = isinstance(head, CosineHead)
+        parts = []
+        with torch.no_grad():
+            for views in bank.features.split(batch_size):
+                parts.append((head.view_logits(views.to(self.device)) if is_ours else views).float().cpu())
+        values = torch.cat(parts)
+        labels = labels_of(head, values.shape[-1])
+        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and head.multi_class)
+
+    def pipeline_of(self, cfg: Config) -> str:
+        """Digest of how the videos of a test dataloader become what the head takes."""
+        model, head = cfg.model, head_of(cfg)
+        parts = [part.get('pipeline') for part in innermost_datasets(cfg.test_dataloader.dataset)]
+        pooling = {key: head.get(key) for key in ('type', 'feature', 'num_segments')}
+        stages = [type(part).__name__ for part in (self.model, self.model.backbone, getattr(self.model, 'neck', None))]
+        return digest([parts[0], model.get('data_preprocessor'), model.get('test_cfg'), pooling, stages])
+
+    def about_classifier(self) -> dict[str, Any]:
+        """Where the class rows come from, and with which scale they are compared."""
+        rows = rows_of(self.head)
+        if rows is None:
+            return dict(classifier='a learned layer')
+        rows.fill()
+        with torch.no_grad():
+            scale = float(self.head.cosine.scale(training=False))
+        source = type(rows.source).__name__
+        return dict(classifier=source, templates=list(rows.templates), encoder=rows.encoder_id, scale=round(scale, 4))
+
+    def _head(self, names: tuple[str, ...] | None) -> nn.Module:
+        """The head for some names; it is built, and a checkpoint loaded into it, once."""
+        if names is None:
+            return self.head
+        if names not in self._heads:
+            self._heads[names] = self._build(names).cls_head
+        return self._heads[names]
+
+    def _build(self, names: tuple[str, ...] | None) -> nn.Module:
+        cfg = copy.deepcopy(self.cfg)
+        if names is not None:
+            set_class_names(cfg, names)
+        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        if self.checkpoint is not None:
+            model = MODELS.build(cfg.model)
+            load_fully(model, state_of(load_checkpoint_file(self.checkpoint), self.checkpoint), self.checkpoint)
+        else:
+            model = self._starting(cfg)
+        if getattr(model.cls_head, 'average_clips', None) is None:
+            raise UserError('The head keeps the scores of each view (average_clips=None): say how they become one.')
+        return model.to(self.device).eval()
+
+    def _starting(self, cfg: Config) -> nn.Module:
+        """The model that training starts from, without a neck that would still be random."""
+        model, stage = starting_model(cfg)
+        if model.with_neck and stage == 'backbone' and any(True for _ in model.neck.parameters()):
+            self.note = (
+                f'without its {type(model.neck).__name__}, which starts from random weights: frames are averaged'
+            )
+            del model.neck
+        return model
+
+
+def states_of(cfg: Config, checkpoint: str | Path | None, device: torch.device) -> tuple[list[ModelState], str]:
+    """The trained model and the untrained one, where there are these, and why there is no untrained one.
+
+    Raises:
+        UserError: The checkpoint does not fit; or there is none, and no untrained model either.
+    """
+    made = [] if checkpoint is None else [ModelState(TRAINED, cfg, checkpoint, device)]
+    reason = _why_not_untrained(cfg)
+    if not reason:
+        try:
+            untrained = ModelState(UNTRAINED, cfg, None, device)
+            untrained.about_classifier()  # the rows may need what is not at hand
+            made.append(untrained)
+        except UserError as error:
+            if checkpoint is None:
+                raise
+            reason = str(error)
+    if not made:
+        raise UserError(f'There is nothing to evaluate without a checkpoint: {reason}.')
+    return made, reason
+
+
+def _why_not_untrained(cfg: Config) -> str:
+    """Why the model before training would be no baseline but random numbers; '' where it is one."""
+    head, source, backbone = head_of(cfg), classifier_of(cfg), cfg.model.backbone
+    if not source:
+        return f'the classifier of {head.get("type", "the model")} is learned, so before training it is random'
+    if source.get('type') in ('RandomClassifier', 'OrthogonalClassifier'):
+        return f'the class rows are drawn ({source["type"]}), so before training the scores are chance'
+    if head.get('type') == 'LearnablePromptHead' and not head.get('init_words'):
+        return 'the prompts are learned, and start from random vectors'
+    encoder = source.get('encoder') or {}
+    if encoder.get('type') == 'CLIPTextEncoder' and not encoder.get('pretrained'):
+        return 'the text encoder starts from random weights'
+    pretrained = backbone.get('pretrained') or backbone.get('pretrained2d') or cfg.get('load_from')
+    if not pretrained and (backbone.get('init_cfg') or {}).get('type') != 'Pretrained':
+        return f'the backbone {backbone["type"]} starts from random weights'
+    return ''
+
+
+def _digest_of_weights(model: nn.Module) -> str:
+    """SHA-256 of all weights that features depend on."""
+    behind = _BEHIND_FEATURES if isinstance(model.cls_head, CosineHead) else ()
+    made = hashlib.sha256()
+    for name, tensor in sorted(chain(model.named_parameters(), model.named_buffers()), key=lambda pair: pair[0]):
+        if not name.startswith(behind):
+            made.update(f'{name} {tuple(tensor.shape)} {tensor.dtype}'.encode())
+            made.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return made.hexdigest()

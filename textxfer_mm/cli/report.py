@@ -1,0 +1,63 @@
+"""``textxfer report``: mean and spread of several results, beside published ones."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from textxfer_mm.errors import shown
+from textxfer_mm.files import require_writable_file, write_text
+
+
+def report(
+    results: Annotated[list[Path], typer.Argument(metavar='RESULT.json...', help='What evaluate --json wrote.')],
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Print published numbers of a dataset beside ours, such as ucf101; they are the papers'."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Write the means to this file.')] = None,
+    markdown_file: Annotated[Path | None, typer.Option('--markdown', help='Write the tables to this file.')] = None,
+) -> None:
+    """Mean and spread over seeds, or over the splits that several models were trained and tested on.
+
+    Results of different protocols, class lists, views, pipelines or templates are refused.
+    """
+    for option, file in (('--json', json_file), ('--markdown', markdown_file)):
+        if file is not None:
+            require_writable_file(file, option)
+    console = Console()
+    with console.status('importing'):
+        from textxfer_mm import register_all_modules
+
+        register_all_modules()
+        from textxfer_mm.apis.evaluation.published import comparison
+        from textxfer_mm.apis.evaluation.report import COLUMNS, NUMBERS, markdown_table, table_of
+        from textxfer_mm.apis.evaluation.seeds import mean_over_results, read_results
+
+    result = mean_over_results(read_results(results), results)
+    spread = f', ± the sample deviation over {result["number"]} {result["over"]}' if result['number'] > 1 else ''
+    caption = f'{result["number"]} result(s) of {result["config"]}; per cent{spread}.'
+    tables = [(COLUMNS, table_of(result), NUMBERS, [caption])]
+    if compare is not None:
+        columns, rows, notes = comparison(compare, result)
+        tables.append((columns, rows, columns[1:-1], notes))
+    if json_file is not None:
+        write_text(json_file, json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + '\n')
+    if markdown_file is not None:
+        parts = [[*notes, '', *markdown_table(columns, rows, numbers)] for columns, rows, numbers, notes in tables]
+        write_text(markdown_file, '\n\n'.join('\n'.join(part) for part in parts) + '\n')
+    for columns, rows, numbers, notes in tables:
+        table = Table()
+        for column in columns:
+            table.add_column(column, justify='right' if column in numbers else 'left', overflow='fold')
+        for row in rows:
+            table.add_row(*(Text(shown(cell)) for cell in row))
+        console.print(table)
+        for note in notes:
+            console.print(Text(shown(note, None)), soft_wrap=True)
+    for file in filter(None, (json_file, markdown_file)):
+        console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
