@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -203,12 +204,13 @@ def _table(found: 'Sweep') -> Table:
     seen, unseen = (f'{len(names)} classes' for names in (found.seen_names, found.unseen_names))
     table = Table(
         title='top-1 (%)',
-        caption=f'{found.videos[0]:,} videos of {seen} seen, {found.videos[1]:,} of {unseen} unseen; '
-        'alpha 0 is the pre-trained model; stacked: with a constant taken off the logits of the seen names, the best '
-        'one for these videos',
+        caption=f'{found.videos[0]:,} videos of {seen} seen, {found.videos[1]:,} of {unseen} unseen; alpha 0 is the '
+        'pre-trained model. all: with all names competing; mean: the harmonic one; stacked: with a constant taken off '
+        'the logits of the seen names, the best one for these videos',
+        box=SIMPLE,
     )
-    of_all = ('seen among all', 'unseen among all', 'harmonic mean')
-    for column in ('alpha', 'seen', 'unseen', *of_all, *(f'{name}, stacked' for name in of_all)):
+    of_all = ('seen', 'unseen', 'mean')
+    for column in ('alpha', 'seen', 'unseen', *(f'{kind}:\n{name}' for kind in ('all', 'stacked') for name in of_all)):
         table.add_column(column, justify='right')
     for point in found.points:
         among_all = (point.seen_among_all, point.unseen_among_all, point.harmonic_mean)
