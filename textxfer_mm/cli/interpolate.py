@@ -210,7 +210,7 @@ def _table(found: 'Sweep') -> Table:
         box=SIMPLE,
     )
     of_all = ('seen', 'unseen', 'mean')
-    for column in ('alpha', 'seen', 'unseen', *(f'{kind}:\n{name}' for kind in ('all', 'stacked') for name in of_all)):
+    for column in ('alpha', 'seen', 'unseen', *(f'{kind}\n{name}' for kind in ('all', 'stacked') for name in of_all)):
         table.add_column(column, justify='right')
     for point in found.points:
         among_all = (point.seen_among_all, point.unseen_among_all, point.harmonic_mean)
