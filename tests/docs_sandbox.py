@@ -105,6 +105,7 @@ class Sandbox:
             write_video(folder / 'my_videos' / f'{name}.mp4', frames=20)
         (folder / 'labels.txt').write_text('dancing\nfighting\n')
         actions = write_dataset(folder / 'data' / 'my_actions', good=4)
+        shutil.copy(actions, actions.with_name('new.txt'))
         for split in ('train', 'val'):
             shutil.copy(actions, actions.with_name(f'{split}.txt'))
             multi = [f'{line} 2' for line in actions.read_text().splitlines()]
@@ -155,7 +156,7 @@ class Sandbox:
         self._done[line] = line
 
     def _textxfer(self, words: list[str]) -> None:
-        if '--checkpoint' in words or '--config' in words or words[0] == 'evaluate':
+        if '--checkpoint' in words or '--config' in words or words[0] in ('evaluate', 'interpolate'):
             self.ensure_trained()
         result = CliRunner().invoke(app, words)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

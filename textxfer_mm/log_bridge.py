@@ -1,6 +1,8 @@
 """What the pure rooms log (:mod:`logging`, below ``'textxfer_mm'``) also reaches the log of MMEngine's run."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class _Bridge(logging.Handler):
@@ -28,3 +30,17 @@ def forward_to_mmengine() -> None:
     logger.addHandler(_Bridge(logging.INFO))
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def warnings_only() -> Iterator[None]:
+    """Keep what is less than a warning out of MMEngine's current logger, for whoever tells what happens otherwise."""
+    from mmengine.logging import MMLogger
+
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

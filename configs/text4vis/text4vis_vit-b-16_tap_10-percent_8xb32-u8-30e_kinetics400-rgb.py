@@ -1,8 +1,9 @@
 """Text4Vis, CLIP ViT-B/16, TAP, 8 frames, 10 % of the labels, Kinetics-400.
 
-The text of the paper names 10 % and the full data; other fractions on the command line, here or there: --work-dir
-work_dirs/fraction-25 --cfg-options train_dataloader.dataset.fraction=0.25. Which videos make a fraction is not known:
-here a seeded draw of each class. The epochs stay 30, so a tenth of the data is a tenth of the iterations.
+The text of the paper names 10 % and the full data; 25 % and 50 % have configs here too, others go on the command line:
+--work-dir work_dirs/fraction-5 --cfg-options train_dataloader.dataset.fraction=0.05. Which videos make a fraction is
+not known: here a seeded draw of each class, which holds those of smaller fractions. The epochs stay 30, so a
+tenth of the data is a tenth of the iterations.
 
 Paper's numbers: Figure 3, Vision-Text, 10 % of the labels; the figure prints no numbers.
 Command: bash tools/dist_train.sh configs/text4vis/text4vis_vit-b-16_tap_10-percent_8xb32-u8-30e_kinetics400-rgb.py 8

@@ -26,8 +26,18 @@ TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 RUN = [c for c in CONFIGS if not c.startswith('quickstart')]
 STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
-NAMED = [c for c in CONFIGS if 'vision-only' not in c]
-CLASSES = {'kinetics400': 400, 'ucf101': 101, 'hmdb51': 51, 'rendered-scenes': 60}
+NAMED = [c for c in CONFIGS if 'vision-only' not in c and 'activitynet' not in c]
+#: By the first of these words that is in the name.
+CLASSES = {
+    'seen300': 300,
+    'kinetics400': 400,
+    'ucf101': 101,
+    'hmdb51': 51,
+    'activitynet': 200,
+    'rendered-scenes': 60,
+}
+#: Configs whose test has one view.
+ONE_VIEW = [c for c in TEXT4VIS if 'activitynet' in c or '-5e_' in c]
 #: E.g. text4vis_vit-b-16_ttrans_8xb32-u8-30e_kinetics400-rgb
 NAME = re.compile(
     r'text4vis_(?P<arch>[^_]+)_(?P<what>.+)_(?P<gpus>\d+)xb(?P<batch>\d+)(-acc(?P<acc>\d+))?'
@@ -40,6 +50,8 @@ ARCHS = {
     'vit-l-14': 'ViT-L-14-quickgelu',
     'vit-l-14-336': 'ViT-L-14-336-quickgelu',
 }
+#: What takes frames all over a video.
+SAMPLED = ('UniformSample', 'SegmentStartSample')
 #: What works over time, by the first word behind the encoder: inside it, behind it.
 TEMPORAL = {
     'tap': (None, 'TemporalAveragePool'),
@@ -136,9 +148,9 @@ def test_name_says_what_is_in_it(name):
     if gpus > 8:
         command = f'GPUS={gpus} bash tools/slurm_train.sh PARTITION text4vis configs/{name} --amp'
     assert command in ' '.join(header_of(name).split())
-    for phase, clips in (('train', 1), ('val', 1), ('test', 4)):
+    for phase, clips in (('train', 1), ('val', 1), ('test', 1 if name in ONE_VIEW else 4)):
         dataset = leaf(cfg[f'{phase}_dataloader'].dataset)
-        sample = next(step for step in dataset.pipeline if step['type'] == 'UniformSample')
+        sample = next(step for step in dataset.pipeline if step['type'] in SAMPLED)
         assert (sample.clip_len, sample.get('num_clips', 1)) == (int(said['frames']), clips)
         assert dataset.pipeline == cfg[f'{phase}_pipeline']
         ann_file, split = dataset.ann_file, said['split']
@@ -155,7 +167,7 @@ def test_name_says_what_is_in_it(name):
     assert (temporal, cfg.model.neck.type) == TEMPORAL[said['what'].split('_')[0]]
 
 
-@pytest.mark.parametrize('name', TEXT4VIS)
+@pytest.mark.parametrize('name', [c for c in TEXT4VIS if 'released-evaluation' not in c])  # it has tests of its own
 def test_frames_have_the_size_of_the_encoder(name):
     cfg = load(name)
     size = input_cfg(cfg.model.backbone.arch, cfg.model.backbone.pretrained)['size']
@@ -165,8 +177,11 @@ def test_frames_have_the_size_of_the_encoder(name):
     }
     assert steps['train']['Resize']['scale'] == size
     assert steps['val']['CenterCrop']['crop_size'] == size[0]
-    assert steps['test']['ThreeCrop']['crop_size'] == size[0]
-    assert steps['test']['Resize']['scale'] == (-1, size[0])
+    if name in ONE_VIEW:
+        assert steps['test'] == steps['val']
+    else:
+        assert steps['test']['ThreeCrop']['crop_size'] == size[0]
+        assert steps['test']['Resize']['scale'] == (-1, size[0])
 
 
 @pytest.mark.parametrize('name', STEPPED)
@@ -220,7 +235,7 @@ def check_rates(runner):
 
 
 def check_classes(runner, name):
-    (classes,) = [count for data, count in CLASSES.items() if data in Path(name).stem]
+    classes = next(count for data, count in CLASSES.items() if data in Path(name).stem)
     assert runner.model.cls_head.num_classes == classes
 
 
@@ -266,6 +281,15 @@ def test_features_are_read_where_the_command_in_the_header_writes_them():
     name = 'text4vis/text4vis_vit-b-16_ttrans_lda_8xb32-u8-30e_kinetics400-rgb.py'
     classifier = load(name).model.cls_head.classifier
     assert f' {classifier.features} --per-class 60, then bash' in ' '.join(header_of(name).split())
+
+
+@pytest.mark.parametrize('kind', ['', 'vision-only_'])
+def test_configs_of_label_fractions_differ_in_the_fraction_alone(kind):
+    name = f'text4vis/text4vis_vit-b-16_tap_{kind}{{}}-percent_8xb32-u8-30e_kinetics400-rgb.py'
+    configs = {percent: copy.deepcopy(load(name.format(percent)).to_dict()) for percent in (10, 25, 50)}
+    fractions = {percent: cfg['train_dataloader']['dataset'].pop('fraction') for percent, cfg in configs.items()}
+    assert fractions == {10: 0.1, 25: 0.25, 50: 0.5}
+    assert configs[10] == configs[25] == configs[50]
 
 
 def test_other_fractions_on_the_command_line():

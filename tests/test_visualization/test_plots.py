@@ -10,6 +10,7 @@ from textxfer_mm.visualization import (
     plot_class_correlations,
     plot_confusion_matrix,
     plot_loss_curves,
+    plot_trade_off,
     plot_training_curves,
 )
 from textxfer_mm.visualization.curves import _smoothed
@@ -199,3 +200,17 @@ def test_names_are_drawn_as_written(tmp_path, monkeypatch, plot):
 def test_runs_are_named_as_written(tmp_path):
     plot_loss_curves(tmp_path / 'a.png', {r'run $\x': ([1, 2], [1.0, 2.0]), 'b': ([1, 2], [2.0, 1.0])}, log_scale=True)
     assert pixels(tmp_path / 'a.png').std() > 1
+
+
+def test_a_trade_off_shows_its_points(tmp_path):
+    one = plot_trade_off(tmp_path / '1.png', {'a $x$ b': ([0.1, 0.9], [0.8, 0.3])}, alphas=[0, 1])
+    two = plot_trade_off(tmp_path / '2.png', {'a $x$ b': ([0.1, 0.9], [0.3, 0.8])}, alphas=[0, 1])
+    assert pixels(one).std() > 5
+    assert not np.array_equal(pixels(one), pixels(two))
+
+
+def test_a_trade_off_needs_as_many_points_as_alphas(tmp_path):
+    with pytest.raises(UserError, match='needs at least one curve'):
+        plot_trade_off(tmp_path / 'x.png', {}, alphas=[0, 1])
+    with pytest.raises(UserError, match='own: 2 and 2 accuracies for 1 values of alpha'):
+        plot_trade_off(tmp_path / 'x.png', {'own': ([0.1, 0.9], [0.8, 0.3])}, alphas=[1])

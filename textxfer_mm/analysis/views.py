@@ -14,7 +14,7 @@ from textxfer_mm.errors import UserError
 #: The video that stands in for a real one: 4:3, long enough for any sampling.
 HEIGHT, WIDTH, NUM_FRAMES = 240, 320, 1000
 
-_CROPS = {'ThreeCrop': 3, 'TenCrop': 10}
+_CROPS = {'ThreeCrop': 3, 'FullResThreeCrop': 3, 'TenCrop': 10}
 
 
 @dataclass(frozen=True)

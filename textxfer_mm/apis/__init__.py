@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = {
+    'Interpolation': 'apis.interpolation',
     'VideoFailure': 'apis.inference',
     'VideoPrediction': 'apis.inference',
     'clip_zero_shot_config': 'apis.model_configs',
@@ -11,10 +12,12 @@ _MODULES = {
     'evaluate': 'apis.evaluation',
     'extract_features': 'apis.feature_extraction',
     'find_videos': 'inputs',
+    'interpolate': 'apis.interpolation',
     'load_config': 'apis.model_configs',
     'load_recognizer': 'apis.inference',
     'predict_videos': 'apis.inference',
     'score_videos': 'apis.scoring',
+    'sweep': 'apis.interpolation_sweep',
 }
 
 __all__ = sorted(_MODULES)

@@ -41,7 +41,7 @@ def score_videos(
             'the videos only: close the process group first, or test with tools/test.py.'
         )
     model.eval()
-    loader = _loader(dataloader, seed)
+    loader = build_loader(dataloader, seed)
     values, labels = [], []
     for done, batch in enumerate(loader, 1):
         for sample in model.test_step(batch):
@@ -53,8 +53,8 @@ def score_videos(
     return Scores(np.stack(values), np.array(labels), labels_of(model, len(values[0])))
 
 
-def _loader(dataloader: Mapping[str, Any], seed: int) -> DataLoader:
-    """Build the dataloader, which must give at least one batch."""
+def build_loader(dataloader: Mapping[str, Any], seed: int) -> DataLoader:
+    """Build a dataloader, which must give at least one batch."""
     try:
         loader = Runner.build_dataloader(dict(dataloader), seed=seed)
         if len(loader):

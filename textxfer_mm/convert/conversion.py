@@ -21,9 +21,10 @@ from textxfer_mm.convert.parts import (
 )
 from textxfer_mm.convert.source_files import SourceFile, read_source_file
 from textxfer_mm.convert.vifi_classifier import vifi_classifier
+from textxfer_mm.engine.checkpoint import write_checkpoint
 from textxfer_mm.engine.clip_export import OUR_SCALE, OUR_VISUAL
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_file
+from textxfer_mm.files import require_writable_file
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.clip_files import is_of_text_tower
 from textxfer_mm.version import __version__
@@ -157,16 +158,6 @@ def _other_arch(file: SourceFile, parts: Parts, quick_gelu: bool | None, given: 
         return ''
     name = known.arch if isinstance(known.arch, str) else 'that of no model of open_clip'
     return f' Without --arch {given} it fits: its architecture is {name}.'
-
-
-def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint in one piece.
-
-    Raises:
-        UserError: The disk does not take it.
-    """
-    with replacing(path) as part:
-        torch.save(content, part)
 
 
 def refuse_same_file(src: str | Path, dst: Path) -> None:

@@ -10,9 +10,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from textxfer_mm.classifiers.stored_rows import FILLED, METADATA, WEIGHT, stored_rows
-from textxfer_mm.convert.conversion import refuse_same_file, write_checkpoint
+from textxfer_mm.convert.conversion import refuse_same_file
 from textxfer_mm.convert.parts import FUSION, OUR_FUSION, SCALE, SHOWN, VISUAL
-from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
+from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of, write_checkpoint
 from textxfer_mm.engine.clip_export import OUR_SCALE, OUR_VISUAL, export_clip, exported_arch
 from textxfer_mm.engine.config_files import config_of_checkpoint, load_config
 from textxfer_mm.errors import UserError, first_few

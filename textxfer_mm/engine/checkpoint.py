@@ -8,7 +8,7 @@ import contextlib
 import pickle
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -19,6 +19,7 @@ from torch import nn
 
 from textxfer_mm.engine.finite import refuse_non_finite
 from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.files import replacing
 from textxfer_mm.inputs import require_checkpoint
 from textxfer_mm.wrappers import strip_wrappers
 
@@ -77,6 +78,16 @@ def _clear_errors(path: str | Path) -> Iterator[None]:
 
 def _not_a_checkpoint(path: str | Path) -> UserError:
     return UserError(f'{path} is not a checkpoint (not written by torch.save), or it is truncated.')
+
+
+def write_checkpoint(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint in one piece.
+
+    Raises:
+        UserError: The disk does not take it.
+    """
+    with replacing(path) as part:
+        torch.save(content, part)
 
 
 def state_of(loaded: Any, path: str | Path) -> dict[str, Any]:

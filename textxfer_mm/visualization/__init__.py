@@ -7,6 +7,7 @@ from textxfer_mm.visualization.matrices import (
     plot_class_correlations,
     plot_confusion_matrix,
 )
+from textxfer_mm.visualization.trade_off import plot_trade_off
 
 __all__ = [
     'class_correlation',
@@ -14,5 +15,6 @@ __all__ = [
     'plot_class_correlations',
     'plot_confusion_matrix',
     'plot_loss_curves',
+    'plot_trade_off',
     'plot_training_curves',
 ]
