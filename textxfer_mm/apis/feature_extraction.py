@@ -1,6 +1,5 @@
 """Features of labelled videos by the encoder of a config: what ``LDAClassifier`` learns from (paper: section 2.2)."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 
 from textxfer_mm.apis.encoding import Encoded, Videos, encode_videos
 from textxfer_mm.apis.inference import choose_device
+from textxfer_mm.apis.list_loaders import each_once, loader_of_phase
 from textxfer_mm.apis.starting_model import starting_model
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.engine.data_checks import innermost_datasets
-from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.inputs import SPLITS
+from textxfer_mm.errors import UserError
 from textxfer_mm.models.heads.pooling import pool_features
 
 from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
@@ -85,10 +84,7 @@ def _dataset(cfg: Config, split: str) -> Any:
     Raises:
         UserError: The config has no such split.
     """
-    known = [name for name in SPLITS if cfg.get(f'{name}_dataloader')]
-    if split not in known:
-        raise UserError(f'The config has no {split}_dataloader to take videos from.{nearest(split, known)}')
-    return DATASETS.build(_one_view_each(cfg[f'{split}_dataloader'].dataset, _validation_pipeline(cfg)))
+    return DATASETS.build(each_once(loader_of_phase(cfg, split).dataset, _validation_pipeline(cfg)))
 
 
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
@@ -98,22 +94,6 @@ def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
     if not dataset.get('pipeline'):
         raise UserError('The config needs a val_dataloader or the variable `test_pipeline` to encode videos with.')
     return with_exact_decoding([dict(step) for step in dataset['pipeline']])
-
-
-def _one_view_each(cfg: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDict:
-    """A dataset config with another pipeline in its innermost datasets, and without repetitions."""
-    if cfg['type'] in ('RepeatDataset', 'ClassBalancedDataset'):
-        return _one_view_each(cfg['dataset'], pipeline)
-    cfg = copy.deepcopy(cfg)
-    if cfg['type'] == 'FewShotDataset':
-        cfg['repeat'] = 'none'
-    if 'dataset' in cfg:
-        cfg['dataset'] = _one_view_each(cfg['dataset'], pipeline)
-    elif 'datasets' in cfg:
-        cfg['datasets'] = [_one_view_each(part, pipeline) for part in cfg['datasets']]
-    else:
-        cfg.update(pipeline=pipeline, test_mode=True)
-    return cfg
 
 
 def _encode(model: nn.Module, batch: list[Any], stage: str) -> Tensor:

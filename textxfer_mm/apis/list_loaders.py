@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from textxfer_mm.engine.annotation_lists import AnnotationList, kind_of, missing_files
+from textxfer_mm.engine.annotation_lists import AnnotationList, join, kind_of, missing_files
 from textxfer_mm.engine.data_checks import PREFIXES, innermost_datasets
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.inputs import require_file
@@ -30,22 +30,14 @@ def loader_of_list(
     """
     file = require_file(list_file, f'list {option}', '*.txt')
     loader = copy.deepcopy(loader_of_phase(cfg, phase))
-    dataset = next(innermost_datasets(loader.dataset))
-    kind = kind_of(dataset)
-    if kind is None:
-        raise UserError(
-            f'{option} {list_file}: {phase}_dataloader of the config reads {dataset.get("type")}, which takes no list '
-            'of videos. Give a config with a VideoDataset or RawframeDataset.'
-        )
     root = Path(data_root) if data_root is not None else file.parent
-    dataset.update(ann_file=str(file), data_prefix={PREFIXES[kind]: str(root)}, test_mode=True)
-    dataset.pop('data_root', None)
-    loader.dataset = dataset
+    loader.dataset = dataset = with_list(loader.dataset, file, root, option)
+    dataset.test_mode = True
     annotations = AnnotationList.of(dataset)
     if not annotations.rows:
         raise UserError(f'{option} {list_file} is empty.')
     annotations.check(train=True, classes=None)
-    missing = missing_files(annotations.files(str(root)), folders=PREFIXES[kind] == 'img')
+    missing = missing_files(annotations.files(str(root)), folders='img' in dataset.data_prefix)
     if missing:
         raise UserError(
             f'{len(missing)} of {len(annotations.rows)} videos of {option} {list_file} are missing: '
@@ -69,18 +61,49 @@ def loader_of_phase(cfg: Config, phase: str) -> ConfigDict:
 def training_list(cfg: Config) -> ConfigDict:
     """The dataloader of the validation, for the training videos: each of them once, in one view."""
     loader, training = copy.deepcopy(loader_of_phase(cfg, 'val')), loader_of_phase(cfg, 'train')
-    pipeline = next(innermost_datasets(loader.dataset)).pipeline
-    loader.dataset = _with_pipeline(copy.deepcopy(training.dataset), pipeline)
+    loader.dataset = each_once(training.dataset, next(innermost_datasets(loader.dataset)).pipeline)
     return loader
 
 
-def _with_pipeline(dataset: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDict:
-    """A dataset without repetitions, whose innermost datasets have another pipeline."""
-    while dataset.type in ('RepeatDataset', 'ClassBalancedDataset'):
-        dataset = dataset.dataset
-    for part in innermost_datasets(dataset):
-        part.update(pipeline=pipeline, test_mode=True)
-    return dataset
+def with_list(dataset: ConfigDict, file: str | Path, root: str | Path | None, option: str) -> ConfigDict:
+    """The innermost dataset of a config, with another annotation list.
+
+    Args:
+        dataset: The config of a dataset or of wrappers around it; it is not changed.
+        file: The list.
+        root: The folder where its paths begin; None takes that of the dataset's own list.
+        option: What the list was given as, for the message.
+
+    Raises:
+        UserError: The dataset takes no list of videos.
+    """
+    made = copy.deepcopy(next(innermost_datasets(dataset)))
+    kind = kind_of(made)
+    if kind is None:
+        raise UserError(
+            f'{option} {file} is a list of videos, and the config reads {made.get("type")}, which takes none. Give a '
+            'config with a VideoDataset or RawframeDataset.'
+        )
+    prefix = PREFIXES[kind]
+    own = join(made.pop('data_root', None), (made.get('data_prefix') or {}).get(prefix) or '')
+    made.update(ann_file=str(file), data_prefix={prefix: own if root is None else str(root)})
+    return made
+
+
+def each_once(dataset: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDict:
+    """The config of a dataset without repetitions, in test mode, with another pipeline in its innermost datasets."""
+    if dataset['type'] in ('RepeatDataset', 'ClassBalancedDataset'):
+        return each_once(dataset['dataset'], pipeline)
+    made = copy.deepcopy(dataset)
+    if made['type'] == 'FewShotDataset':
+        made['repeat'] = 'none'
+    if 'dataset' in made:
+        made['dataset'] = each_once(made['dataset'], pipeline)
+    elif 'datasets' in made:
+        made['datasets'] = [each_once(part, pipeline) for part in made['datasets']]
+    else:
+        made.update(pipeline=pipeline, test_mode=True)
+    return made
 
 
 def largest_label(loader: ConfigDict) -> int | None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from textxfer_mm.engine.annotation_lists import join, kind_of
+from textxfer_mm.apis.list_loaders import with_list
+from textxfer_mm.engine.annotation_lists import join
 from textxfer_mm.engine.classes import set_class_names
-from textxfer_mm.engine.data_checks import PREFIXES, check_datasets, innermost_datasets
+from textxfer_mm.engine.data_checks import check_datasets, innermost_datasets
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.text.class_names import load_class_names
 
@@ -97,15 +98,8 @@ def lists_of(
 def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: bool) -> Config:
     """A config whose test dataloader has another annotation file."""
     cfg = copy.deepcopy(cfg)
-    dataset = next(innermost_datasets(cfg.test_dataloader.dataset))
-    kind = kind_of(dataset)
-    if kind is None:
-        raise UserError(f'--ann-file needs a config that tests a list of videos; this one has {dataset.get("type")}.')
-    prefix = join(dataset.get('data_root'), (dataset.get('data_prefix') or {}).get(PREFIXES[kind]) or '')
-    root = str(data_root) if data_root is not None else str(Path(file).parent) if others else prefix
-    dataset.pop('data_root', None)
-    dataset.update(ann_file=file, data_prefix={PREFIXES[kind]: root})
-    cfg.test_dataloader.dataset = dataset
+    root = data_root if data_root is not None else Path(file).parent if others else None
+    cfg.test_dataloader.dataset = with_list(cfg.test_dataloader.dataset, file, root, '--ann-file')
     return cfg
 
 
