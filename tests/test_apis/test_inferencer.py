@@ -53,8 +53,8 @@ def inferencer_scores(video, *args):
     return torch.tensor(predictions[0]['rec_scores'][0])
 
 
-#: MMAction2's inferencer takes the pipeline of the test list, which must be one of videos.
-OF_VIDEOS = [c for c in CONFIGS if 'test_pipeline' in load(c) and 'ann_file' in leaf(load(c).test_dataloader.dataset)]
+#: MMAction2's inferencer takes the pipeline of the test list, which must be one of videos without a wrapper around it.
+OF_VIDEOS = [c for c in CONFIGS if 'test_pipeline' in load(c) and 'ann_file' in load(c).test_dataloader.dataset]
 
 
 @pytest.mark.parametrize('name', one_of_each_kind(OF_VIDEOS, 'test'))

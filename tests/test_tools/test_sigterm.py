@@ -123,6 +123,7 @@ def test_a_command(start, tmp_path):
     run = start(sys.executable, '-c', CLI, 'toy-actions', tmp_path / 'toys')
     end = time.monotonic() + 300
     while not list(tmp_path.glob('toys/videos/train/*.mp4')) and time.monotonic() < end:
+        assert run.process.poll() is None, run.err.read_text()
         time.sleep(0.1)
     run.process.send_signal(signal.SIGTERM)
     assert run.end() == 143

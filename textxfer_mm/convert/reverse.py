@@ -81,7 +81,8 @@ def reverse_to_folder(src: str | Path, dst: str | Path, config: str | Path | Non
     Raises:
         UserError: The checkpoint holds no config, or is that of another model.
     """
-    folder = require_writable_folder(dst, 'DST')
+    if Path(dst).expanduser().exists():  # told before minutes of work; a new folder is made at the end
+        require_writable_folder(dst, 'DST')
     cfg = config_of_checkpoint(src) if config is None else load_config(config)
     if 'model' not in cfg:
         raise UserError(f'{config or src} has no `model`: give the config that the checkpoint was trained with.')
@@ -90,7 +91,7 @@ def reverse_to_folder(src: str | Path, dst: str | Path, config: str | Path | Non
     exported_arch(model)
     state = state_of(load_checkpoint_file(src), src)
     load_fully(model, dict(state), src)
-    return export_clip(model, state, folder)
+    return export_clip(model, state, require_writable_folder(dst, 'DST'))
 
 
 def _renamed(state: Mapping[str, Any], control_point: str) -> tuple[dict[str, Tensor], list[str]]:

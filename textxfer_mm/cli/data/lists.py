@@ -35,5 +35,5 @@ def tell(written: 'WrittenLists') -> None:
     for remark in written.remarks:
         console.print(Text(f'Note: {remark}'), soft_wrap=True)
     if written.delimiter != ' ':
-        line = f'Paths hold spaces, so a tab divides path and label: set delimiter={written.delimiter!r} in each dataset.'
+        line = f'Paths hold spaces, so a tab divides path and label: set delimiter={written.delimiter!r} in datasets.'
         console.print(Text(line), soft_wrap=True)
