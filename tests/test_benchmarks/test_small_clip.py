@@ -145,7 +145,7 @@ def done(tmp_path_factory):
     """Rows of each kind at tiny scale, by the command."""
     folder = tmp_path_factory.mktemp('page')
     scale = ['captions=256', 'passes=1', 'validation=1', 'train=2', 'test=1', 'unseen=1']
-    rows = ['text', 'vision-1', 'lda', 'rotated', 'shuffled', 'sentences', 'vision-scratch']
+    rows = ['text', 'vision-1', 'lda', 'rotated', 'vision-scratch']
     command = [sys.executable, BENCHMARKS / 'small_clip.py', '--results', folder / 'results.jsonl', '--seeds', '0']
     command += ['--folder', folder / 'work', '--docs', folder, '--jobs', '1', '--only', *rows, '--scale', *scale]
     env = dict(OMP_NUM_THREADS='1')
@@ -160,7 +160,7 @@ def done(tmp_path_factory):
 
 
 def test_runs(done):
-    assert {'text', 'vision-1', 'lda', 'rotated', 'shuffled', 'sentences', 'vision-scratch'} == set(done)
+    assert {'text', 'vision-1', 'lda', 'rotated', 'vision-scratch'} == set(done)
     assert all(0 <= one[name] <= 1 for one in done.values() for name in ('seen', 'captioned', 'new', 'motion'))
     assert done['text']['unseen'] is not None
     assert done['vision-1']['unseen'] is None
@@ -170,10 +170,8 @@ def test_runs(done):
 
 
 def test_rotation_keeps_the_correlations(done):
-    """And shuffling the rows: only their places differ."""
     assert done['text']['row_cosine'] == pytest.approx(done['rotated']['row_cosine'], abs=1e-5)
-    assert done['text']['row_cosine'] == pytest.approx(done['shuffled']['row_cosine'], abs=1e-5)
-    assert done['text']['losses'] != done['rotated']['losses'] != done['shuffled']['losses']
+    assert done['text']['losses'] != done['rotated']['losses']
 
 
 def test_towers_tell_their_weights(done):
