@@ -97,6 +97,7 @@ class Page:
         seeds: The seeds that are reported.
         extra: The cells of the extra columns, by heading and row.
         falsifiers: What would falsify the finding that it tests, answered before everything else.
+        derive: Further rows, made from the results of those that were run.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Page:
     seeds: tuple[int, ...] = (0, 1, 2)
     extra: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     falsifiers: tuple[Falsifier, ...] = ()
+    derive: Callable[[Results], Results] = lambda results: {}
 
     def measure_of(self, claim: Claim) -> Measure:
         """What a claim compares."""

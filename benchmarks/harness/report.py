@@ -37,6 +37,7 @@ def write_page(page: Page, docs: Path, results: Sequence[Mapping[str, Any]]) -> 
         The file.
     """
     ordered, extra = by_row(results), page.extra()
+    ordered = {**ordered, **page.derive(ordered)}
     lines = [*page.introduction(ordered, page.work.scale), *_falsifiers(page, ordered), *_summary(page, ordered)]
     for table in page.tables:
         plotted = table.plot is not None and table.plot(docs / 'images' / table.image, ordered)

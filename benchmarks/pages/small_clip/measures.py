@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn import functional
 
-from pages.recognizers import with_unseen_classes
+from pages.recognizers import between, with_unseen_classes
 from textxfer_mm.apis import score_videos
 from textxfer_mm.datasets.scene_datasets import PAIRS
 from textxfer_mm.engine.classes import classifier_of, rows_of
@@ -78,6 +78,8 @@ def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
     if classifier_of(cfg).get('type') == 'TextClassifier':
         unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
         result.update(unseen=unseen.top(1))
+    if cfg.get('alphas'):
+        result.update(between=between(model, cfg, cfg.alphas))
     return result
 
 

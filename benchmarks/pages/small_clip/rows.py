@@ -32,6 +32,8 @@ CURVE = 16
 CURVED = ('text', 'vision', 'random')
 #: Clips a step where pairs of the batch are matched: with half as many there is little to match against.
 MATCHING_BATCH = 16
+#: Shares of the way from before to after training.
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 #: Shots a class; all clips of the training list are the rows without a number.
 SHOTS = (1, 3, 5, 10)
 #: The rates of which each row takes its best one in regime (ii).
@@ -203,6 +205,11 @@ def _paradigms() -> list[Setting]:
     return [*rows, Setting('text-ranks', larger_batch, **options)]
 
 
+def between(cfg: Config) -> None:
+    """The shipped config, of which the models between before and after training are measured, too."""
+    cfg.alphas = ALPHAS
+
+
 #: The shots of regime (ii).
 ONE_SHOT = {f'{row}-1': (edits(ROWS[row][0], shots(1)), ROWS[row][1]) for row in ('text', 'vision', 'random')}
 
@@ -216,5 +223,6 @@ SETTINGS: dict[str, Setting] = {
         *_classifiers('shuffled', '-shuffled-tower', 3, ('text', 'vision', 'random', 'orthogonal')),
         *_shots(),
         *_paradigms(),
+        Setting('between', between, tower='main'),
     )
 }
