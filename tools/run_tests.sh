@@ -20,5 +20,6 @@ check interrogate -c pyproject.toml textxfer_mm tools
 if [ ${#failed[@]} -gt 0 ]; then
     printf '\n== failed so far:%s\n' "$(printf ' [%s]' "${failed[@]}")"
 fi
-check pytest -n "${TEST_WORKERS:-2}" "$@"
+# each worker begins with a half of its own, so that few fixtures are made by both
+check pytest -n "${TEST_WORKERS:-2}" --dist worksteal "$@"
 [ ${#failed[@]} -eq 0 ]

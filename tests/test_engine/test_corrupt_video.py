@@ -130,8 +130,7 @@ def test_of_two_runners_each_sees_its_own_corrupt_videos(tmp_path, build, worker
         first.test()
 
 
-@pytest.mark.parametrize('iterations', [None, 6])
-@pytest.mark.parametrize('test_first', [False, True])
+@pytest.mark.parametrize(('iterations', 'test_first'), [(None, True), (6, False)])
 def test_training_and_testing_in_one_process(tmp_path, build, iterations, test_first):
     """Persistent workers, which outlive the run, go on reporting."""
     train = write_dataset(tmp_path / 'train', good=5, corrupt=['text'])
