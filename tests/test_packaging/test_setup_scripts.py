@@ -130,7 +130,7 @@ def test_run_tests_runs_everything_and_fails_with_any(checkout, failing):
         'ran interrogate',
         'ran pytest',
     ]
-    assert '== pytest -n 2 -k some' in result.stdout
+    assert '== pytest -n 2 --dist worksteal -k some' in result.stdout
     assert result.stdout.endswith('ran pytest\n')
 
 
