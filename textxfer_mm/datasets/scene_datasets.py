@@ -127,7 +127,7 @@ class CaptionedScenes(_Rendered):
     Args:
         pipeline: See :class:`_Rendered`; ``PackActionInputs(meta_keys=('caption',))`` at its end hands the captions on.
         length: How many there are.
-        shuffled: Whether captions change places with those of other stills: a control that teaches nothing.
+        shuffled: Whether captions change places with those of other stills, as a control.
         options: See :class:`_Rendered`.
     """
 
