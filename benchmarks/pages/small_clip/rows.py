@@ -1,12 +1,14 @@
 """Every row: what it changes in the shipped config of Text4Vis with the small CLIP."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from harness.training import Setting
 from mmengine.config import Config
+from torch import Tensor
+from torch.nn import functional
 
 from pages.edits import (
     Edit,
@@ -40,12 +42,16 @@ SHOTS = (1, 3, 5, 10)
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
 
+#: How a row changes the config, and what is written before training.
+Change = tuple[Edit, Callable[[Config, Path], None] | None]
+
+
 def nothing(cfg: Config) -> None:
     """The shipped config as it is: TAP, frozen class names of the tower's own text side."""
 
 
 def changed(name: str) -> Edit:
-    """Text rows that are changed before training, see :func:`write_changed_rows`."""
+    """Text rows that are written to a file before training, see :func:`write_changed_rows`."""
 
     def edit(cfg: Config) -> None:
         cfg.text_rows, cfg.changed_rows = copy.deepcopy(cfg.model.cls_head.classifier), name
@@ -55,22 +61,43 @@ def changed(name: str) -> Edit:
 
 
 def write_changed_rows(cfg: Config, folder: Path) -> None:
-    """Write text rows rotated at random (the same correlations, no alignment), or given to other classes."""
+    """Write text rows that are changed as the config says."""
     cfg_of_text = copy.deepcopy(cfg)
     cfg_of_text.model.cls_head.classifier = cfg.text_rows
     made = source_of(cfg_of_text).build()
     generator = torch.Generator().manual_seed(cfg.randomness.seed)
-    if cfg.changed_rows == 'rotated':
-        rows = made.weight @ torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))[0]
-    else:  # every class gets the row of another one
-        order = torch.randperm(len(made.weight), generator=generator)
-        rows = torch.empty_like(made.weight)
-        rows[order] = made.weight[order.roll(1)]
+    rows = CHANGES[cfg.changed_rows](made.weight, generator)
     changed = ClassifierBundle.from_rows(
         rows, class_names=made.class_names, encoder_id=f'text rows, {cfg.changed_rows}'
     )
     changed.save(folder / 'rows.safetensors')
     cfg.model.cls_head.classifier.path = str(folder / 'rows.safetensors')
+
+
+def _rotated(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """At random: the same correlations, no alignment."""
+    return rows @ torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))[0]
+
+
+def _shuffled(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Every class gets the row of another one."""
+    order = torch.randperm(len(rows), generator=generator)
+    changed = torch.empty_like(rows)
+    changed[order] = rows[order.roll(1)]
+    return changed
+
+
+def _as_made(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """As the tower makes them: rows from a file are taken even where all are one, as names of one row are not."""
+    return rows
+
+
+def _centred(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """What differs between the rows, of unit norm."""
+    return functional.normalize(rows - rows.mean(dim=0), dim=1)
+
+
+CHANGES = {'rotated': _rotated, 'shuffled': _shuffled, 'as made': _as_made, 'centred': _centred}
 
 
 def sentences(cfg: Config) -> None:
@@ -134,8 +161,8 @@ def at(rate: float) -> Edit:
     return edit
 
 
-#: What Table 1 compares: the change, and what is written before training.
-ROWS: dict[str, tuple[Edit, Callable[[Config, Path], None] | None]] = {
+#: What Table 1 compares.
+ROWS: dict[str, Change] = {
     'text': (nothing, None),
     'vision': (vision_only(WIDTH), None),
     'lda': (lda(WIDTH), write_lda_features),
@@ -146,20 +173,21 @@ ROWS: dict[str, tuple[Edit, Callable[[Config, Path], None] | None]] = {
     'sentences': (sentences, None),
 }
 
+_FROM_SECOND = ('text', 'vision', 'lda', 'random', 'orthogonal', 'rotated')
+#: The text side of the tower of shuffled captions may tell no class from another.
+_FROM_SHUFFLED = {
+    'text': (changed('as made'), write_changed_rows),
+    'centred': (changed('centred'), write_changed_rows),
+    **{row: ROWS[row] for row in ('vision', 'random', 'orthogonal')},
+}
 
-def _classifiers(tower: str, end: str, seeds: int | None, rows: tuple[str, ...] = tuple(ROWS)) -> list[Setting]:
+
+def _classifiers(tower: str, end: str, seeds: int | None, rows: Mapping[str, Change]) -> list[Setting]:
     """Table 1 from a tower."""
     curved = CURVED if tower == 'main' else ()
     return [
-        Setting(
-            f'{row}{end}',
-            ROWS[row][0],
-            before=ROWS[row][1],
-            tower=tower,
-            seeds=seeds,
-            curve=CURVE if row in curved else 0,
-        )
-        for row in rows
+        Setting(f'{row}{end}', edit, before=before, tower=tower, seeds=seeds, curve=CURVE if row in curved else 0)
+        for row, (edit, before) in rows.items()
     ]
 
 
@@ -181,7 +209,13 @@ def _others() -> list[Setting]:
         Setting('templates-drawn', head(train_templates='clip_kinetics'), seeds=3, **main),
         Setting('templates-mean', text(templates='clip_kinetics'), seeds=3, **main),
         Setting('prompt', prompt, seeds=3, **main),
-        Setting('untrained-shuffled-tower', untrained, tower='shuffled', seeds=3),
+        Setting(
+            'untrained-shuffled-tower',
+            edits(changed('as made'), untrained),
+            before=write_changed_rows,
+            tower='shuffled',
+            seeds=3,
+        ),
     ]
 
 
@@ -217,10 +251,10 @@ ONE_SHOT = {f'{row}-1': (edits(ROWS[row][0], shots(1)), ROWS[row][1]) for row in
 SETTINGS: dict[str, Setting] = {
     setting.name: setting
     for setting in (
-        *_classifiers('main', '', None),
+        *_classifiers('main', '', None, ROWS),
         *_others(),
-        *_classifiers('second', '-second', 3, ('text', 'vision', 'lda', 'random', 'orthogonal', 'rotated')),
-        *_classifiers('shuffled', '-shuffled-tower', 3, ('text', 'vision', 'random', 'orthogonal')),
+        *_classifiers('second', '-second', 3, {row: ROWS[row] for row in _FROM_SECOND}),
+        *_classifiers('shuffled', '-shuffled-tower', 3, _FROM_SHUFFLED),
         *_shots(),
         *_paradigms(),
         Setting('between', between, tower='main'),
