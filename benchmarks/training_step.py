@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 import textxfer_mm.register  # noqa: F401  (registers the models)
-from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS
+from textxfer_mm.vision.towers import build_vision_tower
 
 from mmaction.structures import ActionDataSample  # isort: skip
 

@@ -60,26 +60,39 @@ def accepted_arguments(built: Any) -> set[str] | None:
         free = [parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
         if not free:
             return names
-        if not _hands_on(init, free[0]):
+        receiver = _receiver(init, free[0])
+        if receiver is None:
             return None
+        if inspect.isfunction(receiver):
+            return names | set(_keywords(receiver))
     return None
 
 
 @functools.cache
-def _hands_on(init: Callable, name: str) -> bool:
-    """Whether ``**name`` of a constructor goes to its base's, and nowhere else."""
+def _receiver(init: Callable, name: str) -> Callable | type[super] | None:
+    """Who gets ``**name`` of a constructor, and nobody else: its base's (``super``), or a function of its module."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):
-        return False
+        return None
     uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and re.fullmatch(r'super\(.*\)\.__init__', ast.unparse(node.func))
-    ]
-    handed = [keyword.value for call in calls for keyword in call.keywords if keyword.arg is None]
-    return len(uses) == 1 and uses[0] in handed
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    getting = [call for call in calls if any(k.arg is None and k.value in uses for k in call.keywords)]
+    if len(uses) != 1 or not getting:
+        return None
+    called = ast.unparse(getting[0].func)
+    if re.fullmatch(r'super\(.*\)\.__init__', called):
+        return super
+    found = init.__globals__.get(called)
+    return found if inspect.isfunction(found) and _keywords(found) else None
+
+
+def _keywords(function: Callable) -> list[str]:
+    """The arguments that a function takes by name; none where it takes any."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return []
+    return [parameter.name for parameter in parameters if parameter.kind is not parameter.POSITIONAL_ONLY]
 
 
 def missing_arguments(built: Any, given: Mapping[str, Any]) -> list[str]:
@@ -135,13 +148,18 @@ def _built_from(error: Exception) -> tuple[type | None, dict[str, Any]]:
 
 def _arguments(built: type) -> set[str]:
     """What a config can give a class and its bases; a function, such as a head's ``make_rows``, is for subclasses."""
-    return {
-        parameter.name
-        for base in built.__mro__
-        for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and Callable not in (parameter.annotation, get_origin(parameter.annotation))
-    }
+    names: set[str] = set()
+    for init in (base.__init__ for base in built.__mro__):
+        for parameter in list(inspect.signature(init).parameters.values())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                receiver = _receiver(init, parameter.name)
+                names |= set(_keywords(receiver)) if inspect.isfunction(receiver) else set()
+            elif parameter.kind is not parameter.VAR_POSITIONAL and Callable not in (
+                parameter.annotation,
+                get_origin(parameter.annotation),
+            ):
+                names.add(parameter.name)
+    return names
 
 
 def _shortened(error: TypeError) -> str:

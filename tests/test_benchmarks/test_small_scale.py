@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from textxfer_mm.datasets.toy_actions import UNSEEN_ACTIONS
-from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.registry import MODELS
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'

@@ -18,8 +18,8 @@ from mmengine.runner import Runner
 from tiny_configs import CONFIGS, ROOT, leaf, load, one_of_each_kind, tiny_run
 
 from textxfer_mm.classifiers.sources import if_known
-from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
-from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.parts.building import build_classifier_source
+from textxfer_mm.vision import input_cfg, preprocessor_cfg
 
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 #: Whose run is not tested elsewhere.

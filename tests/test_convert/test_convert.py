@@ -26,7 +26,7 @@ from textxfer_mm.convert.summary import fitting_configs, report
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
 from textxfer_mm.engine.launch import add_config_options
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones.towers import build_vision_tower
+from textxfer_mm.vision.towers import build_vision_tower
 
 #: The models of Table 2: how the random weights are made.
 MODELS_OF_TABLE_2 = {

@@ -21,9 +21,9 @@ from textxfer_mm.convert.summary import report
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
 from textxfer_mm.engine.launch import add_config_options
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones.towers import build_vision_tower
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
+from textxfer_mm.vision.towers import build_vision_tower
 
 
 def convert(path, source, **options):

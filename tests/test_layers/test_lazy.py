@@ -7,7 +7,8 @@ from safetensors.torch import save_file
 from tiny import TINY_RESNET, TINY_VIT, FixedSource
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models import CLIPBackbone, ConSEProjection
+from textxfer_mm.models import CLIPBackbone
+from textxfer_mm.parts import ConSEProjection
 
 
 def model(**parts):

@@ -18,7 +18,7 @@ from tiny_language import write_bert
 
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.errors import UserError
-from textxfer_mm.models import build_classifier_source, head_projections
+from textxfer_mm.parts import build_classifier_source, projections
 
 NAMES = ['running', 'walking', 'jumping']
 K, D, N = 3, 32, 6
@@ -75,7 +75,7 @@ def log_lines(monkeypatch):
     handler, logger = Lines(), logging.getLogger('textxfer_mm')
     level = logger.level
     logger.setLevel(logging.INFO)
-    monkeypatch.setattr(head_projections, 'print_log', lambda line, level=20, **_: handler.lines.append((level, line)))
+    monkeypatch.setattr(projections, 'print_log', lambda line, level=20, **_: handler.lines.append((level, line)))
     logger.addHandler(handler)
     yield handler.lines
     logger.removeHandler(handler)

@@ -15,7 +15,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from inspect import signature
 from typing import Any
 from unittest.mock import patch
 
@@ -33,6 +32,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.heads import CosineHead, TextEmbeddingHead
 from textxfer_mm.registry import MODELS
+from textxfer_mm.registry_errors import accepted_arguments
 
 PARTS = ('backbone', 'neck', 'cls_head')
 
@@ -176,7 +176,7 @@ def _without_text_tower(model: dict[str, Any]) -> dict[str, Any]:
     head = head_of(dict(model=model))
     kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
     if isinstance(kind, type) and issubclass(kind, CosineHead):
-        known = {**signature(CosineHead).parameters, **signature(TextEmbeddingHead).parameters}
+        known = accepted_arguments(TextEmbeddingHead)
         for key in [key for key in head if key not in known and key != '_scope_']:
             del head[key]
         head['type'] = 'TextEmbeddingHead'

@@ -18,7 +18,7 @@ from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.heads.pooling import pool_features
+from textxfer_mm.layers.pooling import pool_features
 
 from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 

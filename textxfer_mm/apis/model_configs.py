@@ -9,9 +9,9 @@ from mmengine.config import Config
 from textxfer_mm.engine.config_files import config_of_checkpoint, load_config
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import config_dir
-from textxfer_mm.models.backbones import input_cfg, preprocessor_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
 from textxfer_mm.text.clip_files import read_clip_scale
+from textxfer_mm.vision import input_cfg, preprocessor_cfg
 
 __all__ = ['DEFAULT_CONFIG', 'clip_zero_shot_config', 'config_dir', 'config_of_checkpoint', 'load_config']
 

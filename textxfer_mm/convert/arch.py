@@ -15,8 +15,8 @@ from textxfer_mm.convert.dimensions import kind_of
 from textxfer_mm.convert.hf_settings import HFSettings
 from textxfer_mm.convert.told import even_votes, told_configs, told_image_size
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones.towers import Arch, build_vision_tower, with_text_cfg
 from textxfer_mm.text.clip_arch import resolve_arch
+from textxfer_mm.vision.towers import Arch, build_vision_tower, with_text_cfg
 
 #: Entries of a vision_cfg that weights can tell. Models with others (attentional pools, timm towers) must be named.
 _TOLD_KEYS = {'image_size', 'layers', 'width', 'head_width', 'patch_size', 'mlp_ratio'}

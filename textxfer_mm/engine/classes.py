@@ -13,7 +13,7 @@ from torch import nn
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import CLIPBackbone
-from textxfer_mm.models.backbones.positions import GRID
 from textxfer_mm.text.clip_folders import write_clip_folder
 from textxfer_mm.text.text_tower import CLIPTextTower
+from textxfer_mm.vision.clip_tower import CLIPVisionTower
+from textxfer_mm.vision.positions import GRID
 
 #: Where the parts of a CLIP lie in the state of a recognizer.
 OUR_VISUAL, OUR_TEXT, OUR_SCALE = 'backbone.visual.', 'cls_head.class_rows.tower.model.', 'cls_head.cosine.logit_scale'
@@ -85,13 +85,13 @@ def exported_arch(model: nn.Module) -> dict[str, Any]:
     return {**text, 'vision_cfg': vision['vision_cfg'], 'preprocess_cfg': preprocess}
 
 
-def _require_clip(model: nn.Module) -> tuple[CLIPBackbone, nn.Module]:
+def _require_clip(model: nn.Module) -> tuple[CLIPVisionTower, nn.Module]:
     """Backbone and head of a recognizer that is a CLIP and nothing else."""
     backbone, neck, head = (getattr(model, part, None) for part in ('backbone', 'neck', 'cls_head'))
     rows = getattr(head, 'class_rows', None)
     tower = rows.require_tower() if isinstance(rows, TowerRows) else None
     reason = ''
-    if not isinstance(backbone, CLIPBackbone):
+    if not isinstance(backbone, CLIPVisionTower):
         reason = f'its backbone is {type(backbone).__name__}, not CLIPBackbone'
     elif backbone.temporal:
         reason = 'its backbone has temporal modules, which open_clip does not know'

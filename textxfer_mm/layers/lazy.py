@@ -1,6 +1,6 @@
 """Weights that come from outside (pretrained towers, image classifiers) and stay there when a checkpoint has them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -18,11 +18,9 @@ class LazyWeights:
 
     _weights_filled: bool = False
     #: Prefixes, within this module, of the state that is fetched.
-    _fetched_prefixes: tuple[str, ...] = ('',)
-
-    def fetch_weights(self) -> None:
-        """Bring the weights from outside; called at most once. Subclasses override this."""
-        raise NotImplementedError(f'{type(self).__name__} must say how its weights are fetched')
+    _fetched_prefixes: tuple[str, ...]
+    #: Brings the weights from outside; called at most once. The module or its base defines it.
+    fetch_weights: Callable[[], None]
 
     def ensure_weights(self) -> None:
         """Fetch the weights unless they are there; to be called at the start of ``forward``."""

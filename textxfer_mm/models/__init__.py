@@ -1,8 +1,6 @@
-"""Registered shells: importing this package registers backbones, necks, heads, projections and classifier sources."""
+"""Registered shells of MMAction2: importing this package registers backbones, necks and heads, and what they need."""
 
 from textxfer_mm.models.backbones import CLIPBackbone
-from textxfer_mm.models.building import build_classifier_source, build_text_encoder
-from textxfer_mm.models.head_projections import ConSEProjection
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
@@ -14,12 +12,9 @@ from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 __all__ = [
     'CLIPBackbone',
     'CaptionMatchingHead',
-    'ConSEProjection',
     'LearnablePromptHead',
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',
     'VideoTextMatchingHead',
-    'build_classifier_source',
-    'build_text_encoder',
 ]

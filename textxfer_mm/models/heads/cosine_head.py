@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.layers.cosine import CosineLogits
-from textxfer_mm.models.head_projections import build_projection
-from textxfer_mm.models.heads.pooling import FEATURE_CHOICES, Features, pool_features
+from textxfer_mm.errors import UserError
+from textxfer_mm.layers.pooling import Features
+from textxfer_mm.parts.cosine_classifier import classify, embed, equip, require_choice
 
 from mmaction.models.heads import BaseHead  # isort: skip  (after the registry: it repairs mmaction first)
 from mmaction.utils import SampleList  # isort: skip
@@ -28,20 +27,7 @@ class CosineHead(BaseHead):
     Args:
         in_channels: The width of the pooled features.
         make_rows: Makes the class rows, given ``num_classes`` and ``embed_dims``.
-        num_classes: K; ``None`` counts the class names. Given, it must agree with them.
-        embed_dims: D; ``None`` asks the classifier. Needed where there is a projection and the encoder is not at hand.
-        projection: ``None``, ``'linear'``, ``'mlp'`` or a config dict; needed when ``in_channels`` differs from D.
-        feature: Which feature to take where the backbone returns several, see
-            :func:`~textxfer_mm.models.heads.pooling.pool_features`.
         num_segments: Frames a clip has in 2-D recognisers; ``None`` averages all frames of a video into one clip.
-        dropout_ratio: Dropout on the pooled features, before the projection.
-        init_scale: The scale at the start of training; ``None`` takes 100, what CLIP's own training ends at, and 10 for
-            ``multi_class``, whose sigmoids would saturate.
-        max_scale: The most the scale may become in training; ``None`` sets no limit.
-        learn_scale: Whether the scale is trained.
-        test_scale: The scale in evaluation (released code: 100); ``None`` takes the trained one, as multi-label heads
-            always do.
-        init_bias: The initial value of the trained scalar bias of multi-label heads; ignored otherwise.
         loss_cls: The loss; ``None`` takes cross-entropy, or binary cross-entropy for ``multi_class``.
         multi_class: Multi-label recognition (mmaction's name).
         label_smooth_eps: Label smoothing.
@@ -49,6 +35,7 @@ class CosineHead(BaseHead):
         average_clips: How views are averaged: ``'feature'`` averages un-normalised features before the classifier (the
             paper's protocol), ``'prob'`` probabilities, ``'score'`` logits, ``None`` keeps the views.
         init_cfg: The initialisation config of MMEngine.
+        options: Those of :func:`~textxfer_mm.parts.cosine_classifier.equip`.
 
     Raises:
         UserError: An option is unknown, or widths or class counts disagree.
@@ -60,29 +47,20 @@ class CosineHead(BaseHead):
         make_rows: Callable[..., ClassRows],
         /,
         *,
-        num_classes: int | None = None,
-        embed_dims: int | None = None,
-        projection: str | dict[str, Any] | None = None,
-        feature: str = 'auto',
         num_segments: int | None = None,
-        dropout_ratio: float = 0.0,
-        init_scale: float | None = None,
-        max_scale: float | None = None,
-        learn_scale: bool = True,
-        test_scale: float | None = 100.0,
-        init_bias: float = -10.0,
         loss_cls: dict[str, Any] | None = None,
         multi_class: bool = False,
         label_smooth_eps: float = 0.0,
         topk: int | tuple[int, ...] = (1, 5),
         average_clips: str | None = 'feature',
         init_cfg: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
-        require_choice(self, feature=(feature, FEATURE_CHOICES), average_clips=(average_clips, AVERAGE_CLIPS))
+        require_choice(self, average_clips=(average_clips, AVERAGE_CLIPS))
         if num_segments is not None and num_segments < 1:
             raise UserError(f'{type(self).__name__}: num_segments is the number of frames a clip, got {num_segments}.')
         super().__init__(
-            num_classes,
+            None,  # the class rows know K
             in_channels,
             loss_cls=loss_cls or dict(type='BCELossWithLogits' if multi_class else 'CrossEntropyLoss'),
             multi_class=multi_class,
@@ -91,23 +69,8 @@ class CosineHead(BaseHead):
             average_clips=average_clips,
             init_cfg=init_cfg,
         )
-        width = embed_dims or (in_channels if projection is None else None)
-        self.class_rows = make_rows(num_classes=num_classes, embed_dims=width)
-        if embed_dims not in (None, self.class_rows.embed_dims):
-            raise UserError(
-                f'embed_dims={embed_dims}, but the classifier is {self.class_rows.embed_dims} wide: leave it out.'
-            )
-        self.projection = build_projection(projection, in_channels, self.class_rows.embed_dims)
-        self.dropout = nn.Dropout(dropout_ratio)
-        self.feature = feature
+        equip(self, in_channels, make_rows, multi_class, **options)
         self.num_segments = num_segments
-        self.cosine = CosineLogits(
-            init_scale=(10.0 if multi_class else 100.0) if init_scale is None else init_scale,
-            max_scale=max_scale,
-            learn_scale=learn_scale,
-            test_scale=None if multi_class else test_scale,
-            init_bias=init_bias if multi_class else None,
-        )
 
     @property
     def num_classes(self) -> int:
@@ -124,12 +87,7 @@ class CosineHead(BaseHead):
         Raises:
             UserError: The features are not ``in_channels`` wide.
         """
-        x = pool_features(feats, self.feature)  # (rows, in_channels)
-        if x.shape[1] != self.in_channels:
-            raise UserError(
-                f'{type(self).__name__} has in_channels={self.in_channels}, but the features are {x.shape[1]} wide.'
-            )
-        return self.projection(self.dropout(x))  # (rows, D)
+        return embed(self, feats)
 
     def embed_videos(self, feats: Features, num_videos: int) -> Tensor:
         """Embed and average the rows of each video -> (N, D)."""
@@ -137,8 +95,7 @@ class CosineHead(BaseHead):
 
     def logits(self, embeddings: Tensor, training: bool) -> Tensor:
         """Classify embeddings (N, D) -> logits (N, K) in float32, with rows and scale of training or testing."""
-        rows = self.class_rows.training_rows() if training else self.class_rows.testing_rows()
-        return self.cosine(embeddings, rows, training)
+        return classify(self, embeddings, training)
 
     def forward(self, x: Features, **kwargs: Any) -> Tensor:
         """Features of any kind -> logits (rows, K); what else a recognizer passes (``num_segs``, ...) is not needed."""
@@ -200,21 +157,6 @@ class CosineHead(BaseHead):
                 'num_segments must be the number of frames of one clip as they reach the head.'
             )
         return x.view(x.shape[0], -1, frames, x.shape[2]).mean(2)
-
-
-def require_choice(head: CosineHead, **options: tuple[Any, tuple[Any, ...]]) -> None:
-    """Refuse an option whose value is none of its choices.
-
-    Args:
-        head: Named in the message.
-        options: The value and the choices of each option.
-
-    Raises:
-        UserError: With the nearest choices.
-    """
-    for option, (value, choices) in options.items():
-        if value not in choices:
-            raise UserError(f'Unknown {option}={value!r} of {type(head).__name__}.{nearest(str(value), choices)}')
 
 
 def refuse_options(head: CosineHead, given: Iterable[str], refused: Iterable[str], reason: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from mmengine.logging import print_log
 
 from textxfer_mm.classifiers.prompt_rows import PromptRows
-from textxfer_mm.models.building import build_classifier_source
 from textxfer_mm.models.heads.cosine_head import CosineHead
+from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.registry import MODELS
 
 

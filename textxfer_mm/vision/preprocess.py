@@ -10,11 +10,11 @@ from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
 from textxfer_mm.errors import UserError, nearest
-from textxfer_mm.models.backbones.imagenet import TIMM, timm_pretrained_cfg
-from textxfer_mm.models.backbones.packaged import PACKAGED, PACKAGED_TOWERS
-from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
 from textxfer_mm.text.clip_arch import resolve_arch, resolve_pretrained
 from textxfer_mm.text.clip_files import is_torchscript
+from textxfer_mm.vision.imagenet import TIMM, timm_pretrained_cfg
+from textxfer_mm.vision.packaged import PACKAGED, PACKAGED_TOWERS
+from textxfer_mm.vision.towers import Arch, with_text_cfg
 
 _KEYS = ('mean', 'std', 'interpolation', 'resize_mode')
 _INTERPOLATIONS = ('nearest', 'bilinear', 'bicubic', 'area', 'lanczos')

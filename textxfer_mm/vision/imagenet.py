@@ -11,10 +11,10 @@ from timm.models import PretrainedCfg
 from torch import nn
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_few
-from textxfer_mm.models.backbones.positions import resize_positions
-from textxfer_mm.models.backbones.towers import Arch, with_text_cfg
 from textxfer_mm.text.clip_arch import load_tower, resolve_arch
 from textxfer_mm.text.hub import hub_endpoint, is_reachable
+from textxfer_mm.vision.positions import resize_positions
+from textxfer_mm.vision.towers import Arch, with_text_cfg
 
 #: The value of ``pretrained`` that stands for these weights.
 TIMM = 'timm'

@@ -14,7 +14,8 @@ from token_t1d_ranks import with_token_t1d, worker
 from torch import nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import CLIPBackbone, temporal
+from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.vision import temporal
 
 N, T = 2, 4
 #: Quick GELU and LayerScale, which lie around the place of the second mixing.

@@ -5,8 +5,9 @@ import torch
 from tiny import TINY_TIMM, TINY_VIT
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import PACKAGED_ARCH, CLIPBackbone, packaged_imagenet_classifier, preprocessor_cfg
-from textxfer_mm.models.backbones.packaged import PACKAGED_TOWERS
+from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.vision import PACKAGED_ARCH, packaged_imagenet_classifier, preprocessor_cfg
+from textxfer_mm.vision.packaged import PACKAGED_TOWERS
 
 
 @pytest.fixture

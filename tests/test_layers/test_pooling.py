@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmaction.models.heads import SlowFastHead
 
-from textxfer_mm.models.heads.pooling import pool_features
+from textxfer_mm.layers.pooling import pool_features
 
 
 def test_concatenation_is_in_the_order_of_the_stock_head():

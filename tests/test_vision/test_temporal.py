@@ -8,7 +8,8 @@ from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT
 from torch import nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import CLIPBackbone, temporal
+from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.vision import temporal
 
 N, T = 2, 4
 

@@ -12,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones.temporal import Inserted
-from textxfer_mm.models.backbones.towers import conv_stages
+from textxfer_mm.vision.temporal import Inserted
+from textxfer_mm.vision.towers import conv_stages
 
 
 class CheckpointedSequential(nn.Sequential):

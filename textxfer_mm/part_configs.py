@@ -1,24 +1,11 @@
-"""Parts of a model from their configs: the one validator, and the classifier sources and text encoders."""
+"""Parts given as ``dict(type=..., **arguments)``: the one place where mistakes in such a config are told."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from textxfer_mm.classifiers.drawn import OrthogonalClassifier, RandomClassifier
-from textxfer_mm.classifiers.lda import LDAClassifier
-from textxfer_mm.classifiers.sources import FileClassifier, TextClassifier
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.registry import MODELS
-from textxfer_mm.text.clip_encoder import CLIPTextEncoder
-from textxfer_mm.text.language_encoder import LanguageModelEncoder
-
-_SOURCES = (FileClassifier, LDAClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
-_ENCODERS = (CLIPTextEncoder, LanguageModelEncoder)
-CLASSIFIER_SOURCES = tuple(module.__name__ for module in _SOURCES)
-TEXT_ENCODERS = tuple(module.__name__ for module in _ENCODERS)
-
-for _module in (*_SOURCES, *_ENCODERS):
-    MODELS.register_module(module=_module)
 
 
 def read_part(
@@ -66,30 +53,3 @@ def build_part(cfg: Any, kind: str, known: Iterable[str]) -> Any:
     """Instantiate a registered class from its config; the mistakes that :func:`read_part` tells of are errors."""
     part, args = read_part(cfg, kind, known)
     return part(**args)
-
-
-def build_text_encoder(cfg: Any) -> Any:
-    """Build a text encoder from a config dict; an object that can ``encode`` is returned as it is.
-
-    Raises:
-        UserError: an unknown type or argument; the nearest names are listed.
-    """
-    is_encoder = callable(getattr(cfg, 'encode', None)) and not isinstance(cfg, str | Mapping)
-    return cfg if is_encoder else build_part(cfg, 'text encoder', TEXT_ENCODERS)
-
-
-def build_classifier_source(cfg: Any) -> Any:
-    """Build a classifier source from a config dict whose ``encoder`` may be a dict as well.
-
-    Args:
-        cfg: e.g. ``dict(type='TextClassifier', class_names='kinetics400', encoder=dict(type='CLIPTextEncoder', ...))``;
-            an object that can ``build`` is returned as it is.
-
-    Raises:
-        UserError: an unknown type or argument; the nearest names are listed.
-    """
-    if callable(getattr(cfg, 'build', None)) and not isinstance(cfg, Mapping):
-        return cfg
-    if isinstance(cfg, Mapping) and cfg.get('encoder') is not None:
-        cfg = {**cfg, 'encoder': build_text_encoder(cfg['encoder'])}
-    return build_part(cfg, 'classifier source', CLASSIFIER_SOURCES)

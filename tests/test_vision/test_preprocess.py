@@ -4,7 +4,7 @@ from tiny import TINY_VIT
 from torch import nn
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.models.backbones import PACKAGED_ARCH, input_cfg, preprocessor_cfg
+from textxfer_mm.vision import PACKAGED_ARCH, input_cfg, preprocessor_cfg
 
 OPENAI_MEAN = [122.7709383, 116.7460125, 104.09373615]
 

@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from tiny import TINY_TIMM, TINY_VIT
 
 from textxfer_mm.errors import NotAtHandError, UserError
-from textxfer_mm.models.backbones import CLIPBackbone, input_cfg, preprocessor_cfg
+from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.vision import input_cfg, preprocessor_cfg
 
 NAME = 'test_vit.r160_in1k'
 
@@ -110,7 +111,7 @@ def test_mistakes(config, message):
 
 def test_weights_of_another_model(hub_cache, tmp_path, monkeypatch):
     save_file(timm.create_model('test_efficientnet').state_dict(), tmp_path / 'w.safetensors')
-    monkeypatch.setattr('textxfer_mm.models.backbones.imagenet._cached_file', lambda _: tmp_path / 'w.safetensors')
+    monkeypatch.setattr('textxfer_mm.vision.imagenet._cached_file', lambda _: tmp_path / 'w.safetensors')
     with pytest.raises(UserError, match=f"timm's weights of {NAME} cannot be loaded into custom-.* they lack "):
         CLIPBackbone(arch(), 'timm').init_weights()
 
@@ -123,7 +124,7 @@ def test_a_pool_that_the_weights_were_not_trained_with(hub_cache):
 
 def test_a_cnn_from_the_cache(tmp_path, monkeypatch):
     """The same for a convolutional trunk, whose weights timm stores under another tag."""
-    monkeypatch.setattr('textxfer_mm.models.backbones.imagenet._cached_file', lambda _: tmp_path / 'w.safetensors')
+    monkeypatch.setattr('textxfer_mm.vision.imagenet._cached_file', lambda _: tmp_path / 'w.safetensors')
     model = timm.create_model('test_efficientnet')
     save_file(model.state_dict(), tmp_path / 'w.safetensors')
     backbone = CLIPBackbone(TINY_TIMM, 'timm')

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.temporal_conv import T1D
 from textxfer_mm.layers.token_t1d import TokenT1D
-from textxfer_mm.models.backbones.towers import conv_stages
-from textxfer_mm.models.building import read_part
+from textxfer_mm.part_configs import read_part
+from textxfer_mm.vision.towers import conv_stages
 
 
 class Inserted(nn.Module):

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.layers.projections import ConSE, LinearProjection, MLPProjection
-from textxfer_mm.models.backbones.packaged import packaged_imagenet_classifier
-from textxfer_mm.models.building import build_classifier_source, build_part
+from textxfer_mm.part_configs import build_part
+from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.registry import MODELS
+from textxfer_mm.vision.packaged import packaged_imagenet_classifier
 
 MODELS.register_module(module=LinearProjection)
 MODELS.register_module(module=MLPProjection)
