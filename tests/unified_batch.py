@@ -88,7 +88,8 @@ def worker(rank, port, path):
         model = nn.parallel.DistributedDataParallel(model)
         for name, first in cases.items():
             whole = [[] if name == 'pure captions' else WHOLE[0], [] if name == 'pure classes' else WHOLE[1]]
-            own = [list(part) if rank == 0 else [i for i in all_ if i not in part] for part, all_ in zip(first, whole)]
+            pairs = zip(first, whole, strict=True)
+            own = [list(part) if rank == 0 else [i for i in both if i not in part] for part, both in pairs]
             losses, grads = step(model, *own)
             seen[f'{kind} {name}'] = dict(losses=gather_labels(losses[None]), grads=grads)
     if rank == 0:

@@ -66,6 +66,11 @@ PARTS = {
         MAP,
         (N, 2),
     ),
+    'UnifiedContrastiveHead': (
+        dict(type='UnifiedContrastiveHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        MAP,
+        (N, 2),
+    ),
     'VideoTextMatchingHead offline': (
         dict(
             type='VideoTextMatchingHead',

@@ -107,8 +107,8 @@ def mean_average_precision(scores: Scores) -> dict[str, Measure]:
 def eleven_point_map(scores: Scores, ignored: np.ndarray | None = None) -> dict[str, Measure]:
     """The mAP of VOC2007: over 11 levels of recall, the mean of the best precision at that recall or more.
 
-    AP = 1/11 sum_{r in {0, 0.1, ..., 1}} max_{r' >= r} precision(r') (Everingham et al., 2010, section 4.2), and its mean
-    over the classes that have videos. Equal scores share a threshold, as in :func:`mean_average_precision`.
+    AP = 1/11 sum_{r in {0, 0.1, ..., 1}} max_{r' >= r} precision(r') (Everingham et al., 2010, section 4.2), and its
+    mean over the classes that have videos. Equal scores share a threshold, as in :func:`mean_average_precision`.
 
     Args:
         scores: Labels (n,), or (n, K) of zeros and ones.

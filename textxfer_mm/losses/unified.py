@@ -56,9 +56,9 @@ def contrastive_loss(images: Tensor, texts: Tensor, labels: Tensor, scale: Tenso
     as the label of labelled samples (their text is that of the class), and one of its own for each caption, it is the
     bidirectional loss of UniCL (Yang et al., 2022, section 3.2)::
 
-        L = 1/2 (L_i2t + L_t2i),  L_i2t = -1/B sum_i 1/|P(i)| sum_{k in P(i)} log softmax_j(scale * cos(image_i, text_j))[k]
+        L_i2t = -1/B sum_i 1/|P(i)| sum_{k in P(i)} log softmax_j(scale * cos(image_i, text_j))[k]
 
-    and L_t2i with images and texts exchanged; P(i) are the pairs of the label of i.
+    L_t2i with images and texts exchanged, and the mean of the two; P(i) are the pairs of the label of i.
 
     Args:
         images: (N, D) of this rank, not normalised; N may be 0.
