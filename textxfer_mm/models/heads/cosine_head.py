@@ -15,13 +15,14 @@ from mmaction.utils import SampleList  # isort: skip
 
 AVERAGE_CLIPS = ('feature', 'prob', 'score', None)
 #: Options of the classification loss, for heads that have another.
-OF_CLASSIFICATION = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias')
+OF_CLASSIFICATION = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias', 'normalize')
 
 
 class CosineHead(BaseHead):
     """Cosine logits of pooled features and class rows (Text4Vis, section 2.2).
 
-    logits = exp(logit_scale) * normalise(projection(dropout(pool(feats)))) @ normalise(class_rows).T, without a bias.
+    logits = exp(logit_scale) * normalise(projection(dropout(pool(feats)))) @ normalise(class_rows).T, without a bias;
+    ``normalize=False`` leaves lengths and scale out (the literal Eq. 3).
     The registered heads hand it their rows and add what is theirs; the options below are shared by all of them.
 
     Args:

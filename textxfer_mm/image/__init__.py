@@ -1,0 +1,6 @@
+"""Registered shells of MMPretrain: importing this package registers its backbone and head, and loads no MMPretrain."""
+
+from textxfer_mm.image.clip_image_backbone import CLIPImageBackbone
+from textxfer_mm.image.text_embedding_cls_head import TextEmbeddingClsHead
+
+__all__ = ['CLIPImageBackbone', 'TextEmbeddingClsHead']
