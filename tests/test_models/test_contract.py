@@ -56,6 +56,11 @@ PARTS = {
         (N, D),
         (N, 6),
     ),
+    'UnifiedContrastiveClsHead': (
+        dict(type='UnifiedContrastiveClsHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        (N, D),
+        (N, 2),
+    ),
     'TextEmbeddingClsHead multi-label': (
         dict(
             type='TextEmbeddingClsHead',

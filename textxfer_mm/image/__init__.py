@@ -1,6 +1,7 @@
-"""Registered shells of MMPretrain: importing this package registers its backbone and head, and loads no MMPretrain."""
+"""Registered shells of MMPretrain: importing this package registers its backbone and heads, and loads no MMPretrain."""
 
 from textxfer_mm.image.clip_image_backbone import CLIPImageBackbone
 from textxfer_mm.image.text_embedding_cls_head import TextEmbeddingClsHead
+from textxfer_mm.image.unified_contrastive_cls_head import UnifiedContrastiveClsHead
 
-__all__ = ['CLIPImageBackbone', 'TextEmbeddingClsHead']
+__all__ = ['CLIPImageBackbone', 'TextEmbeddingClsHead', 'UnifiedContrastiveClsHead']

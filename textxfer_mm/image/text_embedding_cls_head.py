@@ -1,47 +1,35 @@
 """The head that replaces an image classifier's linear layer by the embeddings of the class names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.image.cosine_cls_head import CosineClsHead
 from textxfer_mm.layers.pooling import Features
-from textxfer_mm.parts.cosine_classifier import classify, embed, equip, maker_of_rows
+from textxfer_mm.parts.cosine_classifier import classify, maker_of_rows
 from textxfer_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class TextEmbeddingClsHead(BaseModule):
+class TextEmbeddingClsHead(CosineClsHead):
     """``TextEmbeddingHead`` for MMPretrain's ``ImageClassifier`` (Text4Vis, section 2.2 and Tables 10 to 12).
 
-    logits = exp(logit_scale) * normalise(projection(dropout(features))) @ normalise(class_rows).T, without a bias. The
-    rest is MMPretrain's own ``ClsHead`` or ``MultiLabelClsHead``, which is handed the logits: losses with label
-    smoothing (``loss=dict(type='LabelSmoothLoss', ...)``), soft targets of Mixup and CutMix, predictions. State and
-    options are those of ``TextEmbeddingHead``, so that a checkpoint of either head loads into the other.
+    MMPretrain's own heads are handed the logits: losses with label smoothing (``loss=dict(type='LabelSmoothLoss',
+    ...)``), soft targets of Mixup and CutMix.
 
     Args:
-        in_channels: The width of the features; a map (N, D, H, W) is averaged over H and W.
+        in_channels: The width of the features.
         classifier: See :func:`~textxfer_mm.parts.cosine_classifier.maker_of_rows`, as the other three.
         frozen: Keeps the classifier fixed; ``False`` trains it (supp. Table 2).
         train_templates: Templates of which one is drawn at each training iteration (Table 4, "multiple").
         template_seed: The seed of these draws; 0 unless given.
-        multi_label: Multi-label recognition: a sigmoid for each class, and ``gt_score`` of zeros and ones.
-        loss: The loss of MMPretrain; ``None`` takes cross-entropy, or binary cross-entropy for ``multi_label``.
-        topk: Which top-k accuracies training logs, if ``cal_acc``; for ``multi_label`` how many classes are predicted.
-        cal_acc: Whether training logs accuracies; not with Mixup or CutMix.
-        thr: The score from which a class is predicted, for ``multi_label``; ``None`` takes MMPretrain's 0.5, unless
-            ``topk`` is given.
-        init_cfg: The initialisation config of MMEngine.
-        options: Those of :func:`~textxfer_mm.parts.cosine_classifier.equip`.
+        shared: The options of :class:`~textxfer_mm.image.cosine_cls_head.CosineClsHead`.
 
     Raises:
         UserError: An option is unknown or has no effect, or widths or class counts disagree.
     """
-
-    #: A view of an image is a sample: where several are averaged, their probabilities are.
-    average_clips = 'prob'
 
     def __init__(
         self,
@@ -51,32 +39,10 @@ class TextEmbeddingClsHead(BaseModule):
         frozen: bool = True,
         train_templates: str | Sequence[str] | None = None,
         template_seed: int | None = None,
-        multi_label: bool = False,
-        loss: Mapping[str, Any] | None = None,
-        topk: int | tuple[int, ...] | None = None,
-        cal_acc: bool = False,
-        thr: float | None = None,
-        init_cfg: dict[str, Any] | None = None,
-        **options: Any,
+        **shared: Any,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
         rows = maker_of_rows(classifier, frozen=frozen, train_templates=train_templates, template_seed=template_seed)
-        equip(self, in_channels, rows, multi_label, **options)
-        self.multi_label = multi_label
-        self.stock = MODELS.build(_stock_head(multi_label, loss, topk, cal_acc, thr))
-
-    @property
-    def num_classes(self) -> int:
-        """K, that of the class rows, which other class names may replace."""
-        return self.class_rows.num_classes
-
-    def pre_logits(self, feats: Features) -> Tensor:
-        """Features of a backbone or neck -> what is compared with the class rows (N, D), un-normalised."""
-        return embed(self, feats)
-
-    def forward(self, feats: Features) -> Tensor:
-        """Features of a backbone or neck -> logits (N, K) in float32."""
-        return classify(self, self.pre_logits(feats), self.training)
+        super().__init__(in_channels, rows, **shared)
 
     def loss(self, feats: Features, data_samples: Sequence[Any], **kwargs: Any) -> dict[str, Tensor]:
         """The loss of N images, and accuracies if ``cal_acc``.
@@ -92,39 +58,6 @@ class TextEmbeddingClsHead(BaseModule):
         logits = classify(self, self.pre_logits(feats), training=True)
         _require_labels(data_samples, logits.shape[1])
         return self.stock.loss((logits,), data_samples, **kwargs)
-
-    def predict(self, feats: Features, data_samples: Sequence[Any] | None = None) -> list[Any]:
-        """Samples of N images with ``pred_score`` (K,), by softmax or sigmoid, and ``pred_label``."""
-        logits = classify(self, self.pre_logits(feats), training=False)
-        return self.stock.predict((logits,), data_samples)
-
-    def embed_views(self, feats: Features, num_images: int) -> Tensor:
-        """Embed N images -> (N, V, D), un-normalised: all that testing needs to know of an image; V is 1."""
-        return self.pre_logits(feats).unflatten(0, (num_images, -1))
-
-    def view_logits(self, views: Tensor) -> Tensor:
-        """Classify what :meth:`embed_views` gave (N, V, D) -> (N, V, K)."""
-        return classify(self, views.flatten(0, 1), training=False).unflatten(0, views.shape[:2])
-
-
-def _stock_head(
-    multi_label: bool, loss: Mapping[str, Any] | None, topk: Any, cal_acc: bool, thr: float | None
-) -> dict[str, Any]:
-    """The config of MMPretrain's head that takes the logits.
-
-    Raises:
-        UserError: An option would have no effect.
-    """
-    if not multi_label:
-        if thr is not None:
-            raise UserError(f'thr={thr} has no effect without multi_label=True: leave it out.')
-        loss = loss or dict(type='mmpretrain.CrossEntropyLoss')
-        topk = (1,) if topk is None else (topk,) if isinstance(topk, int) else tuple(topk)
-        return dict(type='mmpretrain.ClsHead', loss=loss, topk=topk, cal_acc=cal_acc)
-    if cal_acc:
-        raise UserError('cal_acc=True has no effect with multi_label=True, where no accuracy is defined: leave it out.')
-    loss = loss or dict(type='mmpretrain.CrossEntropyLoss', use_sigmoid=True)
-    return dict(type='mmpretrain.MultiLabelClsHead', loss=loss, thr=thr, topk=topk)
 
 
 def _require_labels(data_samples: Sequence[Any], num_classes: int) -> None:

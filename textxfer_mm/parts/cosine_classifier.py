@@ -4,7 +4,7 @@ A head is equipped with it, and then owns its modules: they lie beside what else
 all heads name them alike (``class_rows.*``, ``projection.*``, ``cosine.*``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -181,3 +181,20 @@ def require_choice(head: nn.Module, **options: tuple[Any, tuple[Any, ...]]) -> N
     for option, (value, choices) in options.items():
         if value not in choices:
             raise UserError(f'Unknown {option}={value!r} of {type(head).__name__}.{nearest(str(value), choices)}')
+
+
+def refuse_options(head: nn.Module, given: Iterable[str], refused: Iterable[str], reason: str) -> None:
+    """Refuse shared options that a head would not read.
+
+    Args:
+        head: Named in the message.
+        given: The names of the options that were given.
+        refused: Those that the head does not take.
+        reason: Why, for the message.
+
+    Raises:
+        UserError: Some of them were given; the first is named.
+    """
+    option = next((option for option in refused if option in given), None)
+    if option is not None:
+        raise UserError(f'{type(head).__name__} takes no {option}: {reason}.')

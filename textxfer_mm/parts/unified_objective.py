@@ -63,7 +63,7 @@ class MixedBatch:
             raise UserError(
                 f'{head} trains on labels and captions, and {name_of(samples[neither[0]])} has neither: its dataset '
                 f'must give `label`, or one of {", ".join(CAPTION_KEYS)}, which the pipeline hands on: '
-                "PackActionInputs(meta_keys=('caption',))."
+                "PackActionInputs or PackInputs(meta_keys=('caption',))."
             )
         labels = class_labels([samples[place] for place in labelled], num_classes, head)
         labelled, captioned = (torch.tensor(x, dtype=torch.long, device=device) for x in (labelled, captioned))

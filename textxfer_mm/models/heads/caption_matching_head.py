@@ -9,10 +9,10 @@ from torch import Tensor
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.layers.pooling import Features
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
-from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.parts.captions import CLIP_SCALE, caption_number, encode_captions, require_caption
-from textxfer_mm.parts.cosine_classifier import require_choice
+from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
 from textxfer_mm.registry import MODELS
 
 from mmaction.utils import SampleList  # isort: skip  (after the registry: it repairs mmaction first)

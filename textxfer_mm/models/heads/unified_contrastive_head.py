@@ -7,9 +7,10 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.layers.pooling import Features
-from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.parts.captions import CLIP_SCALE
+from textxfer_mm.parts.cosine_classifier import refuse_options
 from textxfer_mm.parts.unified_objective import build_objective
 from textxfer_mm.registry import MODELS
 

@@ -11,9 +11,9 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.layers.pooling import Features
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
-from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
-from textxfer_mm.parts.cosine_classifier import require_choice
+from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
 from textxfer_mm.parts.labels import class_labels
 from textxfer_mm.registry import MODELS
 
