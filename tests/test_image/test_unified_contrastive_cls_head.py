@@ -43,18 +43,21 @@ def test_a_mixed_batch_through_an_image_classifier():
             type='ImageClassifier',
             backbone=dict(type='CLIPImageBackbone', arch=TINY_VIT),
             head=head,
-            data_preprocessor=dict(type='ImgDataPreprocessor', mean=[120.0] * 3, std=[60.0] * 3),
+            data_preprocessor=dict(type='MixedDataPreprocessor', mean=[120, 110, 100], std=[60] * 3, to_rgb=True),
         )
     )
     model.init_weights()
     images = [torch.randint(0, 255, (3, 32, 32), dtype=torch.uint8) for _ in JOINT]
     data = model.data_preprocessor(dict(inputs=images, data_samples=[image_sample(**facts) for facts in JOINT]))
+    first = (images[0].flip(0).float() - torch.tensor([120.0, 110.0, 100.0])[:, None, None]) / 60
+    torch.testing.assert_close(data['inputs'][0], first)
     found = model(**data, mode='loss')
     assert set(found) == {'loss_cls', 'loss_con', 'top1_acc', 'top2_acc', 'match_acc'}
     (found['loss_cls'] + found['loss_con']).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
     predicted = model.eval()(**data, mode='predict')
-    assert torch.stack([sample.pred_score for sample in predicted]).sum(1).tolist() == pytest.approx([1.0] * len(JOINT))
+    sums = [sample.pred_score.sum().item() for sample in predicted]
+    assert sums == pytest.approx([1.0] * len(JOINT))
 
 
 @pytest.mark.parametrize(
@@ -63,3 +66,9 @@ def test_a_mixed_batch_through_an_image_classifier():
 def test_options_that_have_no_effect(option):
     with pytest.raises(UserError, match=f'UnifiedContrastiveClsHead takes no {next(iter(option))}: its losses are'):
         UnifiedContrastiveClsHead(D, CLASSIFIER, **option)
+
+
+def test_captions_cannot_be_mixed():
+    augments = dict(augments=[dict(type='Mixup', alpha=0.8)])
+    with pytest.raises(UserError, match=r"takes no batch_augments.*Mixup.*Leave out the classifier's train_cfg"):
+        MODELS.build(dict(type='MixedDataPreprocessor', batch_augments=augments))

@@ -70,7 +70,7 @@ class TowerRows(ClassRows):
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
-            rows = ensemble(embed_prompts(self._encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
+            rows = ensemble(embed_prompts(self.encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -172,7 +172,12 @@ class TowerRows(ClassRows):
         self._may_draw &= not any(name.startswith(f'{prefix}tower.') for name in state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _encode_frozen(self, texts: list[str]) -> Tensor:
+    def encode_frozen(self, texts: Sequence[str]) -> Tensor:
+        """Encode any texts with the tower as it is, in its present mode -> (n, D) on the CPU, without gradient.
+
+        Raises:
+            UserError: The tower is not at hand, or a text is too long for it (it is named).
+        """
         batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
         return encode_in_batches(self.require_tower(), texts, batch_size=batch_size, device=device)
 

@@ -24,8 +24,8 @@ class UnifiedContrastiveClsHead(CosineClsHead):
     """``UnifiedContrastiveHead`` for MMPretrain's ``ImageClassifier`` (iCLIP: Wei et al., CVPR 2023).
 
     Samples are told apart as there; ``PackInputs(meta_keys=('caption',))`` hands a caption on. Batches in which only
-    some samples have a label need ``data_preprocessor=dict(type='ImgDataPreprocessor', ...)`` (MMEngine's), since
-    MMPretrain's ``ClsDataPreprocessor`` asks all of a batch for one.
+    some samples have a label need the data preprocessor
+    :class:`~textxfer_mm.image.mixed_data_preprocessor.MixedDataPreprocessor`.
 
     Args:
         in_channels: The width of the features.
