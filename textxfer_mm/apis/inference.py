@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from textxfer_mm import register_all_modules
@@ -20,6 +19,7 @@ from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
 from textxfer_mm.engine.finite import refuse_non_finite_scores
+from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
 
@@ -94,7 +94,7 @@ def load_recognizer(
         set_class_names(cfg, class_names)
     target = choose_device(device)
     register_all_modules()
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
