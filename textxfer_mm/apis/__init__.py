@@ -11,6 +11,7 @@ _MODULES = {
     'config_of_checkpoint': 'apis.model_configs',
     'evaluate': 'apis.evaluation',
     'extract_features': 'apis.feature_extraction',
+    'find_media': 'inputs',
     'find_videos': 'inputs',
     'interpolate': 'apis.interpolation',
     'load_config': 'apis.model_configs',

@@ -1,10 +1,11 @@
 """What differs between MMAction2's recognizers and MMPretrain's image classifiers: whoever meets both asks here."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope, init_default_scope
 from torch import Tensor, nn
 
 from textxfer_mm.layers.pooling import Features, pool_features
@@ -18,6 +19,11 @@ HEADS = ('cls_head', 'head')
 def enter_scope(cfg: Mapping[str, Any]) -> None:
     """Let types without a prefix mean those of the framework of a config."""
     init_default_scope(cfg.get('default_scope') or DEFAULT_SCOPE)
+
+
+def in_scope(cfg: Mapping[str, Any]) -> AbstractContextManager:
+    """The same for what is built inside ``with``: another model may have entered its own scope since."""
+    return DefaultScope.overwrite_default_scope(cfg.get('default_scope') or DEFAULT_SCOPE)
 
 
 def head_name(model: nn.Module | Mapping[str, Any]) -> str:
