@@ -19,7 +19,7 @@ def build():
     """ViT + TextEmbeddingClsHead, seeded."""
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    head = dict(type='TextEmbeddingClsHead', in_channels=32, classifier=FixedSource(embed_dims=32))
+    head = dict(type='TextEmbeddingClsHead', in_channels=32, classifier=FixedSource(embed_dims=32), init_scale=10.0)
     model = MODELS.build(
         dict(type='ImageClassifier', backbone=dict(type='CLIPImageBackbone', arch=TINY_VIT), head=head)
     )

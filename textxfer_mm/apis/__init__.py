@@ -13,6 +13,7 @@ _MODULES = {
     'evaluate': 'apis.evaluation',
     'evaluate_retrieval': 'apis.retrieval',
     'extract_features': 'apis.feature_extraction',
+    'find_media': 'inputs',
     'find_videos': 'inputs',
     'interpolate': 'apis.interpolation',
     'load_config': 'apis.model_configs',

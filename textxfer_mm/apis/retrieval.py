@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
 from textxfer_mm.apis.encoding import Videos, encode_videos
 from textxfer_mm.classifiers.tower_rows import TowerRows
+from textxfer_mm.engine.frameworks import embeddings_of, features_of, head_module
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.retrieval import retrieval_recalls
@@ -56,13 +56,12 @@ def evaluate_retrieval(
     Raises:
         UserError: The model has no text encoder, an entry has no caption, or there is nothing to be told apart.
     """
-    head = getattr(model, 'cls_head', None) or getattr(model, 'head', None)
-    encode_texts = _text_encoder(model, head)
+    encode_texts = _text_encoder(model)
     model.eval()
     dataset = DATASETS.build(dataloader['dataset'])
     first, captions = _items(dataset)
     videos = Videos(dataset, lambda labels: first)
-    made = encode_videos(videos, lambda batch: [_embed(model, head, batch)], dataloader, progress)
+    made = encode_videos(videos, lambda batch: [_embed(model, batch)], dataloader, progress)
     texts = [(item, text) for item, position in enumerate(made.rows) for text in captions[position]]
     (items,) = made.stacked()
     embeddings = encode_texts([text for _, text in texts])
@@ -71,8 +70,9 @@ def evaluate_retrieval(
     return Retrieval(recalls, len(items), len(texts), skipped)
 
 
-def _text_encoder(model: nn.Module, head: nn.Module | None) -> Callable[[list[str]], Tensor]:
+def _text_encoder(model: nn.Module) -> Callable[[list[str]], Tensor]:
     """What embeds any texts as the model's class rows are embedded."""
+    head = head_module(model)
     rows = getattr(head, 'class_rows', None)
     if isinstance(rows, TowerRows):
         return rows.encode_frozen
@@ -107,10 +107,7 @@ def _items(dataset: Any) -> tuple[list[int], list[list[str]]]:
     return [index for index, _ in found.values()], [texts for _, texts in found.values()]
 
 
-def _embed(model: nn.Module, head: nn.Module, batch: list[Any]) -> Tensor:
+def _embed(model: nn.Module, batch: list[Any]) -> Tensor:
     """Embeddings (N, D) of N items, averaged over all that one has of frames and views."""
-    inputs = model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
-    features = model.extract_feat(inputs)
-    is_video = hasattr(model, 'cls_head')  # a recognizer returns what it tells its head besides
-    embedded = head.embed(features[0]) if is_video else head.pre_logits(features)
-    return embedded.float().unflatten(0, (len(batch), -1)).mean(1)
+    features, _ = features_of(model, batch)
+    return embeddings_of(model, features).float().unflatten(0, (len(batch), -1)).mean(1)

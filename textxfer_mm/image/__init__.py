@@ -1,4 +1,4 @@
-"""Registered shells of MMPretrain: importing this registers backbone, heads and preprocessor, and loads no MMPretrain."""
+"""Registered shells of MMPretrain: importing this registers backbone, heads and preprocessor, not MMPretrain."""
 
 from textxfer_mm.image.clip_image_backbone import CLIPImageBackbone
 from textxfer_mm.image.mixed_data_preprocessor import MixedDataPreprocessor

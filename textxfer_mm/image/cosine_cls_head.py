@@ -36,9 +36,6 @@ class CosineClsHead(BaseModule):
         UserError: An option is unknown or has no effect, or widths or class counts disagree.
     """
 
-    #: A view of an image is a sample: where several are averaged, their probabilities are.
-    average_clips = 'prob'
-
     def __init__(
         self,
         in_channels: int,
@@ -63,22 +60,26 @@ class CosineClsHead(BaseModule):
         """K, that of the class rows, which other class names may replace."""
         return self.class_rows.num_classes
 
-    def pre_logits(self, feats: Features) -> Tensor:
+    def embed(self, feats: Features) -> Tensor:
         """Features of a backbone or neck -> what is compared with the class rows (N, D), un-normalised."""
         return embed(self, feats)
 
+    def pre_logits(self, feats: Features) -> Tensor:
+        """The same, by MMPretrain's name."""
+        return self.embed(feats)
+
     def forward(self, feats: Features) -> Tensor:
         """Features of a backbone or neck -> logits (N, K) in float32."""
-        return classify(self, self.pre_logits(feats), self.training)
+        return classify(self, self.embed(feats), self.training)
 
     def predict(self, feats: Features, data_samples: Sequence[Any] | None = None) -> list[Any]:
         """Samples of N images with ``pred_score`` (K,), by softmax or sigmoid, and ``pred_label``."""
-        logits = classify(self, self.pre_logits(feats), training=False)
+        logits = classify(self, self.embed(feats), training=False)
         return self.stock.predict((logits,), data_samples)
 
     def embed_views(self, feats: Features, num_images: int) -> Tensor:
         """Embed N images -> (N, V, D), un-normalised: all that testing needs to know of an image; V is 1."""
-        return self.pre_logits(feats).unflatten(0, (num_images, -1))
+        return self.embed(feats).unflatten(0, (num_images, -1))
 
     def view_logits(self, views: Tensor) -> Tensor:
         """Classify what :meth:`embed_views` gave (N, V, D) -> (N, V, K)."""

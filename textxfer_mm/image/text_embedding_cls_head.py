@@ -55,7 +55,7 @@ class TextEmbeddingClsHead(CosineClsHead):
         Raises:
             UserError: A sample has no label, or scores of another number of classes.
         """
-        logits = classify(self, self.pre_logits(feats), training=True)
+        logits = classify(self, self.embed(feats), training=True)
         _require_labels(data_samples, logits.shape[1])
         return self.stock.loss((logits,), data_samples, **kwargs)
 

@@ -62,4 +62,4 @@ class UnifiedContrastiveClsHead(CosineClsHead):
 
     def loss(self, feats: Features, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Losses of N images, see :meth:`~textxfer_mm.parts.unified_objective.UnifiedObjective.losses`."""
-        return self.objective.losses(self, self.pre_logits(feats), data_samples)
+        return self.objective.losses(self, self.embed(feats), data_samples)
