@@ -16,7 +16,14 @@ def explained(cfg):
 
 
 @pytest.mark.parametrize(
-    'kind', ['CaptionMatchingHead', 'TextEmbeddingHead', 'LearnablePromptHead', 'VideoTextMatchingHead']
+    'kind',
+    [
+        'CaptionMatchingHead',
+        'TextEmbeddingHead',
+        'LearnablePromptHead',
+        'UnifiedContrastiveHead',
+        'VideoTextMatchingHead',
+    ],
 )
 def test_the_class_that_was_written_is_named_and_not_its_base(kind):
     cfg = dict(type=kind, in_channels=8, classifier=FixedSource(), dropout_ration=0.5)

@@ -4,9 +4,11 @@ import functools
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 from mmengine.config import Config
+from PIL import Image
 from safetensors.torch import save_file
 from tiny import TEXT_CFG
 from tiny_language import write_bert
@@ -14,6 +16,8 @@ from tiny_runs import write_dataset
 
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
+#: Those under MMPretrain.
+IMAGE = [c for c in CONFIGS if c.startswith('image')]
 
 #: What stands in for a CLIP of 512 dimensions: one layer, on the frames' true size.
 TINY_CLIP = dict(
@@ -116,7 +120,7 @@ def one_of_each_kind(names: list[str], phase: str) -> list[str]:
 def shrink_node(node: dict) -> None:
     """Put something tiny where a part of a model would be large or downloaded."""
     kind = node.get('type')
-    if kind in ('CLIPBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
+    if kind in ('CLIPBackbone', 'CLIPImageBackbone', 'CLIPTextEncoder') and isinstance(node['arch'], str):
         node.update(arch=tiny_clip(node['arch']), pretrained=None)
     elif kind == 'CLIPBackbone' and node.get('pretrained') == 'timm':
         node.update(arch=TINY_TIMM_CLIP, pretrained=None, image_size=224)
@@ -133,6 +137,8 @@ def shrink_node(node: dict) -> None:
     names = node.get('class_names')
     if kind == 'TextClassifier' and isinstance(names, str) and names.startswith('data/'):
         node['class_names'] = [f'class {label}' for label in range(LISTS[names])]
+    if node.get('templates') == 'imagenet':  # 80 prompts for each of 1000 names
+        node['templates'] = ['a photo of a {}.', 'a drawing of a {}.']
     if kind == 'LDAClassifier':
         node['features'] = tiny_features()
     if kind in ('ResNetTSM', 'SwinTransformer3D'):
@@ -203,6 +209,37 @@ def tiny_recognizer(cfg: Config) -> Config:
     if cfg.model.backbone.type == 'MViT':
         cfg.model.backbone.update(spatial_size=32, temporal_size=8)
     cfg.load_from = None
+    return cfg
+
+
+def write_images(folder: Path, files: int = 10, classes: int = 1000) -> Path:
+    """A few images in the layout of ImageNet with lists (``meta/train.txt``, ``val.txt``), a line for each class."""
+    generator = np.random.default_rng(0)
+    (folder / 'meta').mkdir(parents=True, exist_ok=True)
+    for split in ('train', 'val'):
+        (folder / split).mkdir(exist_ok=True)
+        for number in range(files):
+            pixels = generator.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / split / f'{number}.png')
+        lines = [f'{label % files}.png {label}\n' for label in range(classes)]
+        (folder / 'meta' / f'{split}.txt').write_text(''.join(lines))
+    return folder
+
+
+def tiny_image_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
+    """The same config of images on ten of them, or one for each class in training with few shots, without downloads."""
+    replace_clip(cfg.model)
+    cfg.load_from, cfg.work_dir = None, work_dir and str(work_dir)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
+    write_images(folder)
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[name].update(batch_size=2, num_workers=0, persistent_workers=False)
+        dataset = leaf(cfg[name].dataset)
+        dataset.data_root = str(folder)
+        if cfg[name].dataset.type == 'FewShotDataset':
+            cfg[name].batch_size, cfg[name].dataset.shots = 500, 1
+        else:
+            dataset.indices = 10
     return cfg
 
 

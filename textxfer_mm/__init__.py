@@ -20,6 +20,7 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
     import textxfer_mm.engine.optim_wrappers
+    import textxfer_mm.image
     import textxfer_mm.models  # noqa: F401
     from textxfer_mm import compat_datasets
     from textxfer_mm.compat import accept_bfloat16_scores

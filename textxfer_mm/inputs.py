@@ -18,6 +18,7 @@ VIDEO_SUFFIXES = (
     *('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v', '.mpg', '.mpeg', '.flv', '.wmv', '.3gp', '.3g2', '.gif', '.ogv'),
     *('.ts', '.mts', '.m2ts', '.vob', '.asf', '.divx', '.f4v', '.mxf'),
 )
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm')
 
 
 def find_config(path: str | Path) -> Path:
@@ -134,22 +135,40 @@ def find_videos(path: str | Path) -> list[Path]:
     Raises:
         UserError: There is nothing at the path, or no video in the folder.
     """
+    return _find(path, VIDEO_SUFFIXES, 'video')
+
+
+def find_media(path: str | Path) -> list[Path]:
+    """Return the video or image itself, or the videos and images of a folder, sorted by name.
+
+    Raises:
+        UserError: There is nothing at the path, or neither in the folder.
+    """
+    return _find(path, (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES), 'video and no image')
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file has the suffix of an image; that of an animation (.gif) is one of a video."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _find(path: str | Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """Return the file itself, or those of a folder that have one of the suffixes; hidden ones (``._a.mp4``) aside."""
     path = Path(path)
     if path.is_file():
         return [path]
     if not path.is_dir():
-        what = 'is neither a file nor a folder' if path.exists() else 'does not exist'
-        raise UserError(f'{path} {what}. Give a video file or a folder of videos.')
-    videos = sorted(p for p in path.iterdir() if _is_video(p))
-    if not videos:
-        deeper = sum(1 for p in path.rglob('*') if _is_video(p))
+        missing = 'is neither a file nor a folder' if path.exists() else 'does not exist'
+        raise UserError(f'{path} {missing}. Give a video file or a folder of videos.')
+
+    def wanted(file: Path) -> bool:
+        return file.suffix.lower() in suffixes and not file.name.startswith('.') and file.is_file()
+
+    found = sorted(filter(wanted, path.iterdir()))
+    if not found:
+        deeper = sum(map(wanted, path.rglob('*')))
         raise UserError(
-            f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).'
+            f'The folder {path} holds no {what} ({", ".join(suffixes)}).'
             + (f' Its subfolders hold {deeper}: give one of them.' if deeper else '')
         )
-    return videos
-
-
-def _is_video(path: Path) -> bool:
-    """Whether it is a file with the suffix of a video, and no hidden one such as macOS's ``._a.mp4``."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith('.') and path.is_file()
+    return found

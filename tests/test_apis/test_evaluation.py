@@ -43,7 +43,7 @@ def both(made):
     """A result on seen and unseen classes, and the file of features."""
     folder, cfg, checkpoint = made
     unseen = dict(labels=[UNSEEN], ann_files=[folder / 'videos' / 'unseen.txt'])
-    protocols = ['full', 'half', 'mean-class', 'map', 'base-to-novel', 'generalized']
+    protocols = ['full', 'half', 'mean-class', 'map', 'map-11', 'base-to-novel', 'generalized']
     options = dict(protocols=protocols, features=folder / 'both.safetensors', device='cpu', **unseen)
     return evaluate(cfg, checkpoint, **options), options
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import save_checkpoint
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from PIL import Image
 from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from tiny import TINY_VIT
@@ -332,6 +333,26 @@ def test_a_hostile_checkpoint_runs_no_code(videos, tmp_path):
     assert result.exit_code == 2
     assert 'a.pth was refused' in result.stderr
     assert not harmed.exists()
+
+
+def test_a_folder_of_videos_and_images(weights, videos, tmp_path):
+    """An image is a video of one frame; what is neither is passed over, what is broken is named at the end."""
+    Image.new('RGB', (64, 32), 'red').save(videos / 'still.png')
+    (videos / 'broken.jpg').write_text('no image')
+    (videos / 'notes.txt').touch()
+    out = tmp_path / 'out.json'
+    options = ('--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+    result = run(videos, *options)
+    assert result.exit_code == 2
+    assert '1 of 4 videos could not be decoded' in result.stderr
+    assert 'broken.jpg' in result.stderr
+    rows = {Path(row['video']).name: row for row in json.loads(out.read_text())}
+    assert set(rows) == {'0.mp4', '1.mp4', 'still.png', 'broken.jpg'}
+    assert set(rows['still.png']['scores']) == set(LABELS)
+    assert 'error' in rows['broken.jpg']
+    alone = run(videos / 'still.png', *options)
+    assert alone.exit_code == 0, alone.output
+    assert json.loads(out.read_text()) == [rows['still.png']]
 
 
 def test_missing_videos(tmp_path):

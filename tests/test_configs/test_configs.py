@@ -1,4 +1,4 @@
-"""Every config: its header, its name, its variables, and a real run at tiny size.
+"""Every config: its header, and for those of videos its name, its variables, and a real run at tiny size.
 
 One config of each kind takes a training and a testing step; the others are built, and computed without a step.
 """
@@ -15,18 +15,19 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from tiny_configs import CONFIGS, ROOT, leaf, load, one_of_each_kind, tiny_run
+from tiny_configs import CONFIGS, IMAGE, ROOT, leaf, load, one_of_each_kind, tiny_run
 
 from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.vision import input_cfg, preprocessor_cfg
 
+VIDEO = [c for c in CONFIGS if c not in IMAGE]  # the others are in test_image_configs.py
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 #: Whose run is not tested elsewhere.
-RUN = [c for c in CONFIGS if not c.startswith('quickstart')]
+RUN = [c for c in VIDEO if not c.startswith('quickstart')]
 STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
-NAMED = [c for c in CONFIGS if 'vision-only' not in c and 'activitynet' not in c]
+NAMED = [c for c in VIDEO if 'vision-only' not in c and 'activitynet' not in c]
 #: By the first of these words that is in the name.
 CLASSES = {
     'seen300': 300,
@@ -95,7 +96,7 @@ def header_of(name):
 
 
 def test_there_are_configs():
-    assert {Path(c).parts[0] for c in CONFIGS} >= {'mixing', 'quickstart', 'rendered_scenes', 'text4vis'}
+    assert {Path(c).parts[0] for c in CONFIGS} >= {'image', 'mixing', 'quickstart', 'rendered_scenes', 'text4vis'}
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -121,12 +122,16 @@ def depth(file):
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_depth_and_variables(name):
+def test_depth(name):
+    assert depth(ROOT / name) <= 2
+
+
+@pytest.mark.parametrize('name', VIDEO)
+def test_variables(name):
     cfg = load(name)
     dataset = leaf(cfg.test_dataloader.dataset)
     assert dataset.pipeline[-1]['type'] == 'PackActionInputs'
     assert 'ann_file' not in dataset or cfg.test_pipeline[-1]['type'] == 'PackActionInputs'
-    assert depth(ROOT / name) <= 2
 
 
 def test_depth_follows_the_bases(tmp_path):
@@ -239,7 +244,7 @@ def check_classes(runner, name):
     assert runner.model.cls_head.num_classes == classes
 
 
-@pytest.mark.parametrize('name', [c for c in CONFIGS if not c.startswith(('mixing', 'rendered_scenes'))])
+@pytest.mark.parametrize('name', [c for c in VIDEO if not c.startswith(('mixing', 'rendered_scenes'))])
 def test_frames_are_normalised_as_the_weights_want(name):
     cfg = load(name)
     backbone, pixels = cfg.model.backbone, cfg.model.data_preprocessor

@@ -71,6 +71,19 @@ PAPER = {
     # Supplementary Table 1, mean class accuracy over three splits
     **{f'vit-l-14_ttrans_8xb16-u8-30e_ucf101-split{split}': [98.2] for split in (1, 2, 3)},
     **{f'vit-l-14_ttrans_8xb16-u8-30e_hmdb51-split{split}': [79.0] for split in (1, 2, 3)},
+    # Tables 10 and 12, ImageNet; the first number without training; behind the accuracies FLOPs, parameters, A100-days
+    'vit-b-16_8xb16-10e_in1k': [66.73, 82.25, 96.82, 11.3, 57.3, 0.5],
+    'vit-l-14_8xb16-10e_in1k': [86.47, 98.11, 51.9, 202.1, 2.0],
+    'vit-l-14-336_8xb16-10e_in1k': [87.12, 98.33, 116.5, 202.1, 5.7],
+    'vit-b-16_1-shot_8xb16-200e_in1k': [71.50],
+    'vit-b-16_3-shot_8xb16-200e_in1k': [73.64],
+    'vit-b-16_5-shot_8xb16-200e_in1k': [74.99],
+    'vit-b-16_vision-only_1-shot_8xb16-200e_in1k': [4.71],
+    'vit-b-16_vision-only_3-shot_8xb16-200e_in1k': [30.44],
+    'vit-b-16_vision-only_5-shot_8xb16-200e_in1k': [41.70],
+    'vit-b-16_vision-only_8xb16-10e_in1k': [79.70],
+    # Table 11, without training and with it
+    'vit-b-16_seen600_8xb16-10e_in1k': [70.28, 72.62],
 }
 
 #: The paper's metrics in metafiles, in the order in which tables here and headers of configs have them.
@@ -80,10 +93,16 @@ METRICS = (
     'Paper Mean Class Accuracy (3 splits)',
     'Paper Top 1 Accuracy (zero-shot, untrained)',
     'Paper Top 1 Accuracy (zero-shot, trained)',
+    *(f'Paper Top {k} Accuracy' for k in (1, 5)),
+    *('Paper FLOPs (G)', 'Paper Params (M)', 'Paper A100 Days'),
 )
 
 #: How many rows of each table are ours to reproduce.
 ROWS = {
+    'Table 10': 8,
+    'Table 10 (0-shot)': 1,
+    'Table 11': 1,
+    'Table 12': 3,
     'Table 1': 5,
     'Table 2': 6,
     'Table 3': 4,
@@ -111,8 +130,9 @@ def metrics(model):
     return {k: v for result in model.get('Results', []) for k, v in result['Metrics'].items()}
 
 
-def text4vis():
-    return yaml.safe_load((ROOT / 'text4vis' / 'metafile.yml').read_text())
+def of_the_paper():
+    """The metafiles whose collections have the paper's tables."""
+    return [yaml.safe_load((ROOT / folder / 'metafile.yml').read_text()) for folder in ('text4vis', 'image')]
 
 
 def test_metafiles_list_every_config():
@@ -142,19 +162,20 @@ def test_no_number_of_the_paper_is_left_out():
 
 
 def test_every_row_of_every_table_has_a_config():
-    metafile = text4vis()
-    tables = metafile['Collections'][0]['Metadata']['Tables']
-    rows = {table: set() for table in tables}
-    for model in metafile['Models']:
-        for table, row in model['Metadata'].get('Rows', {}).items():
-            rows[table].add(row)
-            missing = [metric for metric in tables[table]['Metrics'] if metric not in metrics(model)]
-            assert not missing, f'{model["Name"]} is a row of {table} without {missing}'
+    rows = {}
+    for metafile in of_the_paper():
+        tables = metafile['Collections'][0]['Metadata']['Tables']
+        rows |= {table: set() for table in tables}
+        for model in metafile['Models']:
+            for table, row in model['Metadata'].get('Rows', {}).items():
+                rows[table].add(row)
+                missing = [metric for metric in tables[table]['Metrics'] if metric not in metrics(model)]
+                assert not missing, f'{model["Name"]} is a row of {table} without {missing}'
     assert {table: len(labels) for table, labels in rows.items()} == ROWS
 
 
 def test_nothing_claims_to_be_trained_by_us():
-    for model in text4vis()['Models']:
+    for model in (model for metafile in of_the_paper() for model in metafile['Models']):
         assert model['Metadata']['Trained By Us'] is False
         assert all(key.startswith('Paper') for key in metrics(model))
         header = ast.get_docstring(ast.parse((REPO / model['Config']).read_text()))
@@ -165,13 +186,14 @@ def test_readme_is_up_to_date(capsys):
     assert TOOL['main'](['--check']) == 0, capsys.readouterr().out
 
 
-def test_the_readme_links_every_config():
+@pytest.mark.parametrize('folder', ['text4vis', 'image'])
+def test_the_readme_links_every_config(folder):
     """That links lead somewhere is tested with the documentation."""
-    readme = ROOT / 'text4vis' / 'README.md'
+    readme = ROOT / folder / 'README.md'
     text = readme.read_text()
     links = re.findall(r'\]\(([^)\s]+)\)', text)
     assert {Path(link).name for link in links if link.startswith('text4vis_')} == {
-        Path(config).name for config in CONFIGS if config.startswith('text4vis')
+        Path(config).name for config in CONFIGS if config.startswith(f'{folder}/')
     }
     for path in re.findall(r'`((?:_base_|tools|tests|docs)/[\w./-]+\.py)`', text):
         assert (ROOT / path).exists() or (REPO / path).exists(), path

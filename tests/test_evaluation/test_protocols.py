@@ -1,5 +1,7 @@
 """Protocols against naive references, hand-computed cases and the functions of other libraries."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.class_splits import half_class_split
 from textxfer_mm.evaluation.protocols import (
     base_to_novel,
+    eleven_point_map,
     full_class,
     half_class,
     harmonic_mean,
@@ -131,6 +134,49 @@ def test_map_is_that_of_mmaction_also_where_scores_are_equal(levels, several):
     labels = one_hot | (rng.random((80, 9)) < 0.2) * (np.arange(9) < 8) if several else one_hot
     found = mean_average_precision(Scores(values, labels if several else single, names(9)))['map'].value
     assert found == pytest.approx(mmaction_map(list(values), list(labels)), abs=1e-12)
+
+
+def naive_eleven_points(truth, scores):
+    """Precision and recall at every threshold, then the best precision at each recall or more, in exact fractions."""
+    points = []
+    for threshold in set(scores):
+        found = [right for right, score in zip(truth, scores, strict=True) if score >= threshold]
+        points.append((Fraction(sum(found), sum(truth)), Fraction(sum(found), len(found))))
+    return sum(max(p for r, p in points if r >= Fraction(level, 10)) for level in range(11)) / 11
+
+
+def test_eleven_point_map_by_hand():
+    """Positives at ranks 1 and 3: recall 0 to 0.5 with precision 1 (6 levels), 0.6 to 1 with 2/3 (5 levels)."""
+    scores = Scores(np.array([[0.9], [0.8], [0.7], [0.1]]), np.array([[1], [0], [1], [0]]), names(1))
+    assert eleven_point_map(scores)['map_11'].value == pytest.approx((6 + 5 * 2 / 3) / 11)
+    constant = Scores(np.zeros((4, 1)), scores.labels, names(1))
+    assert eleven_point_map(constant)['map_11'].value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize('levels', [None, 4])
+@pytest.mark.parametrize('ignoring', [True, False])
+def test_eleven_point_map_against_a_naive_reference(levels, ignoring):
+    rng = np.random.default_rng(2)
+    values = rng.random((70, 6)).astype(np.float32)
+    if levels:
+        values = np.round(values * levels) / levels
+    labels = ((rng.random((70, 6)) < 0.3) * (np.arange(6) < 5)).astype(int)  # class 5 has no video
+    labels[:, 0] = np.arange(70) < 10  # ten positives: each level of recall is met exactly
+    ignored = rng.random((70, 6)) < 0.2 if ignoring else np.zeros((70, 6), dtype=bool)
+    want = [
+        naive_eleven_points(labels[~ignored[:, k], k].tolist(), values[~ignored[:, k], k].tolist()) for k in range(5)
+    ]
+    found = eleven_point_map(Scores(values, labels, names(6)), ignored if ignoring else None)['map_11'].value
+    assert found == pytest.approx(float(sum(want) / 5), abs=1e-12)
+
+
+def test_eleven_point_map_refuses():
+    scores = Scores(np.zeros((3, 2)), np.array([0, 1, 1]), names(2))
+    assert eleven_point_map(scores)['map_11'].value == pytest.approx((1 / 3 + 2 / 3) / 2)  # single labels are one-hot
+    with pytest.raises(UserError, match=r'\(n, K\) = \(3, 2\), as the labels are, got \(3, 3\)'):
+        eleven_point_map(scores, np.zeros((3, 3)))
+    with pytest.raises(UserError, match='No video has a label'):
+        eleven_point_map(scores, np.ones((3, 2)))
 
 
 def test_base_to_novel_and_harmonic_mean():

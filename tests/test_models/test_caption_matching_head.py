@@ -17,7 +17,7 @@ from tiny import TINY_VIT, FixedSource
 from textxfer_mm.classifiers.sources import TextClassifier
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.heads import CaptionMatchingHead, TextEmbeddingHead
-from textxfer_mm.models.heads.caption_matching_head import caption_number
+from textxfer_mm.parts.captions import caption_number
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 
 D = 32
@@ -186,7 +186,7 @@ class TestStart:
 
 
 def test_the_number_of_a_caption_is_the_same_in_every_process():
-    code = 'from textxfer_mm.models.heads.caption_matching_head import caption_number as n; print(n("a héron"), n("b"))'
+    code = 'from textxfer_mm.parts.captions import caption_number as n; print(n("a héron"), n("b"))'
     told = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=120).stdout
     assert told.split()[-2:] == [str(caption_number('a héron')), str(caption_number('b'))]
     torch.tensor([caption_number(f'caption {i}') for i in range(100)])  # 64 bits with a sign

@@ -31,6 +31,7 @@ PARTS = {
     'CLIPBackbone ViT TokenT1D': (dict(type='CLIPBackbone', arch=TINY_VIT, temporal=TOKEN_T1D), VIDEO, MAP),
     'CLIPBackbone partly frozen': (dict(type='CLIPBackbone', arch=TINY_VIT, frozen_stages=1), VIDEO, MAP),
     'CLIPBackbone checkpointing': (dict(type='CLIPBackbone', arch=TINY_VIT, with_cp=True), VIDEO, MAP),
+    'CLIPImageBackbone': (dict(type='CLIPImageBackbone', arch=TINY_VIT), (N, 3, 32, 32), (N, D)),
     'TemporalAveragePool': (dict(type='TemporalAveragePool'), MAP, (N, D, 1, 1, 1)),
     'TemporalTransformer': (dict(type='TemporalTransformer', in_channels=D, num_heads=2, num_layers=2), MAP, MAP),
     'LinearProjection': (dict(type='LinearProjection', in_channels=D, out_channels=8), (N, D), (N, 8)),
@@ -43,6 +44,32 @@ PARTS = {
     'TextEmbeddingHead trained': (
         dict(type='TextEmbeddingHead', in_channels=D, classifier=FixedSource(embed_dims=D), frozen=False),
         MAP,
+        (N, 6),
+    ),
+    'TextEmbeddingHead unnormalised': (
+        dict(type='TextEmbeddingHead', in_channels=D, classifier=FixedSource(embed_dims=D), normalize=False),
+        MAP,
+        (N, 6),
+    ),
+    'TextEmbeddingClsHead': (
+        dict(type='TextEmbeddingClsHead', in_channels=D, classifier=FixedSource(embed_dims=D), test_scale=None),
+        (N, D),
+        (N, 6),
+    ),
+    'UnifiedContrastiveClsHead': (
+        dict(type='UnifiedContrastiveClsHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        (N, D),
+        (N, 2),
+    ),
+    'TextEmbeddingClsHead multi-label': (
+        dict(
+            type='TextEmbeddingClsHead',
+            in_channels=D,
+            classifier=FixedSource(embed_dims=8),
+            projection='linear',
+            multi_label=True,
+        ),
+        (N, D, 2, 2),
         (N, 6),
     ),
     'TextEmbeddingHead drawn templates': (
@@ -63,6 +90,11 @@ PARTS = {
     ),
     'CaptionMatchingHead': (
         dict(type='CaptionMatchingHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
+        MAP,
+        (N, 2),
+    ),
+    'UnifiedContrastiveHead': (
+        dict(type='UnifiedContrastiveHead', in_channels=D, classifier=CLASSIFIER, test_scale=None),
         MAP,
         (N, 2),
     ),
@@ -160,5 +192,6 @@ def test_every_name_of_the_registry_is_here():
         'OrthogonalClassifier',
         'LDAClassifier',
         'ConSEProjection',
+        'MixedDataPreprocessor',  # no parameters: tests/test_image
     }
     assert ours - built_elsewhere == {name.split()[0] for name in PARTS}

@@ -72,7 +72,7 @@ def test_loss_against_naive():
     feats = torch.randn(N, D, requires_grad=True)
     samples = [ActionDataSample().set_gt_label(i % 3) for i in range(N)]
     logits = head(feats)
-    head.class_rows._count = 0  # the same draw again
+    head.class_rows._step._count = 0  # the same draw again
     loss = head.loss(feats, samples)['loss_cls']
     rows = source([TRAIN[which(logits, feats, 10.0)]]).build().weight
     cosine = (feats @ rows.t()) / feats.norm(dim=1, keepdim=True)

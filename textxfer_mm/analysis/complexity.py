@@ -20,7 +20,6 @@ from unittest.mock import patch
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,6 +27,7 @@ from textxfer_mm.analysis.views import Views, views_of_config
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.classes import head_of
+from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.heads import CosineHead, TextEmbeddingHead
@@ -122,7 +122,7 @@ def build_on_meta(cfg: Config) -> nn.Module:
     Raises:
         UserError: A text head's class names are not at hand, or a part cannot be built without values.
     """
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
     with _parameters_on_meta():
         try:
             model = MODELS.build(_without_text_tower(_without_weights(deepcopy(cfg.model))))

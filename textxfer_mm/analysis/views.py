@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
 
+from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.errors import UserError
 
 #: The video that stands in for a real one: 4:3, long enough for any sampling.
@@ -39,7 +39,7 @@ def views_of_config(cfg: Config) -> Views:
         UserError: There is no test pipeline, or it does not make frames.
     """
     pipeline = _test_pipeline(cfg)
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
     try:
         steps = [_stand_in(step) for step in pipeline]
         data = Compose(steps)(

@@ -5,12 +5,15 @@ from typing import Any
 
 _MODULES = {
     'Interpolation': 'apis.interpolation',
+    'Retrieval': 'apis.retrieval',
     'VideoFailure': 'apis.inference',
     'VideoPrediction': 'apis.inference',
     'clip_zero_shot_config': 'apis.model_configs',
     'config_of_checkpoint': 'apis.model_configs',
     'evaluate': 'apis.evaluation',
+    'evaluate_retrieval': 'apis.retrieval',
     'extract_features': 'apis.feature_extraction',
+    'find_media': 'inputs',
     'find_videos': 'inputs',
     'interpolate': 'apis.interpolation',
     'load_config': 'apis.model_configs',

@@ -5,8 +5,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from textxfer_mm.apis.encoding import Encoded, Videos, encode_videos
@@ -17,8 +15,8 @@ from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.datasets.draws import draw_per_class
 from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.engine.data_checks import innermost_datasets
+from textxfer_mm.engine.frameworks import embeddings_of, enter_scope, features_of
 from textxfer_mm.errors import UserError
-from textxfer_mm.layers.pooling import pool_features
 
 from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 
@@ -57,7 +55,7 @@ def extract_features(
         UserError: The config has no such split, a class has fewer videos than ``per_class`` or none that can be
             decoded, or the model cannot give features.
     """
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
     wanted = dict(count=per_class) if per_class else dict(fraction=1.0)
     videos = Videos(_dataset(cfg, split), lambda labels: draw_per_class(labels, seed=seed, **wanted))
     model, stage = starting_model(cfg, checkpoint)
@@ -98,10 +96,8 @@ def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:
 
 def _encode(model: nn.Module, batch: list[Any], stage: str) -> Tensor:
     """Features (N, D) of N videos, averaged over all that a video has of frames and views."""
-    inputs = model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
-    features, _ = model.extract_feat(inputs, stage=stage)
-    embed = getattr(model.cls_head, 'embed', pool_features) if model.with_cls_head else pool_features
-    return embed(features).float().unflatten(0, (len(batch), -1)).mean(1)
+    features, _ = features_of(model, batch, stage=stage)
+    return embeddings_of(model, features).float().unflatten(0, (len(batch), -1)).mean(1)
 
 
 def _refuse_lost_classes(made: Encoded, videos: Videos) -> None:

@@ -1,25 +1,24 @@
-"""My video + my labels -> scores, as a library."""
+"""My video or image + my labels -> scores, as a library."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from textxfer_mm import register_all_modules
+from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require_frames, scores_of
 from textxfer_mm.datasets import corrupt_record
-from textxfer_mm.datasets.transforms_video import CorruptVideoError, with_exact_decoding
+from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import labels_of, set_class_names
 from textxfer_mm.engine.finite import refuse_non_finite_scores
+from textxfer_mm.engine.frameworks import enter_scope, in_scope
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
 
@@ -77,7 +76,7 @@ def load_recognizer(
     class_names: str | Path | Sequence[str] | None = None,
     device: str | None = None,
 ) -> nn.Module:
-    """Build a recogniser for prediction.
+    """Build a recogniser, or an image classifier, for prediction.
 
     Args:
         cfg: A config with ``model`` and ``test_pipeline``.
@@ -94,7 +93,7 @@ def load_recognizer(
         set_class_names(cfg, class_names)
     target = choose_device(device)
     register_all_modules()
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
     model = MODELS.build(cfg.model)
     if checkpoint is not None:
         load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
@@ -103,32 +102,29 @@ def load_recognizer(
 
 
 @torch.no_grad()
-def predict_videos(
-    model: nn.Module, videos: Iterable[str | Path | np.ndarray]
-) -> Iterator[VideoPrediction | VideoFailure]:
-    """Predict one video after the other; one that cannot be decoded is reported in its place.
+def predict_videos(model: nn.Module, videos: Iterable[Medium]) -> Iterator[VideoPrediction | VideoFailure]:
+    """Predict one video or image after the other; one that cannot be decoded is reported in its place.
+
+    A model of videos takes an image for a video of one frame; a model of images looks at a few frames of a video and
+    averages their features (:mod:`~textxfer_mm.apis.prediction_inputs`).
 
     Args:
         model: What :func:`load_recognizer` returned.
-        videos: Paths of video files, or RGB frames (T, H, W, 3) as uint8; these go by ``'array 0'`` and so on.
+        videos: Paths of files, or RGB frames (T, H, W, 3) as uint8; these go by ``'array 0'`` and so on.
 
     Raises:
         UserError: An array is no video, or the model gives scores that are not finite.
     """
-    steps = with_exact_decoding([dict(step) for step in model.cfg.test_pipeline])
-    pipelines = {kind: Compose(steps) for kind, steps in (('file', steps), ('array', _for_arrays(steps)))}
+    with in_scope(model.cfg):
+        inputs = PredictionInputs(model, model.cfg.test_pipeline)
     for position, video in enumerate(videos):
-        if isinstance(video, np.ndarray):
-            name, given = f'array {position}', _array_sample(video, position)
-        else:
-            name, given = str(video), dict(filename=str(video))
+        is_array = isinstance(video, np.ndarray)
+        if is_array:
+            require_frames(video, position)
+        name = f'array {position}' if is_array else str(video)
         try:
             with corrupt_record.nobody_reads():
-                data = pipelines['array' if 'array' in given else 'file'](
-                    dict(given, label=-1, start_index=0, modality='RGB')
-                )
-            if data is None:
-                raise ValueError('a pipeline step dropped it')
+                samples = inputs(video)
         except (ImportError, MemoryError):
             raise
         except Exception as error:
@@ -136,29 +132,6 @@ def predict_videos(
             print_log(f'{name} could not be decoded: {reason}', logger='current', level=logging.DEBUG)
             yield VideoFailure(name, reason)
             continue
-        sample = model.test_step(pseudo_collate([data]))[0]
-        refuse_non_finite_scores(sample.pred_score, name)
-        names = labels_of(model, len(sample.pred_score))
-        yield VideoPrediction(name, names, tuple(sample.pred_score.tolist()))
-
-
-def _array_sample(frames: np.ndarray, position: int) -> dict[str, Any]:
-    """What the first step of a pipeline takes for frames in memory."""
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise UserError(
-            f'array {position} has shape {frames.shape} and type {frames.dtype}; a video is RGB frames (T, H, W, 3) of '
-            'type uint8, values 0 to 255.'
-        )
-    return dict(array=frames, total_frames=len(frames))
-
-
-def _for_arrays(pipeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps for frames in memory: nothing is opened, and MMAction2's ``ArrayDecode`` picks the frames."""
-    steps: list[dict[str, Any]] = []
-    for step in pipeline:
-        kind = str(step['type'])
-        if kind == 'TolerantDecode':
-            steps += _for_arrays(step['transforms'])
-        elif not kind.endswith('Init'):
-            steps.append(dict(type='ArrayDecode') if kind.endswith('Decode') else step)
-    return steps
+        scores = scores_of(model, samples)
+        refuse_non_finite_scores(scores, name)
+        yield VideoPrediction(name, labels_of(model, len(scores)), tuple(scores.tolist()))

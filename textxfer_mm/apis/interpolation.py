@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, stat
 from textxfer_mm.engine.classes import set_class_names
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.finite import refuse_non_finite
+from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.engine.saved_config import parse_saved_config
 from textxfer_mm.engine.weight_pair import WeightPair, refuse_untrained
 from textxfer_mm.errors import UserError
@@ -217,7 +217,7 @@ def _prepare(cfg: Config) -> None:
     if 'model' not in cfg:
         raise UserError('The config has no `model`.')
     register_all_modules()
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    enter_scope(cfg)
 
 
 def _weights(loaded: Any, path: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from textxfer_mm.apis.list_loaders import largest_label
 from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.classifiers.stored_rows import stored_rows
 from textxfer_mm.engine.classes import class_names_of
+from textxfer_mm.engine.frameworks import average_of, head_module
 from textxfer_mm.engine.weight_pair import require_alpha
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.evaluation.calibration import stacking
@@ -120,10 +121,11 @@ def sweep(
     if not shares:
         raise UserError('A sweep needs at least one alpha, from 0 to 1.')
     model = ends.build([*seen_names, *unseen_names], device=device)
-    if model.cls_head.average_clips not in ('feature', 'prob'):
+    average = average_of(head_module(model))
+    if average not in ('feature', 'prob'):
         raise UserError(
-            f'A sweep needs one row of probabilities a video, and the head has average_clips='
-            f"{model.cls_head.average_clips!r}: take 'feature' or 'prob'."
+            f'A sweep needs one row of probabilities a video, and the head has average_clips={average!r}: take '
+            "'feature' or 'prob'."
         )
     points, videos = [], (0, 0)
     for alpha in shares:

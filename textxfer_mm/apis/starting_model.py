@@ -12,6 +12,7 @@ from torch import nn
 
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of
+from textxfer_mm.engine.frameworks import head_module, head_name
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.layers.projections import LinearProjection, MLPProjection
@@ -33,7 +34,7 @@ def starting_model(cfg: Config, checkpoint: str | Path | None = None) -> tuple[n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((cfg.get('randomness') or {}).get('seed') or 0)  # what is random is so equally on all ranks
         model = MODELS.build(model_cfg)
-        projection = getattr(model.cls_head, 'projection', None) if model.with_cls_head else None
+        projection = getattr(head_module(model), 'projection', None)
         if not checkpoint:
             for part in (model.backbone, projection):
                 if isinstance(part, LazyWeights):
@@ -42,7 +43,7 @@ def starting_model(cfg: Config, checkpoint: str | Path | None = None) -> tuple[n
                     part.init_weights()
     state = _load(model, checkpoint, cfg.get('load_from'))
     loaded = {'.'.join(key.split('.')[:2]) for key in state}
-    if isinstance(projection, LinearProjection | MLPProjection) and 'cls_head.projection' not in loaded:
+    if isinstance(projection, LinearProjection | MLPProjection) and f'{head_name(model)}.projection' not in loaded:
         raise UserError(
             'The features would come out of a projection that is not trained yet. Leave the `projection` of the head '
             'out (an LDAClassifier is as wide as its features), or give a checkpoint.'

@@ -9,6 +9,7 @@ from torch import Tensor
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import ClassifierSource, TextClassifier
+from textxfer_mm.classifiers.steps import StepCounter
 from textxfer_mm.errors import UserError
 from textxfer_mm.text.templates import resolve_templates
 
@@ -52,8 +53,7 @@ class TemplateRows(ClassRows):
         super().__init__(source, num_classes=num_classes, embed_dims=embed_dims)
         self.train_templates = resolve_templates(templates)
         self.seed = seed
-        self._iteration = iteration
-        self._count = 0
+        self._step = StepCounter(iteration)
         self._has_train_rows = False
         rows = torch.zeros(len(self.train_templates), self.num_classes, self.embed_dims)
         self.register_buffer('train_rows', rows, persistent=False)  # (M, K, D)
@@ -71,10 +71,7 @@ class TemplateRows(ClassRows):
 
     def draw(self) -> int:
         """The index of the template of this iteration."""
-        iteration = self._iteration() if self._iteration else None
-        if iteration is None:
-            iteration, self._count = self._count, self._count + 1
-        return int(np.random.default_rng([self.seed, iteration]).integers(len(self.train_templates)))
+        return int(np.random.default_rng([self.seed, self._step()]).integers(len(self.train_templates)))
 
     def replace(self, bundle: ClassifierBundle) -> None:
         """Take other rows; see :meth:`ClassRows.replace`. Training with their names embeds these in its templates."""

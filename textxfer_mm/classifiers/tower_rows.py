@@ -70,7 +70,7 @@ class TowerRows(ClassRows):
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
-            rows = ensemble(embed_prompts(self._encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
+            rows = ensemble(embed_prompts(self.encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -157,15 +157,27 @@ class TowerRows(ClassRows):
         return self.tower
 
     def _encode_ids(self, ids: Tensor, chunk_size: int | None) -> Tensor:
-        """Tokens (n, L) -> (n, D), with gradient; without the columns that are padding in all rows."""
+        """Tokens (n, L) -> (n, D), with gradient; without the columns that are padding in all rows of a chunk."""
         tower = self.require_tower()
-        return in_chunks(tower, tower.trim(ids).to(self.weight.device), chunk_size=chunk_size)
+        if not len(ids):  # the tower has a gradient all the same, of zero: DDP waits for it on every rank
+            return self._encode_ids(tower.tokenize(['a']), None)[:0]
+        if chunk_size is None or len(ids) <= chunk_size:
+            return tower(tower.trim(ids).to(self.weight.device))
+        order = tower.lengths(ids).argsort(stable=True)  # of like length together
+        ids = ids[order].to(self.weight.device)
+        rows = in_chunks(lambda chunk: tower(tower.trim(chunk)), ids, chunk_size=chunk_size)
+        return rows[order.argsort().to(rows.device)]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self._may_draw &= not any(name.startswith(f'{prefix}tower.') for name in state_dict)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _encode_frozen(self, texts: list[str]) -> Tensor:
+    def encode_frozen(self, texts: Sequence[str]) -> Tensor:
+        """Encode any texts with the tower as it is, in its present mode -> (n, D) on the CPU, without gradient.
+
+        Raises:
+            UserError: The tower is not at hand, or a text is too long for it (it is named).
+        """
         batch_size, device = self.source.encoder.batch_size, str(self.weight.device)
         return encode_in_batches(self.require_tower(), texts, batch_size=batch_size, device=device)
 

@@ -23,8 +23,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help='full, half, mean-class, map, splits, base-to-novel or generalized; may be given several times. By '
-            'default full, or map for several labels a video.'
+            help='full, half, mean-class, map, map-11, splits, base-to-novel or generalized; may be given several '
+            'times. By default full, or map for several labels a video.'
         ),
     ] = None,
     labels: Annotated[

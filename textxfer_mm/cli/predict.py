@@ -1,4 +1,4 @@
-"""``textxfer predict``: my video + my labels -> scores."""
+"""``textxfer predict``: my video or image + my labels -> scores."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ from textxfer_mm.files import replacing, require_writable_file, write_text
 from textxfer_mm.inputs import (
     find_clip_folder,
     find_config,
-    find_videos,
+    find_media,
     require_checkpoint,
     require_device_name,
     require_weights,
@@ -29,7 +29,7 @@ _UTF8 = dict(encoding='utf-8', errors='backslashreplace')
 
 
 def predict(
-    videos: Annotated[Path, typer.Argument(metavar='VIDEO_OR_FOLDER', help='A video, or a folder of videos.')],
+    videos: Annotated[Path, typer.Argument(metavar='VIDEO_OR_FOLDER', help='A video, an image, or a folder of them.')],
     labels: Annotated[str | None, typer.Option(help='Class names, separated by commas.')] = None,
     labels_file: Annotated[
         str | None, typer.Option(help='Class names: a .txt, .csv or .json file, or a dataset name (kinetics400).')
@@ -57,14 +57,16 @@ def predict(
     csv_file: Annotated[Path | None, typer.Option('--csv', help='Write all scores to this CSV file.')] = None,
     device: Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the GPU where there is one.')] = None,
 ) -> None:
-    """Recognise videos among the labels you give.
+    """Recognise videos and images among the labels you give.
+
+    A model of videos takes an image for a video of one frame, a model of images averages over frames of a video.
 
     Without --config, --checkpoint or --model the packaged model predicts: it needs no download, knows no motion and is
     far weaker than CLIP.
     """
     console = Console()
     _check_options(labels, labels_file, config, checkpoint, model, pretrained)
-    files = find_videos(videos)
+    files = find_media(videos)
     names = _class_names(labels, labels_file)
     _check_files(config, checkpoint, json_file, csv_file)
     _check_words(model, template, pretrained, device)

@@ -15,6 +15,7 @@ from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, R
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.registry import DATASETS, look_up
 from textxfer_mm.registry_errors import accepted_arguments
+from textxfer_mm.text.class_names import load_class_names
 
 #: Wrappers that do the same with a shorter list: they repeat or join what they hold.
 _WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
@@ -22,6 +23,11 @@ _WRAPPERS = (ConcatDataset, RepeatDataset, ClassBalancedDataset)
 _LABELS = ('label', 'gt_label')
 #: Keys of what an entry is called, and of the folder before it in ``data_prefix``.
 _NAMES = dict(filename='video', frame_dir='img', img_path='img_path', audio_path='audio')
+
+
+#: Datasets that bring names which nobody prompts with, WordNet's synonyms ("tench, Tinca tinca"), and the list of names
+#: of the same classes in the same order.
+_KNOWN_AS = {'mmpretrain.datasets.imagenet.ImageNet': 'imagenet1k'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +238,9 @@ def names_of(node: Any) -> tuple[str, ...] | None:
     """
     if isinstance(node, BaseDataset):
         names = node.metainfo.get('classes')
+        known = _KNOWN_AS.get(f'{type(node).__module__}.{type(node).__name__}')
+        if known is not None and names == type(node).METAINFO['classes']:
+            return load_class_names(known)
         return tuple(names) if isinstance(names, list | tuple) and names else None
     if hasattr(node, 'apply_selection'):
         return node.class_names

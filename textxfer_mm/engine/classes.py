@@ -12,6 +12,7 @@ from torch import nn
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
+from textxfer_mm.engine.frameworks import head_name
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.text.class_names import load_class_names
@@ -21,7 +22,7 @@ from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 def head_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """The config of the head: ``cls_head`` of a recognizer, ``head`` of MMPretrain's classifiers; empty without one."""
     model = cfg.get('model') or {}
-    return model.get('cls_head') or model.get('head') or {}
+    return model.get(head_name(model)) or {}
 
 
 def classifier_of(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Protocols as functions of scores: full-class, half-class, mean class accuracy, mAP, base-to-novel, splits."""
+"""Protocols as functions of scores: full-class, half-class, mean class accuracy, mAPs, base-to-novel, splits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -98,14 +98,42 @@ def mean_average_precision(scores: Scores) -> dict[str, Measure]:
     """
     from sklearn.metrics import average_precision_score
 
-    _require_videos(scores)
-    labels = scores.labels
-    truth = np.eye(len(scores.class_names), dtype=bool)[labels] if labels.ndim == 1 else labels > 0  # (n, K)
-    classes = np.flatnonzero(truth.any(axis=0))
-    if not len(classes):
-        raise UserError('No video has a label, so there is no average precision.')
+    truth = _truth(scores)  # (n, K)
+    classes = _with_videos(truth)
     precisions = [average_precision_score(truth[:, k], scores.values[:, k]) for k in classes]
     return dict(map=Measure(float(np.mean(precisions))))
+
+
+def eleven_point_map(scores: Scores, ignored: np.ndarray | None = None) -> dict[str, Measure]:
+    """The mAP of VOC2007: over 11 levels of recall, the mean of the best precision at that recall or more.
+
+    AP = 1/11 sum_{r in {0, 0.1, ..., 1}} max_{r' >= r} precision(r') (Everingham et al., 2010, section 4.2), and its
+    mean over the classes that have videos. Equal scores share a threshold, as in :func:`mean_average_precision`.
+
+    Args:
+        scores: Labels (n,), or (n, K) of zeros and ones.
+        ignored: (n, K), true where a video does not count for a class: what VOC2007 calls difficult. None counts all.
+
+    Raises:
+        UserError: No video has a label, or ``ignored`` is of another shape.
+    """
+    truth = _truth(scores)  # (n, K)
+    counts = np.ones_like(truth) if ignored is None else ~np.asarray(ignored, dtype=bool)
+    if counts.shape != truth.shape:
+        raise UserError(f'What is ignored is (n, K) = {truth.shape}, as the labels are, got {counts.shape}.')
+    classes = _with_videos(truth & counts)
+    rows = [counts[:, k] for k in classes]
+    precisions = [_eleven_points(truth[r, k], scores.values[r, k]) for r, k in zip(rows, classes, strict=True)]
+    return dict(map_11=Measure(float(np.mean(precisions))))
+
+
+def _eleven_points(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Mean over the 11 levels of recall of the best precision at that level or beyond, of n scores of one class."""
+    order = np.argsort(-scores, kind='stable')
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # where a run of equal scores ends
+    hits = truth[order].cumsum()[ends]
+    precision = hits / (ends + 1)
+    return float(np.mean([precision[10 * hits >= level * hits[-1]].max() for level in range(11)]))
 
 
 def harmonic_mean(first: float, second: float) -> float:
@@ -122,6 +150,21 @@ def base_to_novel(base: Scores, novel: Scores) -> dict[str, Measure]:
     """
     found = [full_class(scores)['top1'].value for scores in (base, novel)]
     return dict(base=Measure(found[0]), novel=Measure(found[1]), harmonic_mean=Measure(harmonic_mean(*found)))
+
+
+def _truth(scores: Scores) -> np.ndarray:
+    """Which video is of which class, (n, K), from single labels or several a video."""
+    _require_videos(scores)
+    labels = scores.labels
+    return np.eye(len(scores.class_names), dtype=bool)[labels] if labels.ndim == 1 else labels > 0
+
+
+def _with_videos(truth: np.ndarray) -> np.ndarray:
+    """The classes that have videos."""
+    classes = np.flatnonzero(truth.any(axis=0))
+    if not len(classes):
+        raise UserError('No video has a label, so there is no average precision.')
+    return classes
 
 
 def _require_videos(scores: Scores) -> None:

@@ -9,25 +9,29 @@ from torch import Tensor, nn
 from textxfer_mm.errors import UserError
 
 
-def cosine_logits(features: Tensor, rows: Tensor, scale: Tensor | float, bias: Tensor | float = 0.0) -> Tensor:
+def cosine_logits(
+    features: Tensor, rows: Tensor, scale: Tensor | float, bias: Tensor | float = 0.0, normalize: bool = True
+) -> Tensor:
     """Return the scaled cosine similarities of features and class rows, always in float32.
 
-    Both sides are L2-normalised whatever the rows' source (Text4Vis released code; the paper's Eq. 3 leaves the
-    normalisation to CLIP). The product runs in float32 outside of autocast: with a scale of 100, bfloat16 would lose
-    the decimals.
+    Both sides are L2-normalised whatever the rows' source (Text4Vis released code), unless ``normalize=False`` takes
+    the paper's Eq. 3 at its word: W g(x), the plain product. It runs in float32 outside of autocast: with a scale of
+    100, bfloat16 would lose the decimals.
 
     Args:
         features: Features (N, D).
         rows: Class rows (K, D).
         scale: The factor ``exp(logit_scale)``.
         bias: Added to each logit; only multi-label heads use one.
+        normalize: Whether both sides are L2-normalised.
 
     Returns:
         Logits (N, K) in float32.
     """
     with torch.autocast(features.device.type, enabled=False):
-        features = F.normalize(features.float(), dim=-1)  # (N, D)
-        rows = F.normalize(rows.float(), dim=-1)  # (K, D)
+        features, rows = features.float(), rows.float()  # (N, D), (K, D)
+        if normalize:
+            features, rows = F.normalize(features, dim=-1), F.normalize(rows, dim=-1)
         return scale * (features @ rows.t()) + bias  # (N, K)
 
 
@@ -41,6 +45,7 @@ class CosineLogits(nn.Module):
         learn_scale: Whether the scale is trained.
         test_scale: The scale in testing; ``None`` takes the trained one.
         init_bias: The initial value of the trained scalar ``logit_bias``; ``None`` has no bias.
+        normalize: Whether features and rows are L2-normalised; ``False`` is the literal Eq. 3 of Text4Vis.
 
     Raises:
         UserError: The initial scale is not positive, or beyond the largest.
@@ -54,6 +59,7 @@ class CosineLogits(nn.Module):
         learn_scale: bool = True,
         test_scale: float | None = 100.0,
         init_bias: float | None = None,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         if init_scale <= 0:
@@ -62,6 +68,7 @@ class CosineLogits(nn.Module):
             raise UserError(f'max_scale is None or at least init_scale ({init_scale:g}), got {max_scale}.')
         self.max_scale = max_scale
         self.test_scale = test_scale
+        self.normalize = normalize
         self.logit_scale = nn.Parameter(torch.tensor(math.log(init_scale)), requires_grad=learn_scale)
         self.logit_bias = None if init_bias is None else nn.Parameter(torch.tensor(float(init_bias)))
 
@@ -85,4 +92,4 @@ class CosineLogits(nn.Module):
             Logits (N, K) in float32.
         """
         bias = 0.0 if self.logit_bias is None else self.logit_bias
-        return cosine_logits(features, rows, self.scale(training), bias)
+        return cosine_logits(features, rows, self.scale(training), bias, self.normalize)

@@ -130,11 +130,40 @@ def symmetric_matching_loss(
     require_several_classes(all_labels, gather, kind)
     if not local:
         videos, texts, labels = all_videos, all_texts, all_labels
+    loss = sum_of_both_directions(videos, texts, scale, labels, all_videos, all_texts, all_labels, form)
+    share = len(all_labels) / world_size() if gather and local else len(labels)  # B / M, or all rows that are here
+    return loss / share
+
+
+def sum_of_both_directions(
+    videos: Tensor,
+    texts: Tensor,
+    scale: Tensor | float,
+    labels: Tensor,
+    all_videos: Tensor,
+    all_texts: Tensor,
+    all_labels: Tensor,
+    form: str,
+) -> Tensor:
+    """The sum over N pairs of the mean of L_video-to-text and L_text-to-video, each against all B pairs; 0 for N = 0.
+
+    Args:
+        videos: (N, D), not normalised.
+        texts: (N, D), not normalised.
+        scale: The factor ``exp(logit_scale)``.
+        labels: (N,) label of each pair.
+        all_videos: (B, D), the N among them.
+        all_texts: (B, D).
+        all_labels: (B,).
+        form: ``'kl'`` or ``'ce'``.
+
+    Raises:
+        UserError: The form is unknown.
+    """
     video_to_text = cosine_logits(videos, all_texts, scale)  # (N, B)
     text_to_video = cosine_logits(texts, all_videos, scale)  # (N, B)
     losses = [matching_loss(logits, labels, all_labels, form, 'sum') for logits in (video_to_text, text_to_video)]
-    share = len(all_labels) / world_size() if gather and local else len(labels)  # B / M, or all rows that are here
-    return (losses[0] + losses[1]) / (2 * share)
+    return (losses[0] + losses[1]) / 2
 
 
 def match_accuracy(videos: Tensor, texts: Tensor, labels: Tensor) -> Tensor:

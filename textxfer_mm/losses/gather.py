@@ -48,6 +48,8 @@ def gather_with_grad(x: Tensor) -> Tensor:
     if world_size() == 1:
         return x
     counts = _counts(x)
+    if not any(counts):
+        return x
     return _concatenate(all_gather(_padded(x, max(counts))), counts)
 
 
@@ -67,6 +69,8 @@ def gather_labels(labels: Tensor) -> Tensor:
     if world_size() == 1:
         return labels
     counts = _counts(labels)
+    if not any(counts):
+        return labels
     own = _padded(labels, max(counts)).contiguous()
     parts = [torch.empty_like(own) for _ in counts]
     dist.all_gather(parts, own)

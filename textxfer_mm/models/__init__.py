@@ -5,6 +5,7 @@ from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
     TextEmbeddingHead,
+    UnifiedContrastiveHead,
     VideoTextMatchingHead,
 )
 from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
@@ -16,5 +17,6 @@ __all__ = [
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',
+    'UnifiedContrastiveHead',
     'VideoTextMatchingHead',
 ]

@@ -4,7 +4,7 @@ A head is equipped with it, and then owns its modules: they lie beside what else
 all heads name them alike (``class_rows.*``, ``projection.*``, ``cosine.*``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -18,6 +18,9 @@ from textxfer_mm.layers.cosine import CosineLogits
 from textxfer_mm.layers.pooling import FEATURE_CHOICES, Features, pool_features
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.parts.projections import build_projection
+
+#: What :func:`equip` is given for the scale where nothing is said of it.
+_UNSCALED = dict(init_scale=None, max_scale=None, learn_scale=True, test_scale=100.0)
 
 
 class Equipped(Protocol):
@@ -48,6 +51,7 @@ def equip(
     learn_scale: bool = True,
     test_scale: float | None = 100.0,
     init_bias: float = -10.0,
+    normalize: bool = True,
 ) -> None:
     """Give a head its class rows, projection, dropout and cosine logits; the options below are those of all heads.
 
@@ -69,9 +73,11 @@ def equip(
         test_scale: The scale in evaluation (released code: 100); ``None`` takes the trained one, as multi-label heads
             always do.
         init_bias: The initial value of the trained scalar bias of multi-label heads; ignored otherwise.
+        normalize: ``False`` takes Eq. 3 of Text4Vis at its word, W g(x): features of any length, rows of length one as
+            all classifiers are saved, and no scale. The options of the scale are refused then.
 
     Raises:
-        UserError: An option is unknown, or widths or class counts disagree.
+        UserError: An option is unknown or has no effect, or widths or class counts disagree.
     """
     require_choice(head, feature=(feature, FEATURE_CHOICES))
     width = embed_dims or (in_channels if projection is None else None)
@@ -83,13 +89,24 @@ def equip(
     head.in_channels, head.feature = in_channels, feature
     head.projection = build_projection(projection, in_channels, head.class_rows.embed_dims)
     head.dropout = nn.Dropout(dropout_ratio)
-    head.cosine = CosineLogits(
-        init_scale=(10.0 if multi_label else 100.0) if init_scale is None else init_scale,
-        max_scale=max_scale,
-        learn_scale=learn_scale,
-        test_scale=None if multi_label else test_scale,
-        init_bias=init_bias if multi_label else None,
-    )
+    bias = init_bias if multi_label else None
+    if normalize:
+        head.cosine = CosineLogits(
+            init_scale=(10.0 if multi_label else 100.0) if init_scale is None else init_scale,
+            max_scale=max_scale,
+            learn_scale=learn_scale,
+            test_scale=None if multi_label else test_scale,
+            init_bias=bias,
+        )
+        return
+    given = dict(init_scale=init_scale, max_scale=max_scale, learn_scale=learn_scale, test_scale=test_scale)
+    for option, value in given.items():
+        if value != _UNSCALED[option]:
+            raise UserError(
+                f'{option}={value} has no effect with normalize=False: the logits of Eq. 3 have no scale. Leave one '
+                'of the two out.'
+            )
+    head.cosine = CosineLogits(init_scale=1.0, learn_scale=False, test_scale=None, init_bias=bias, normalize=False)
 
 
 def embed(head: Equipped, feats: Features) -> Tensor:
@@ -164,3 +181,20 @@ def require_choice(head: nn.Module, **options: tuple[Any, tuple[Any, ...]]) -> N
     for option, (value, choices) in options.items():
         if value not in choices:
             raise UserError(f'Unknown {option}={value!r} of {type(head).__name__}.{nearest(str(value), choices)}')
+
+
+def refuse_options(head: nn.Module, given: Iterable[str], refused: Iterable[str], reason: str) -> None:
+    """Refuse shared options that a head would not read.
+
+    Args:
+        head: Named in the message.
+        given: The names of the options that were given.
+        refused: Those that the head does not take.
+        reason: Why, for the message.
+
+    Raises:
+        UserError: Some of them were given; the first is named.
+    """
+    option = next((option for option in refused if option in given), None)
+    if option is not None:
+        raise UserError(f'{type(head).__name__} takes no {option}: {reason}.')

@@ -63,6 +63,8 @@ class CLIPVisionTower(BaseModule):
     """
 
     _fetched_prefixes = ('visual.',)
+    #: Whether modules of ``temporal`` have frames to mix.
+    takes_videos = True
 
     def __init__(
         self,
@@ -78,6 +80,8 @@ class CLIPVisionTower(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        if temporal and not self.takes_videos:
+            raise UserError(f'{type(self).__name__} takes images, which have no frames to mix: leave `temporal` out.')
         self.arch, self.embed_dims, self.visual = build_vision_tower(arch, image_size)
         keep_grid(self.visual)
         self._arch_given = with_text_cfg(arch)

@@ -19,6 +19,7 @@ PROTOCOLS = {
     'half': f'half-class, {protocols.HALF_CLASS_DRAWS} draws',
     'mean-class': 'mean class accuracy',
     'map': 'mAP',
+    'map-11': '11-point mAP',
     'splits': 'mean over lists',
     'base-to-novel': 'base to novel',
     'generalized': 'base to novel, all names competing',
@@ -32,6 +33,7 @@ METRICS = {
     'top5': 'top-5',
     'mean_class': 'mean class accuracy',
     'map': 'mAP',
+    'map_11': '11-point mAP',
     'base': 'base top-1',
     'novel': 'novel top-1',
     'harmonic_mean': 'harmonic mean',
@@ -101,6 +103,7 @@ _OF_ONE: dict[str, Callable[[ViewLogits], dict[str, Measure]]] = {
     'half': protocols.half_class,
     'mean-class': lambda logits: protocols.mean_class_accuracy(logits.scores()),
     'map': lambda logits: protocols.mean_average_precision(logits.scores()),
+    'map-11': lambda logits: protocols.eleven_point_map(logits.scores()),
 }
 
 

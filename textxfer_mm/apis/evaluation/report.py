@@ -79,7 +79,7 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
         )
     if 'splits' in protocols:
         lines.append('Mean over lists: mean and population deviation over the lists, all classes of each.')
-    if 'mean-class' in protocols or 'map' in protocols:
+    if protocols & {'mean-class', 'map', 'map-11'}:
         lines.append('Mean class accuracy and mAP are means over the classes that have videos.')
     for entry in result['lists']:
         if entry['skipped']:

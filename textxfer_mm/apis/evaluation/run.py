@@ -16,6 +16,7 @@ from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, s
 from textxfer_mm.apis.inference import choose_device
 from textxfer_mm.engine.classes import head_of
 from textxfer_mm.engine.config_parts import check_model_and_datasets
+from textxfer_mm.engine.frameworks import average_of, has_several_labels, takes_images
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import AVERAGES
@@ -87,7 +88,7 @@ def evaluate(
         checkpoint=checkpoint and Path(checkpoint).name,
         weights={state.name: state.weights for state in states},
         untrained=_about_untrained(states, reason),
-        average_clips=str(head_of(cfg).get('average_clips') or states[0].head.average_clips),
+        average_clips=str(average_of(states[0].head)),
         **states[0].about_classifier(),
         lists=[_about_list(entry, states[0], tested, banks) for entry in lists],
         results=_rows(found),
@@ -104,7 +105,7 @@ def _protocols(cfg: Config, given: Sequence[str] | None) -> list[str]:
         UserError: One is unknown.
     """
     if not given:
-        return ['map' if head_of(cfg).get('multi_class') else 'full']
+        return ['map' if has_several_labels(head_of(cfg)) else 'full']
     for protocol in given:
         if protocol not in PROTOCOLS:
             raise UserError(f'Unknown protocol {protocol!r}.{nearest(protocol, PROTOCOLS)}')
@@ -118,6 +119,8 @@ def _set_average(cfg: Config, average_clips: str | None) -> None:
     if average_clips not in AVERAGES:
         raise UserError(f'Unknown average_clips {average_clips!r}.{nearest(average_clips, AVERAGES)}')
     head = head_of(cfg)
+    if takes_images(cfg.model):
+        raise UserError(f'--average-clips {average_clips}: an image has one view, so there is nothing to average.')
     if average_clips == 'feature' and not head.get('classifier'):
         raise UserError(f'The head {head.get("type")} cannot average features: give prob or score.')
     head['average_clips'] = average_clips

@@ -10,8 +10,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from textxfer_mm.apis.evaluation.lists import digest
@@ -19,15 +17,23 @@ from textxfer_mm.apis.starting_model import starting_model
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, rows_of, set_class_names
 from textxfer_mm.engine.data_checks import innermost_datasets
+from textxfer_mm.engine.frameworks import (
+    HEADS,
+    average_of,
+    enter_scope,
+    features_of,
+    has_several_labels,
+    head_module,
+    head_name,
+)
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
-from textxfer_mm.models.heads.cosine_head import CosineHead
 from textxfer_mm.registry import MODELS
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
-#: State of a head that changes no feature.
-_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.')
+#: Parts of a head that change no feature.
+_BEHIND_FEATURES = ('class_rows', 'cosine')
 
 
 @dataclass(eq=False)
@@ -56,13 +62,12 @@ class ModelState:
     @property
     def head(self) -> nn.Module:
         """The head with the model's own classes."""
-        return self.model.cls_head
+        return head_module(self.model)
 
     def encode(self, batch: Sequence[Any]) -> Tensor:
         """All views of N videos: what the head compares with its rows (N, V, D), or its logits where it has none."""
-        inputs = self.model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
-        feats, passed = self.model.extract_feat(inputs, test_mode=True)
-        if isinstance(self.head, CosineHead):
+        feats, passed = features_of(self.model, batch, test_mode=True)
+        if _has_rows(self.head):
             return self.head.embed_views(feats, len(batch), **passed).float()
         logits = self.head(feats, **passed)
         return logits.float().unflatten(0, (len(batch), -1))
@@ -76,15 +81,14 @@ class ModelState:
             batch_size: Videos at a time; that of testing gives its numbers to the last digit.
         """
         head = self._head(names)
-        average = head.average_clips
-        is_ours = isinstance(head, CosineHead)
+        average, is_ours = average_of(head), _has_rows(head)
         parts = []
         with torch.no_grad():
             for views in bank.features.split(batch_size):
                 parts.append((head.view_logits(views.to(self.device)) if is_ours else views).float().cpu())
         values = torch.cat(parts)
         labels = labels_of(head, values.shape[-1])
-        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and head.multi_class)
+        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and has_several_labels(head))
 
     def pipeline_of(self, cfg: Config) -> str:
         """Digest of how the videos of a test dataloader become what the head takes."""
@@ -110,22 +114,22 @@ class ModelState:
         if names is None:
             return self.head
         if names not in self._heads:
-            self._heads[names] = self._build(names).cls_head
+            self._heads[names] = head_module(self._build(names))
         return self._heads[names]
 
     def _build(self, names: tuple[str, ...] | None) -> nn.Module:
         cfg = copy.deepcopy(self.cfg)
         if names is not None:
             set_class_names(cfg, names)
-        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        enter_scope(cfg)
         if self.checkpoint is not None:
             model = MODELS.build(cfg.model)
             load_fully(model, state_of(load_checkpoint_file(self.checkpoint), self.checkpoint), self.checkpoint)
         else:
             model = self._starting(cfg)
-        if getattr(model, 'cls_head', None) is None:
-            raise UserError(f'A recognizer with a cls_head is evaluated, and {type(model).__name__} has none.')
-        if getattr(model.cls_head, 'average_clips', None) is None:
+        if head_module(model) is None:
+            raise UserError(f'A model with a {" or ".join(HEADS)} is evaluated, and {type(model).__name__} has none.')
+        if average_of(head_module(model)) is None:
             raise UserError(
                 'The head keeps the scores of each view (average_clips=None): say how they become one, such as '
                 '--average-clips prob.'
@@ -186,9 +190,14 @@ def _why_not_untrained(cfg: Config) -> str:
     return ''
 
 
+def _has_rows(head: nn.Module) -> bool:
+    """Whether a head classifies what it embeds by class rows, so that other names may compete."""
+    return hasattr(head, 'embed_views') and hasattr(head, 'view_logits')
+
+
 def _digest_of_weights(model: nn.Module) -> str:
     """SHA-256 of all weights that features depend on."""
-    behind = _BEHIND_FEATURES if isinstance(model.cls_head, CosineHead) else ()
+    behind = tuple(f'{head_name(model)}.{part}.' for part in _BEHIND_FEATURES) if _has_rows(head_module(model)) else ()
     made = hashlib.sha256()
     for name, tensor in sorted(chain(model.named_parameters(), model.named_buffers()), key=lambda pair: pair[0]):
         if not name.startswith(behind):

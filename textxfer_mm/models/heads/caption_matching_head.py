@@ -1,6 +1,5 @@
 """The head that trains a dual tower on captioned images or videos."""
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -8,19 +7,15 @@ import torch
 from torch import Tensor
 
 from textxfer_mm.classifiers.tower_rows import TowerRows
-from textxfer_mm.errors import UserError, shown
 from textxfer_mm.layers.pooling import Features
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
-from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
-from textxfer_mm.parts.cosine_classifier import require_choice
+from textxfer_mm.parts.captions import CLIP_SCALE, caption_number, encode_captions, require_caption
+from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
 from textxfer_mm.registry import MODELS
 
-from mmaction.structures import ActionDataSample  # isort: skip  (after the registry: it repairs mmaction first)
-from mmaction.utils import SampleList  # isort: skip
-
-#: The scale of CLIP's pre-training.
-CLIP_SCALE = dict(init_scale=1 / 0.07, max_scale=100.0)
+from mmaction.utils import SampleList  # isort: skip  (after the registry: it repairs mmaction first)
 
 
 @MODELS.register_module()
@@ -34,8 +29,8 @@ class CaptionMatchingHead(CosineHead):
 
     An encoder with ``pretrained=None`` starts from random weights, which follow the seed of the run.
 
-    Each training sample needs its caption as ``data_sample.metainfo['caption']``: the dataset gives ``caption``, and
-    ``PackActionInputs(meta_keys=('caption',))`` hands it on.
+    Each training sample needs its ``caption``: the dataset gives it, and ``PackActionInputs(meta_keys=('caption',))``
+    hands it on (:func:`~textxfer_mm.parts.captions.caption_of`).
 
     Args:
         in_channels: The width of the pooled features.
@@ -84,50 +79,9 @@ class CaptionMatchingHead(CosineHead):
                 are equal.
         """
         videos = self.embed_videos(feats, len(data_samples))  # (N, D)
-        captions = [caption_of(sample, type(self).__name__) for sample in data_samples]
-        places = {caption: place for place, caption in enumerate(dict.fromkeys(captions))}
-        which = torch.tensor([places[caption] for caption in captions], device=videos.device)
-        texts = self.class_rows.encode(list(places))[which]  # (N, D)
+        captions = [require_caption(sample, type(self).__name__) for sample in data_samples]
+        texts = encode_captions(self.class_rows, captions)  # (N, D)
         labels = torch.tensor([caption_number(caption) for caption in captions], device=videos.device)
         options = dict(gather=self.gather, form=self.matching_loss, kind='caption')
         loss = symmetric_matching_loss(videos, texts, self.cosine.scale(training=True), labels, **options)
         return dict(loss_cls=loss, match_acc=match_accuracy(videos, texts, labels))
-
-
-def caption_of(sample: ActionDataSample, head: str) -> str:
-    """The caption of a sample.
-
-    Args:
-        sample: One with ``caption`` among its metainfo.
-        head: Who needs it, for the message.
-
-    Raises:
-        UserError: There is none, or it is no text, or an empty one.
-    """
-    caption = sample.metainfo.get('caption')
-    if caption is None:
-        raise UserError(
-            f'{head} trains on captions, and {_name(sample)} has none: the dataset must give `caption`, a text, and '
-            "the pipeline of train_dataloader hand it on: PackActionInputs(meta_keys=('caption',))."
-        )
-    if not isinstance(caption, str):
-        raise UserError(
-            f'{head} takes one text as the caption of a sample; {_name(sample)} has {shown(repr(caption), 100)}, '
-            f'a {type(caption).__name__}.'
-        )
-    if any('\ud800' <= letter <= '\udfff' for letter in caption):
-        raise UserError(f'The caption of {_name(sample)} is no UTF-8: {shown(caption, 100)!r}. Write it anew.')
-    if not caption.strip():
-        raise UserError(f'The caption of {_name(sample)} is empty ({caption!r}): give it one, or leave the sample out.')
-    return caption
-
-
-def caption_number(caption: str) -> int:
-    """A number for a caption, equal in all processes: its 64-bit hash."""
-    return int.from_bytes(hashlib.blake2b(caption.encode(), digest_size=8).digest(), 'big', signed=True)
-
-
-def _name(sample: ActionDataSample) -> str:
-    """What to call a sample in a message."""
-    named = (sample.metainfo.get(key) for key in ('filename', 'video_id', 'img_path'))
-    return next((shown(name) for name in named if name), 'a sample')

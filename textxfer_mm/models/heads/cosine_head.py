@@ -1,6 +1,6 @@
 """What every head of this package does: pool, project, compare with class rows, average the views."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -15,13 +15,14 @@ from mmaction.utils import SampleList  # isort: skip
 
 AVERAGE_CLIPS = ('feature', 'prob', 'score', None)
 #: Options of the classification loss, for heads that have another.
-OF_CLASSIFICATION = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias')
+OF_CLASSIFICATION = ('loss_cls', 'multi_class', 'label_smooth_eps', 'init_bias', 'normalize')
 
 
 class CosineHead(BaseHead):
     """Cosine logits of pooled features and class rows (Text4Vis, section 2.2).
 
-    logits = exp(logit_scale) * normalise(projection(dropout(pool(feats)))) @ normalise(class_rows).T, without a bias.
+    logits = exp(logit_scale) * normalise(projection(dropout(pool(feats)))) @ normalise(class_rows).T, without a bias;
+    ``normalize=False`` leaves lengths and scale out (the literal Eq. 3).
     The registered heads hand it their rows and add what is theirs; the options below are shared by all of them.
 
     Args:
@@ -157,20 +158,3 @@ class CosineHead(BaseHead):
                 'num_segments must be the number of frames of one clip as they reach the head.'
             )
         return x.view(x.shape[0], -1, frames, x.shape[2]).mean(2)
-
-
-def refuse_options(head: CosineHead, given: Iterable[str], refused: Iterable[str], reason: str) -> None:
-    """Refuse options of :class:`CosineHead` that a head would not read.
-
-    Args:
-        head: Named in the message.
-        given: The names of the options that were given.
-        refused: Those that the head does not take.
-        reason: Why, for the message.
-
-    Raises:
-        UserError: Some of them were given; the first is named.
-    """
-    option = next((option for option in refused if option in given), None)
-    if option is not None:
-        raise UserError(f'{type(head).__name__} takes no {option}: {reason}.')

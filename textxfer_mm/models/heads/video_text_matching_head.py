@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from textxfer_mm.classifiers.class_rows import ClassRows
@@ -12,9 +11,10 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.layers.pooling import Features
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
-from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead, refuse_options
+from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
-from textxfer_mm.parts.cosine_classifier import require_choice
+from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
+from textxfer_mm.parts.labels import class_labels
 from textxfer_mm.registry import MODELS
 
 from mmaction.evaluation import top_k_accuracy  # isort: skip  (after the registry: it repairs mmaction first)
@@ -89,31 +89,13 @@ class VideoTextMatchingHead(CosineHead):
         """
         videos = self.embed_videos(feats, len(data_samples))  # (N, D)
         self.class_rows.fill()
-        labels = self._labels(data_samples)  # (N,) on the CPU
+        labels = class_labels(data_samples, self.num_classes, type(self).__name__)  # (N,) on the CPU
         classes, which = labels.unique(return_inverse=True)
         texts = self.class_rows.training_rows(classes)[which.to(videos.device)]  # (N, D)
         labels = labels.to(videos.device)
         scale = self.cosine.scale(training=True)
         loss = symmetric_matching_loss(videos, texts, scale, labels, gather=self.gather, form=self.matching_loss)
         return dict(loss_cls=loss, **self._accuracies(videos.detach(), texts.detach(), labels))
-
-    def _labels(self, data_samples: SampleList) -> Tensor:
-        """One class a video, (N,) on the CPU."""
-        labels = [sample.gt_label for sample in data_samples]
-        for label in labels:
-            if label.numel() != 1 or label.is_floating_point():
-                raise UserError(
-                    f'VideoTextMatchingHead needs one class a video, got a label of shape {tuple(label.shape)} and '
-                    f'type {label.dtype}. Leave out Mixup and CutMix; for several labels a video use '
-                    'TextEmbeddingHead(multi_class=True).'
-                )
-        labels = torch.cat([label.reshape(1) for label in labels]).cpu()
-        if labels.min() < 0 or labels.max() >= self.num_classes:
-            wrong = labels[(labels < 0) | (labels >= self.num_classes)][0]
-            raise UserError(
-                f'Label {wrong} is out of range: the head has {self.num_classes} classes, 0 to {self.num_classes - 1}.'
-            )
-        return labels
 
     def _accuracies(self, videos: Tensor, texts: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """What training logs beside the loss."""

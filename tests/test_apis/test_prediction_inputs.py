@@ -1,0 +1,122 @@
+"""Images for models of videos, videos for models of images: the same scores as from the frames themselves."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+from PIL import Image
+from tiny import TINY_VIT
+from tiny_runs import write_video
+
+from textxfer_mm.apis import VideoFailure, load_recognizer, predict_videos
+from textxfer_mm.apis.model_configs import clip_zero_shot_config
+from textxfer_mm.apis.prediction_inputs import NUM_FRAMES, PredictionInputs, read_image
+from textxfer_mm.engine.frameworks import in_scope
+from textxfer_mm.video.reader import VideoReader
+
+NAMES = ['waving', 'clapping', 'running']
+ARCH = {**TINY_VIT, 'preprocess_cfg': dict(mean=OPENAI_DATASET_MEAN, std=OPENAI_DATASET_STD)}
+
+
+def image_config(**head):
+    text = dict(type='CLIPTextEncoder', arch=ARCH)
+    classifier = dict(type='TextClassifier', class_names=NAMES, templates='a photo of a {}.', encoder=text)
+    pixels = {key: [255 * v for v in ARCH['preprocess_cfg'][key]] for key in ('mean', 'std')}
+    return Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(type='CLIPImageBackbone', arch=ARCH),
+                head=head or dict(type='TextEmbeddingClsHead', in_channels=32, classifier=classifier),
+                data_preprocessor=dict(type='ClsDataPreprocessor', to_rgb=True, **pixels),
+            ),
+            test_pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='ResizeEdge', scale=32, edge='short', backend='pillow', interpolation='bicubic'),
+                dict(type='CenterCrop', crop_size=32),
+                dict(type='PackInputs'),
+            ],
+        )
+    )
+
+
+@pytest.fixture(scope='module')
+def models():
+    """A model of videos and one of images with the same weights."""
+    torch.manual_seed(0)
+    video = load_recognizer(
+        clip_zero_shot_config(ARCH, None, NAMES, templates='a photo of a {}.', num_frames=NUM_FRAMES), device='cpu'
+    )
+    image = load_recognizer(image_config(), device='cpu')
+    image.backbone.load_state_dict(video.backbone.state_dict())
+    video.cls_head.class_rows.fill()
+    image.head.load_state_dict(video.cls_head.state_dict())
+    return video, image
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """A video, and an image of random pixels; their short side is the tower's size."""
+    folder = tmp_path_factory.mktemp('media')
+    write_video(folder / 'a.mp4', 1, frames=20)
+    pixels = np.random.default_rng(0).integers(0, 255, (32, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / 'a.png')
+    return folder
+
+
+def scores(model, *media):
+    return [torch.tensor(prediction.scores) for prediction in predict_videos(model, media)]
+
+
+def test_an_image_is_a_video_of_one_frame(models, files):
+    pixels = read_image(files / 'a.png')
+    by_file, by_frames = scores(models[0], files / 'a.png', np.repeat(pixels[None], 5, axis=0))
+    torch.testing.assert_close(by_file, by_frames)
+
+
+def test_both_kinds_of_model_say_the_same_of_an_image(models, files):
+    (video,), (image,) = (scores(model, files / 'a.png') for model in models)
+    torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
+
+
+def test_both_kinds_of_model_say_the_same_of_a_video(models, files):
+    """A model of images averages the features of the frames, as temporal average pooling does."""
+    (video,), (image,) = (scores(model, files / 'a.mp4') for model in models)
+    torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
+    frames = np.stack(VideoReader(str(files / 'a.mp4')).read(range(20)))
+    torch.testing.assert_close(scores(models[1], frames)[0], image)
+
+
+def test_a_stock_head_averages_probabilities(files):
+    torch.manual_seed(0)
+    stock = dict(type='LinearClsHead', num_classes=3, in_channels=32)
+    model = load_recognizer(image_config(**stock), device='cpu')
+    (got,) = scores(model, files / 'a.mp4')
+    with in_scope(model.cfg):
+        inputs = PredictionInputs(model, model.cfg.test_pipeline)
+    samples = inputs(files / 'a.mp4')
+    assert len(samples) == NUM_FRAMES
+    each = torch.stack([s.pred_score for s in model.test_step(dict(inputs=[s['inputs'] for s in samples]))])
+    assert each.std(0).max() > 0
+    torch.testing.assert_close(got, each.mean(0))
+
+
+@pytest.mark.parametrize('which', [0, 1], ids=['of videos', 'of images'])
+def test_what_is_no_image_is_reported(models, files, which):
+    (files / 'broken.png').write_text('no image')
+    broken, good = predict_videos(models[which], [files / 'broken.png', files / 'a.png'])
+    assert isinstance(broken, VideoFailure)
+    assert broken.video.endswith('broken.png')
+    assert len(good.scores) == 3
+
+
+def test_images_are_upright(tmp_path):
+    image = Image.fromarray(np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3))
+    exif = image.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    image.save(tmp_path / 'a.png', exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), np.rot90(np.asarray(image), -1))
+    image.convert('L').save(tmp_path / 'grey.png')
+    assert read_image(tmp_path / 'grey.png').shape == (4, 6, 3)

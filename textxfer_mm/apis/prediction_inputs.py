@@ -1,0 +1,143 @@
+"""Videos and images, files or arrays, as what a model takes: a model of videos or one of images takes either.
+
+To a model of videos an image is a video of one frame. To a model of images a video is a few frames spread over it,
+whose features are averaged (temporal average pooling).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+from textxfer_mm.datasets.transforms_video import ExactVideoDecode, ExactVideoInit, with_exact_decoding
+from textxfer_mm.engine.frameworks import embeddings_of, features_of, has_several_labels, head_module, takes_images
+from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import is_image
+
+from mmaction.datasets.transforms import ArrayDecode, UniformSample  # isort: skip  (after the registry: it repairs mmaction)
+
+#: Frames of a video that a model of images looks at.
+NUM_FRAMES = 8
+#: What one video or image is: a path, or RGB frames (T, H, W, 3) of type uint8.
+Medium = str | Path | np.ndarray
+
+
+class PredictionInputs:
+    """Makes of a video or an image the samples that a model scores.
+
+    Args:
+        model: A recognizer of MMAction2 or an image classifier of MMPretrain.
+        pipeline: Its test pipeline, which begins with a file.
+    """
+
+    def __init__(self, model: nn.Module, pipeline: Sequence[Mapping[str, Any]]) -> None:
+        steps = with_exact_decoding([dict(step) for step in pipeline])
+        self._prepare: Callable[[Medium], list[Any]]
+        if takes_images(model):
+            self._of_file, self._of_frame = Compose(steps), Compose(_behind_loading(steps))
+            sample = UniformSample(clip_len=NUM_FRAMES, test_mode=True)
+            self._frames_of_file = Compose([ExactVideoInit(), sample, ExactVideoDecode()])
+            self._frames_of_array = Compose([sample, ArrayDecode()])
+            self._prepare = self._for_images
+        else:
+            self._of_file, self._of_frame = Compose(steps), Compose(_for_arrays(steps))
+            self._prepare = self._for_videos
+
+    def __call__(self, medium: Medium) -> list[Any]:
+        """The samples: one for a model of videos, one a frame for a model of images.
+
+        Raises:
+            Exception: What a step of the pipeline makes of a file that it cannot read.
+        """
+        samples = self._prepare(medium)
+        if any(sample is None for sample in samples):
+            raise ValueError('a pipeline step dropped it')
+        return samples
+
+    def _for_videos(self, medium: Medium) -> list[Any]:
+        about = dict(label=-1, start_index=0, modality='RGB')
+        if not isinstance(medium, np.ndarray) and not is_image(medium):
+            return [self._of_file(dict(filename=str(medium), **about))]
+        frames = medium if isinstance(medium, np.ndarray) else read_image(medium)[None]  # (T, H, W, 3)
+        return [self._of_frame(dict(array=frames, total_frames=len(frames), **about))]
+
+    def _for_images(self, medium: Medium) -> list[Any]:
+        if not isinstance(medium, np.ndarray) and is_image(medium):
+            return [self._of_file(dict(img_path=str(medium)))]
+        about = dict(start_index=0, modality='RGB')
+        if isinstance(medium, np.ndarray):
+            name, found = 'array', self._frames_of_array(dict(array=medium, total_frames=len(medium), **about))
+        else:
+            name, found = str(medium), self._frames_of_file(dict(filename=str(medium), **about))
+        return [self._of_frame(_as_loaded(frame, name)) for frame in found['imgs']]
+
+
+@torch.no_grad()
+def scores_of(model: nn.Module, samples: list[Any]) -> Tensor:
+    """Scores (K,) of a video or an image.
+
+    Several samples are frames of a video: their features are averaged before the classifier, or their probabilities
+    where the head does not tell what it compares with class rows.
+
+    Args:
+        model: The model.
+        samples: What :class:`PredictionInputs` made.
+    """
+    head = head_module(model)
+    if len(samples) == 1 or not hasattr(head, 'view_logits'):
+        return torch.stack([sample.pred_score for sample in model.test_step(pseudo_collate(samples))]).mean(0)
+    feats, _ = features_of(model, samples)
+    video = embeddings_of(model, feats).mean(0)  # (D,)
+    logits = head.view_logits(video[None, None])[0, 0]  # (K,)
+    return logits.sigmoid() if has_several_labels(head) else logits.softmax(-1)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image, upright, as RGB (H, W, 3) of type uint8.
+
+    Raises:
+        OSError: There is no image in the file.
+    """
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+
+
+def require_frames(frames: np.ndarray, position: int) -> None:
+    """Refuse an array that is no video.
+
+    Raises:
+        UserError: It is no RGB frames (T, H, W, 3) of type uint8.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise UserError(
+            f'array {position} has shape {frames.shape} and type {frames.dtype}; a video is RGB frames (T, H, W, 3) of '
+            'type uint8, values 0 to 255.'
+        )
+
+
+def _for_arrays(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps for frames in memory: nothing is opened, and MMAction2's ``ArrayDecode`` picks the frames."""
+    steps: list[Mapping[str, Any]] = []
+    for step in pipeline:
+        kind = str(step['type'])
+        if kind == 'TolerantDecode':
+            steps += _for_arrays(step['transforms'])
+        elif not kind.endswith('Init'):
+            steps.append(dict(type='ArrayDecode') if kind.endswith('Decode') else step)
+    return steps
+
+
+def _behind_loading(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps of a pipeline of images for an image in memory."""
+    return [step for step in pipeline if not str(step['type']).endswith('LoadImageFromFile')]
+
+
+def _as_loaded(frame: np.ndarray, name: str) -> dict[str, Any]:
+    """What ``LoadImageFromFile`` makes of an image, which is BGR."""
+    size = frame.shape[:2]
+    return dict(img=np.ascontiguousarray(frame[..., ::-1]), img_shape=size, ori_shape=size, img_path=name)
