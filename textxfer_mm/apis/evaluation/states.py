@@ -27,7 +27,7 @@ from textxfer_mm.registry import MODELS
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
 #: State of a head that changes no feature.
-_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.')
+_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.', 'cls_head.training_only.')
 
 
 @dataclass(eq=False)
