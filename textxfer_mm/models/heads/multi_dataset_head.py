@@ -122,6 +122,11 @@ class MultiDatasetHead(BaseModule):
             expander = nn.Identity() if expander_channels is None else Expander(in_channels, expander_channels)
             self.training_only['expander'] = expander
 
+    @property
+    def has_one_classifier(self) -> bool:
+        """Whether all videos are predicted by the same classifier, whatever their dataset is."""
+        return self.predict_as is not None or len(self.datasets) == 1
+
     def pooled(self, feats: Features, num_videos: int) -> Tensor:
         """Pool features of any kind -> (N, rows, D).
 
@@ -139,9 +144,8 @@ class MultiDatasetHead(BaseModule):
     def forward(self, x: Features, **kwargs: Any) -> Tensor | dict[str, Tensor]:
         """Features of any kind -> logits (rows, K) of ``predict_as`` or of the only dataset, else of all by name."""
         pooled = pool_features(x, self.feature)
-        chosen = self.predict_as or (next(iter(self.datasets)) if len(self.datasets) == 1 else None)
-        if chosen is not None:
-            return self.heads[chosen](pooled).float()
+        if self.has_one_classifier:
+            return self.heads[self.predict_as or next(iter(self.datasets))](pooled).float()
         return {name: head(pooled).float() for name, head in self.heads.items()}
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:

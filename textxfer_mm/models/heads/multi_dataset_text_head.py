@@ -108,6 +108,11 @@ class MultiDatasetTextHead(CosineHead):
         self._synonyms: Tensor | None = None
         self._watch = Watch()
 
+    @property
+    def has_one_classifier(self) -> bool:
+        """Whether all videos are predicted by the same names, whatever their dataset is."""
+        return self.class_rows.num_classes is not None
+
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
         """Losses of N videos, plain or blended by ``MultiDatasetBlending``; the rows of one video are averaged first.
 
