@@ -7,8 +7,10 @@ import torch
 from evaluated import SEEN, UNSEEN, evaluated_config, train
 
 from textxfer_mm.apis.evaluation import evaluate
+from textxfer_mm.apis.evaluation.states import ModelState
 from textxfer_mm.engine.publishing import publish
 from textxfer_mm.errors import UserError
+from textxfer_mm.evaluation.feature_bank import FeatureBank
 
 OTHERS = ('high', 'low', 'wide')
 
@@ -70,6 +72,13 @@ def test_a_learned_classifier_of_one_dataset(made, tmp_path):
     found = evaluate(cfg, checkpoint, protocols=['full'], device='cpu')
     assert found['results'][0]['classes'] == 4
     assert 'learned' in found['untrained']['reason']
+    assert not ModelState('trained', cfg, checkpoint, torch.device('cpu')).head.multi_class
+    cfg.model.cls_head.datasets.seen.loss = 'bce'
+    state = ModelState('trained', cfg, checkpoint, torch.device('cpu'))
+    features = torch.randn(2, 3, 4)
+    bank = FeatureBank(features, torch.tensor([0, 1]), ('a', 'b'), 'w', 'p')
+    wanted = features.sigmoid().mean(1)  # each class on its own, as the head predicts
+    torch.testing.assert_close(torch.as_tensor(state.view_logits(bank, None, 2).scores().values), wanted)
     cfg.model.cls_head.predict_as = None
     with pytest.raises(UserError, match="predict_as='seen' or 'others' of its head"):
         evaluate(cfg, checkpoint, protocols=['full'], device='cpu')

@@ -23,7 +23,7 @@ from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
-from textxfer_mm.models.heads.cosine_head import CosineHead
+from textxfer_mm.models.heads import CosineHead, MultiDatasetHead
 from textxfer_mm.registry import MODELS
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
@@ -85,7 +85,8 @@ class ModelState:
                 parts.append((head.view_logits(views.to(self.device)) if is_ours else views).float().cpu())
         values = torch.cat(parts)
         labels = labels_of(head, values.shape[-1])
-        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and head.multi_class)
+        several = isinstance(head, CosineHead | MultiDatasetHead) and head.multi_class
+        return ViewLogits(values, bank.labels.long(), labels, average, several)
 
     def require_one_classifier(self) -> None:
         """Check that the model's own classes are those of one dataset.

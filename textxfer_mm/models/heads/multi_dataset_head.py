@@ -127,6 +127,12 @@ class MultiDatasetHead(BaseModule):
         """Whether all videos are predicted by the same classifier, whatever their dataset is."""
         return self.predict_as is not None or len(self.datasets) == 1
 
+    @property
+    def multi_class(self) -> bool:
+        """Whether the one classifier is of several labels a video (mmaction's name)."""
+        chosen = self.predict_as or next(iter(self.datasets))
+        return self.has_one_classifier and self.datasets[chosen].loss == 'bce'
+
     def pooled(self, feats: Features, num_videos: int) -> Tensor:
         """Pool features of any kind -> (N, rows, D).
 

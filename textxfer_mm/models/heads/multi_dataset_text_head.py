@@ -60,11 +60,12 @@ class MultiDatasetTextHead(CosineHead):
         expander_channels: Width of the hidden layer of the expander.
         variance_weight: Weight of the variance within the informative loss.
         covariance_weight: Weight of the covariance within it.
-        label_smooth_eps: Label smoothing, spread over the dataset's own classes.
-        label_smooth_classes: Over how many classes its mass is counted; ``None`` takes those of the dataset.
+        label_smooth_classes: Over how many classes the mass of the label smoothing is counted, which spreads over those
+            of the dataset; ``None`` takes their number.
         predict_as: By the names of which dataset all videos are predicted; ``None`` takes those of the sample's
             dataset.
-        shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`, without those of its loss.
+        shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`; of those of the loss
+            ``label_smooth_eps`` alone.
 
     Raises:
         UserError: An option is unknown or out of range.
@@ -82,14 +83,14 @@ class MultiDatasetTextHead(CosineHead):
         expander_channels: int = 4096,
         variance_weight: float = 25.0,
         covariance_weight: float = 1.0,
-        label_smooth_eps: float = 0.0,
         label_smooth_classes: int | None = None,
         predict_as: str | None = None,
         **shared: Any,
     ) -> None:
         head = type(self).__name__
         require_choice(self, compared=(compared, COMPARED))
-        refuse_options(self, shared, OF_CLASSIFICATION, 'each dataset has its own')
+        of_one_dataset = [option for option in OF_CLASSIFICATION if option != 'label_smooth_eps']
+        refuse_options(self, shared, of_one_dataset, 'each dataset has its own')
         refuse_options(self, shared, ['num_classes'], 'the class names of the datasets are counted')
         specs = read_datasets(datasets, head)
         _require_texts(specs, head)
@@ -99,7 +100,7 @@ class MultiDatasetTextHead(CosineHead):
         super().__init__(in_channels, partial(_make_rows, classifier, specs, predict_as), **shared)
         self.datasets, self.predict_as, self.compared = specs, predict_as, compared
         self.informative_weight = informative_weight
-        self.label_smooth = dict(eps=label_smooth_eps, num_classes=label_smooth_classes)
+        self.label_smooth = dict(eps=self.label_smooth_eps, num_classes=label_smooth_classes)
         self.within_informative = dict(variance_weight=variance_weight, covariance_weight=covariance_weight)
         self.training_only = TrainingOnly()
         if informative_weight:
