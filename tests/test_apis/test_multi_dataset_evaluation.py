@@ -64,13 +64,13 @@ def test_it_must_be_said_which_names_are_meant(made):
 
 def test_a_learned_classifier_of_one_dataset(made, tmp_path):
     cfg = copy.deepcopy(made[2])
-    datasets = dict(seen=dict(num_classes=4), others=dict(num_classes=3))
+    datasets = dict(seen=dict(class_names=list(SEEN)), others=dict(num_classes=3))
     cfg.model.cls_head = dict(
         type='MultiDatasetHead', in_channels=32, datasets=datasets, hidden_channels=8, predict_as='seen'
     )
     checkpoint = train(cfg, tmp_path)
     found = evaluate(cfg, checkpoint, protocols=['full'], device='cpu')
-    assert found['results'][0]['classes'] == 4
+    assert found['lists'][0]['class_names'] == list(SEEN)
     assert 'learned' in found['untrained']['reason']
     assert not ModelState('trained', cfg, checkpoint, torch.device('cpu')).head.multi_class
     cfg.model.cls_head.datasets.seen.loss = 'bce'

@@ -15,6 +15,7 @@ from textxfer_mm.classifiers.dataset_rows import DatasetRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.models.heads import MultiDatasetHead
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
@@ -69,7 +70,9 @@ def class_names_of(
     """
     if isinstance(subject, nn.Module):
         rows = rows_of(subject, dataset)
-        return None if rows is None else rows.class_names or None
+        if rows is None:
+            return next((part.class_names for part in subject.modules() if isinstance(part, MultiDatasetHead)), None)
+        return rows.class_names or None
     if not classifier_of(subject):
         return None
     several = head_of(subject).get('datasets') and classifier_of(subject).get('class_names') is None

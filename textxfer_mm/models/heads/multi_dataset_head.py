@@ -24,6 +24,7 @@ from textxfer_mm.models.heads.dataset_losses import (
 )
 from textxfer_mm.models.heads.pooling import FEATURE_CHOICES, Features, pool_features
 from textxfer_mm.registry import MODELS
+from textxfer_mm.text.class_names import load_class_names
 
 from mmaction.utils import SampleList  # isort: skip  (after the registry: it repairs mmaction first)
 
@@ -126,6 +127,12 @@ class MultiDatasetHead(BaseModule):
     def has_one_classifier(self) -> bool:
         """Whether all videos are predicted by the same classifier, whatever their dataset is."""
         return self.predict_as is not None or len(self.datasets) == 1
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The class names of the one classifier; None where there are several, or the config does not name them."""
+        spec = self.datasets[self.predict_as or next(iter(self.datasets))]
+        return load_class_names(spec.class_names) if self.has_one_classifier and spec.class_names is not None else None
 
     @property
     def multi_class(self) -> bool:
