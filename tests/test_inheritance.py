@@ -11,6 +11,7 @@ from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     CosineHead,
     LearnablePromptHead,
+    MultiDatasetTextHead,
     TextEmbeddingHead,
     UnifiedContrastiveHead,
     VideoTextMatchingHead,
@@ -40,10 +41,17 @@ def test_own_inheritance_is_at_most_two_deep():
     assert not {name: n for name, n in deep.items() if n > 2}
 
 
-@pytest.mark.parametrize(
-    'head',
-    [CaptionMatchingHead, TextEmbeddingHead, LearnablePromptHead, UnifiedContrastiveHead, VideoTextMatchingHead],
+HEADS = (
+    CaptionMatchingHead,
+    LearnablePromptHead,
+    MultiDatasetTextHead,
+    TextEmbeddingHead,
+    UnifiedContrastiveHead,
+    VideoTextMatchingHead,
 )
+
+
+@pytest.mark.parametrize('head', HEADS)
 def test_a_head_holds_its_own_options_only(head):
     own = {name for name, p in inspect.signature(head).parameters.items() if p.kind is p.KEYWORD_ONLY}
     shared = {*inspect.signature(CosineHead).parameters, *inspect.signature(equip).parameters}

@@ -1,9 +1,12 @@
 """Registered shells of MMAction2: importing this package registers backbones, necks and heads, and what they need."""
 
 from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.blending import MultiDatasetBlending
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
+    MultiDatasetHead,
+    MultiDatasetTextHead,
     TextEmbeddingHead,
     UnifiedContrastiveHead,
     VideoTextMatchingHead,
@@ -14,6 +17,9 @@ __all__ = [
     'CLIPBackbone',
     'CaptionMatchingHead',
     'LearnablePromptHead',
+    'MultiDatasetBlending',
+    'MultiDatasetHead',
+    'MultiDatasetTextHead',
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',

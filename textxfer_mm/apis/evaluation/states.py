@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from textxfer_mm.apis.evaluation.lists import digest
 from textxfer_mm.apis.starting_model import starting_model
+from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, rows_of, set_class_names
+from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, set_class_names
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import (
     HEADS,
@@ -29,11 +30,12 @@ from textxfer_mm.engine.frameworks import (
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
+from textxfer_mm.models.heads import MultiDatasetHead
 from textxfer_mm.registry import MODELS
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
 #: Parts of a head that change no feature.
-_BEHIND_FEATURES = ('class_rows', 'cosine')
+_BEHIND_FEATURES = ('class_rows', 'cosine', 'training_only')
 
 
 @dataclass(eq=False)
@@ -88,7 +90,21 @@ class ModelState:
                 parts.append((head.view_logits(views.to(self.device)) if is_ours else views).float().cpu())
         values = torch.cat(parts)
         labels = labels_of(head, values.shape[-1])
-        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and has_several_labels(head))
+        several = (is_ours or isinstance(head, MultiDatasetHead)) and has_several_labels(head)
+        return ViewLogits(values, bank.labels.long(), labels, average, several)
+
+    def require_one_classifier(self) -> None:
+        """Check that the model's own classes are those of one dataset.
+
+        Raises:
+            UserError: It has several datasets, and it is not said which of them is evaluated.
+        """
+        if not getattr(self.head, 'has_one_classifier', True):
+            names = ' or '.join(f"'{name}'" for name in self.head.datasets)
+            raise UserError(
+                f'The model knows the classes of several datasets: say which of them the list is of, '
+                f'predict_as={names} of its head.'
+            )
 
     def pipeline_of(self, cfg: Config) -> str:
         """Digest of how the videos of a test dataloader become what the head takes."""
@@ -100,7 +116,7 @@ class ModelState:
 
     def about_classifier(self) -> dict[str, Any]:
         """Where the class rows come from, and with which scale they are compared."""
-        rows = rows_of(self.head)
+        rows = next((module for module in self.head.modules() if isinstance(module, ClassRows)), None)
         if rows is None:
             return dict(classifier='a learned layer')
         rows.fill()
