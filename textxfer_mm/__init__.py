@@ -22,6 +22,7 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.transforms_repeat
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
+    import textxfer_mm.engine.multi_dataset_metric
     import textxfer_mm.engine.optim_wrappers
     import textxfer_mm.models  # noqa: F401
     from textxfer_mm import compat_datasets
