@@ -2,7 +2,7 @@
 
 import json
 import os
-import signal
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -83,7 +83,7 @@ def scores_of(name, index):
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL where the process that tests must live on."""
+    """Stands for SIGKILL: nothing is caught, nothing is saved, and the next run is built anew from the files."""
 
 
 class KillHook(Hook):
@@ -91,13 +91,11 @@ class KillHook(Hook):
 
     priority = 'LOWEST'
 
-    def __init__(self, after, really=False):
-        self.after, self.really = after, really
+    def __init__(self, after):
+        self.after = after
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter + 1 == self.after:
-            if self.really:
-                os.kill(os.getpid(), signal.SIGKILL)
             raise Killed
 
 
@@ -165,19 +163,19 @@ def evaluate():
     return evaluator.evaluate(len(dataset))
 
 
-def worker(rank, port, folder, resume):
-    """One of two ranks: a whole run, one that is killed, and numbers; or the run that goes on."""
+def worker(rank, port, folder):
+    """One of two ranks: numbers, a whole run, one that is killed, and the run that goes on."""
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', rank=rank, world_size=2)
     folder = Path(folder)
-    if resume:
-        train(folder / 'cut', folder / f'on{rank}', resume=folder / 'cut' / 'iter_9.pth', **RATIOS)
-    else:
-        numbers = evaluate()
-        if rank == 0:
-            (folder / 'numbers.json').write_text(json.dumps(numbers))
-        train(folder / 'whole', folder / f'whole{rank}', **RATIOS)
-        train(folder / 'cut', folder / f'cut{rank}', kill=KillHook(11, really=True), **RATIOS)
+    numbers = evaluate()
+    if rank == 0:
+        (folder / 'numbers.json').write_text(json.dumps(numbers))
+    train(folder / 'whole', folder / f'whole{rank}', **RATIOS)
+    with suppress(Killed):
+        train(folder / 'cut', folder / f'cut{rank}', kill=KillHook(11), **RATIOS)
+    torch.distributed.barrier()
+    train(folder / 'cut', folder / f'on{rank}', resume=folder / 'cut' / 'iter_9.pth', **RATIOS)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
