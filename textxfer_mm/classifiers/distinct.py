@@ -78,7 +78,8 @@ def _refusal(bundle: ClassifierBundle, pairs: Sequence[tuple[int, int]], nothing
     count = len({index for pair in pairs for index in pair} | set(nothing))
     return (
         f'The text encoder {bundle.encoder_id} cannot tell {limit}{count} of {len(names)} classes apart; '
-        f'{"; ".join(said)}. Give names that differ in words it knows, or glosses that do, or take an encoder of their language.'
+        f'{"; ".join(said)}. Give names or glosses that differ in words it knows, or take an encoder of '
+        'their language.'
     )
 
 

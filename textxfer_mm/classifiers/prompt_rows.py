@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.classifiers.sources import TextClassifier, if_known, mean_of_normalised
+from textxfer_mm.classifiers.ensembles import mean_of_normalised
+from textxfer_mm.classifiers.sources import TextClassifier, if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.encoding import isolated, require_chunk_size

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.classifiers.sources import ClassifierSource, embed_prompts, ensemble, mean_of_normalised
+from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble, mean_of_normalised
+from textxfer_mm.classifiers.sources import ClassifierSource
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.encoding import in_chunks, require_chunk_size

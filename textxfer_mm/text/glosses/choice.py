@@ -60,9 +60,9 @@ def choose_glosses(
     """Choose the glosses of K classes.
 
     A name is read as ``readings.read`` says. Of the senses of a part that is taken which is nearest to the whole name
-    by a sentence encoder (``'similar'``; of each sense it reads words, definition and examples, and a rarer sense must be
-    nearer by 0.02 for each place that WordNet has it further down), or the most usual one (``'first'``: "playing guitar" becomes "participate in
-    games or sport"). The glosses of several parts are joined with a semicolon.
+    by a sentence encoder (``'similar'``; of each sense it reads words, definition and examples, and a rarer sense must
+    be nearer by 0.02 for each place that WordNet has it further down), or the most usual one (``'first'``: "playing
+    guitar" becomes "participate in games or sport"). The glosses of several parts are joined with a semicolon.
 
     Args:
         class_names: K names.

@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_few, first_line, shown
 from textxfer_mm.text.glosses.table import GlossEntry, GlossTable, as_glosses
@@ -109,7 +108,7 @@ def _classes(rows: Iterable[_Row], path: Path) -> list[tuple[str, list[tuple[str
     """Put the rows of a class together; its classes come in the order of their labels, or as they are met."""
     rows = list(rows)
     labelled = [label is not None for label, *_ in rows]
-    if any(labelled) != all(labelled):
+    if any(labelled) and not all(labelled):
         raise UserError(f'{shown(path)}: some rows have a label and others none. Give all of them one, or none.')
     classes: dict[int | str, tuple[str, list[tuple[str, str]]]] = {}
     for label, name, sense, gloss in rows:
@@ -117,7 +116,7 @@ def _classes(rows: Iterable[_Row], path: Path) -> list[tuple[str, list[tuple[str
         if known != name:
             raise UserError(f'{shown(path)}: label {label} is {shown(known)!r} in one row, {shown(name)!r} in another.')
         senses.append((sense, ' '.join(gloss.split())))
-    if not all(labelled):
+    if not any(labelled):
         return list(classes.values())
     labels = sorted(classes)
     if labels not in (list(range(len(labels))), list(range(1, len(labels) + 1))):

@@ -1,4 +1,4 @@
-"""Class texts, ``{template(name)} {gloss}``, whose glosses are shortened where a text encoder cannot read all of them."""
+"""Class texts, ``{template(name)} {gloss}``; a gloss is shortened where a text encoder cannot read all of it."""
 
 import logging
 import re

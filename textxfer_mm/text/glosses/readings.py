@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from textxfer_mm.text.glosses.wordnet import ID, WordNet
 
+#: Words that belong to a verb where WordNet knows both together.
+_PARTICLES = ('up', 'down', 'off', 'out', 'on', 'in', 'over', 'away', 'along', 'around', 'back', 'through', 'together')
 #: Words between a verb and its object, and behind the object.
-_SMALL_WORDS = frozenset(
-    'a an the of on in at to into onto with from for by over under off up down out around through across along about and '
-    'or not his her their own someone something'.split()
+_SMALL_WORDS = (
+    *('a', 'an', 'the', 'of', 'at', 'to', 'into', 'onto', 'with', 'from', 'for', 'by', 'under', 'across', 'about'),
+    *('and', 'or', 'not', 'his', 'her', 'their', 'own', 'someone', 'something'),
+    *(word for word in _PARTICLES if word != 'back'),
 )
-_PARTICLES = frozenset('up down off out on in over away along around back through together'.split())
 #: Ways in which a name is read, best first; the report counts them.
 PHRASE, VERB_OBJECT, VERB, PARTIAL, NONE = 'phrase', 'verb + object', 'verb alone', 'partial', 'none'
 

@@ -111,8 +111,8 @@ class GlossTable:
         same = [number for number, other in enumerate(class_names) if squeezed(other) == squeezed(name)]
         if len(same) != len(entries):
             raise UserError(
-                f'{self.source} has {len(entries)} classes of the name {shown(name)!r} with different glosses, and this '
-                f'list has {len(same)}: which one is meant? Give the glosses of these classes alone.'
+                f'{self.source} has {len(entries)} classes of the name {shown(name)!r} with different glosses, and '
+                f'this list has {len(same)}: which one is meant? Give the glosses of these classes alone.'
             )
         return entries[same.index(position)]
 
