@@ -126,6 +126,16 @@ class GlossTable:
         return made
 
 
+def joined_tables(tables: Sequence[GlossTable]) -> GlossTable:
+    """One table of several; a class that is in more than one is that of the first."""
+    entries: list[GlossEntry] = []
+    known: set[str] = set()
+    for table in tables:
+        entries += [entry for entry in table.entries if squeezed(entry.name) not in known]
+        known |= set(map(squeezed, table.names))
+    return GlossTable(tuple(entries), ', '.join(table.source for table in tables))
+
+
 def squeezed(name: str) -> str:
     """A name as its letters and digits alone, in lower case; a name that has none stays as it is."""
     return re.sub(r'[\W_]+', '', name.casefold()) or name
@@ -201,6 +211,22 @@ def find_glosses(source: Any, class_names: Sequence[str], *, required: bool = Fa
         pairs = zip(class_names, source, strict=True)
         table = GlossTable(tuple(GlossEntry(n, as_glosses(g, n)) for n, g in pairs), 'the given list')
     return table.find(class_names, required=required)
+
+
+def has_all(source: Any, class_names: Sequence[str]) -> bool:
+    """Whether glosses are known by name for each of K classes; a sequence, which has no names, knows none."""
+    table = gloss_table(source)
+    return table is not None and all(entry is not None for entry in table._entries_of(class_names))
+
+
+def told_apart(class_names: Sequence[str], glosses: Glosses) -> tuple[str, ...]:
+    """The names of K classes for showing: those that occur twice with the glosses that tell them apart."""
+    if not glosses:
+        return tuple(class_names)
+    return tuple(
+        f'{name} ({"; ".join(own)})' if own and class_names.count(name) > 1 else name
+        for name, own in zip(class_names, glosses, strict=True)
+    )
 
 
 def as_glosses(given: Any, name: object) -> tuple[str, ...]:
