@@ -12,6 +12,8 @@ SENSES = (
     ('v', ('draw', 'pull'), 'cause to move by pulling; "draw a wagon"'),
     ('v', ('draw',), 'represent by making a drawing'),
     ('v', ('wave',), 'signal with the hands or nod'),
+    ('v', ('dance',), 'move in a graceful and rhythmical way'),
+    ('v', ('fight',), 'be engaged in a fight; carry on a fight'),
     ('n', ('guitar',), 'a stringed instrument usually having six strings; played by strumming or plucking'),
     ('n', ('tench', 'Tinca_tinca'), 'freshwater dace-like game fish of Europe'),
     ('n', ('crane',), 'lifts and moves heavy objects; "they used a crane"'),

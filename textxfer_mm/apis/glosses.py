@@ -7,7 +7,7 @@ from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import write_text
 from textxfer_mm.text.class_names import is_dataset_name, read_class_names
 from textxfer_mm.text.encoding import TextEncoder
-from textxfer_mm.text.glosses.choice import ChosenGloss, choose_glosses, table_of
+from textxfer_mm.text.glosses.choice import ChosenGloss, choose_glosses, require_sense, table_of
 from textxfer_mm.text.glosses.files import gloss_csv, gloss_json, read_overrides
 from textxfer_mm.text.glosses.report import report_csv, report_markdown
 from textxfer_mm.text.glosses.table import shipped_file
@@ -47,6 +47,7 @@ def build_glosses(
     Raises:
         UserError: Something is missing, malformed or unknown.
     """
+    require_sense(sense)
     names = read_class_names(class_names)
     if not names:
         raise UserError('The list of class names is empty.')

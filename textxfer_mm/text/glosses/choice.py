@@ -77,8 +77,7 @@ def choose_glosses(
     Raises:
         UserError: The way of choosing or an override is unknown, or an id, or there are not K ids.
     """
-    if sense not in SENSES:
-        raise UserError(f'Unknown sense choice {sense!r}.{nearest(sense, SENSES)}')
+    require_sense(sense)
     if sense == 'similar' and encode is None:
         raise UserError("sense='similar' needs a sentence encoder: give `encode`, or take sense='first'.")
     if not isinstance(max_senses, int) or max_senses < 1:
@@ -101,6 +100,16 @@ def choose_glosses(
         best = _best(class_names[number], reading, ranked[number], max_senses, wordnet)
         made[number] = best if compare else replace(best, likeness=())
     return [made[number] for number in range(len(class_names))]
+
+
+def require_sense(sense: str) -> None:
+    """Check a way of choosing.
+
+    Raises:
+        UserError: It is unknown.
+    """
+    if sense not in SENSES:
+        raise UserError(f'Unknown sense choice {sense!r}.{nearest(sense, SENSES)}')
 
 
 def table_of(chosen: Sequence[ChosenGloss], source: str) -> GlossTable:
