@@ -18,6 +18,8 @@ SENSES = (
     ('n', ('tench', 'Tinca_tinca'), 'freshwater dace-like game fish of Europe'),
     ('n', ('crane',), 'lifts and moves heavy objects; "they used a crane"'),
     ('n', ('crane',), 'large long-necked wading bird'),
+    ('n', ('gum', 'gum_tree'), 'a tree that yields gum'),
+    ('n', ('gum', 'genus_Gum'), 'a tree that yields gum'),
     ('n', ('box',), 'a (usually rectangular) container; may have a lid'),
     ('n', ('wave',), 'one of a series of ridges on the surface of a liquid'),
     ('n', ('draw',), 'a gully that is shallower than a ravine'),

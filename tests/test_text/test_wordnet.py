@@ -150,6 +150,18 @@ class TestChoice:
         assert by_name.entry.glosses == ('freshwater dace-like game fish of Europe',)
         assert by_name.how == 'id'
 
+    def test_senses_that_are_defined_alike(self, wordnet):
+        """Two trees of WordNet 3.0, and of ImageNet-22K, are gutta-percha trees with one and the same definition."""
+        names, ids = ['gum', 'gum', 'tench'], ['gum.n.01', 'gum.n.02', 'tench.n.01']
+        chosen = choose_glosses(names, wordnet, sense='first', ids=ids)
+        assert [choice.entry.glosses for choice in chosen] == [
+            ('gum tree; a tree that yields gum',),
+            ('genus Gum; a tree that yields gum',),
+            ('freshwater dace-like game fish of Europe',),
+        ]
+        same = choose_glosses(names[:2], wordnet, sense='first', ids=['gum.n.01'] * 2)
+        assert [choice.entry.glosses for choice in same] == [('a tree that yields gum',)] * 2
+
     def test_overrides(self, wordnet, ids):
         overrides = {
             'Playing_Guitar': ['play.v.02 + guitar.n.01', 'strum a guitar'],

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -62,7 +63,8 @@ def choose_glosses(
     A name is read as ``readings.read`` says. Of the senses of a part that is taken which is nearest to the whole name
     by a sentence encoder (``'similar'``; of each sense it reads words, definition and examples, and a rarer sense must
     be nearer by 0.02 for each place that WordNet has it further down), or the most usual one (``'first'``: "playing
-    guitar" becomes "participate in games or sport"). The glosses of several parts are joined with a semicolon.
+    guitar" becomes "participate in games or sport"). The glosses of several parts are joined with a semicolon. Where
+    classes of one name have senses that WordNet defines alike, the other words of the sense stand before its gloss.
 
     Args:
         class_names: K names.
@@ -99,7 +101,23 @@ def choose_glosses(
     for number, reading in readings.items():
         best = _best(class_names[number], reading, ranked[number], max_senses, wordnet)
         made[number] = best if compare else replace(best, likeness=())
-    return [made[number] for number in range(len(class_names))]
+    return _told_apart([made[number] for number in range(len(class_names))], wordnet)
+
+
+def _told_apart(chosen: list[ChosenGloss], wordnet: WordNet) -> list[ChosenGloss]:
+    """Put a sense's other words before the gloss where two classes of one name have senses that are defined alike."""
+    seen: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, choice in enumerate(chosen):
+        if len(choice.entry.senses) == 1 and choice.entry.senses[0]:
+            seen[squeezed(choice.entry.name), choice.entry.glosses[0]].append(number)
+    for numbers in seen.values():
+        if len({chosen[number].entry.senses for number in numbers}) > 1:
+            for number in numbers:
+                entry = chosen[number].entry
+                others = [word for id_ in _parts(entry.senses[0]) for word in wordnet.synset(id_).words[1:]]
+                gloss = _JOINT.join([*others, entry.glosses[0]])
+                chosen[number] = replace(chosen[number], entry=replace(entry, glosses=(gloss,)))
+    return chosen
 
 
 def require_sense(sense: str) -> None:

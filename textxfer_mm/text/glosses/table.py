@@ -6,7 +6,7 @@ text is then the template alone.
 
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,9 +96,13 @@ class GlossTable:
         """The entry of each class, or None."""
         if tuple(map(folded, class_names)) == tuple(map(folded, self.names)):
             return list(self.entries)
-        return [self._entry_of(name, position, class_names) for position, name in enumerate(class_names)]
+        same: dict[str, list[int]] = defaultdict(list)
+        for position, name in enumerate(class_names):
+            same[squeezed(name)].append(position)
+        return [self._entry_of(name, n, same[squeezed(name)]) for n, name in enumerate(class_names)]
 
-    def _entry_of(self, name: str, position: int, class_names: Sequence[str]) -> GlossEntry | None:
+    def _entry_of(self, name: str, position: int, same: Sequence[int]) -> GlossEntry | None:
+        """The entry of a class; ``same`` are the positions of its name in the list."""
         for spelled, index in zip((str, folded, squeezed), self._index, strict=True):
             entries = index.get(spelled(name), [])
             if entries:
@@ -108,7 +112,6 @@ class GlossTable:
         if len(set(entries)) == 1:
             return entries[0]
         entries = self._index[-1][squeezed(name)]
-        same = [number for number, other in enumerate(class_names) if squeezed(other) == squeezed(name)]
         if len(same) != len(entries):
             raise UserError(
                 f'{self.source} has {len(entries)} classes of the name {shown(name)!r} with different glosses, and '
@@ -223,8 +226,9 @@ def told_apart(class_names: Sequence[str], glosses: Glosses) -> tuple[str, ...]:
     """The names of K classes for showing: those that occur twice with the glosses that tell them apart."""
     if not glosses:
         return tuple(class_names)
+    times = Counter(class_names)
     return tuple(
-        f'{name} ({"; ".join(own)})' if own and class_names.count(name) > 1 else name
+        f'{name} ({"; ".join(own)})' if own and times[name] > 1 else name
         for name, own in zip(class_names, glosses, strict=True)
     )
 
