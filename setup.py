@@ -83,7 +83,7 @@ setup(
     long_description_content_type='text/markdown',
     keywords='action recognition, video, CLIP, vision-language models, zero-shot, few-shot, MMAction2, OpenMMLab',
     license_expression='Apache-2.0',
-    license_files=['LICENSE'],
+    license_files=['LICENSE', f'{PACKAGE}/text/glosses/tables/WORDNET_LICENSE.txt'],
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',

@@ -10,6 +10,7 @@ What stands in for what is not at hand in a test:
   runs of pre-training leave (``docs_checkpoints``);
 * analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
 * Kinetics configs are shrunk (``tiny_configs``): one epoch on four videos, or on four rendered scenes;
+* WordNet is a dictionary of a few words (``tiny_wordnet``);
 * :data:`SUBSTITUTIONS` are applied to commands, :data:`SHRINK` is appended to trainings;
 * :data:`ELSEWHERE` lists the commands that other tests, or continuous integration, run.
 """
@@ -40,6 +41,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
 from tiny_runs import write_dataset, write_video
+from tiny_wordnet import write_wordnet
 from typer.testing import CliRunner
 
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
@@ -84,6 +86,7 @@ SUBSTITUTIONS = (
     (r'epoch_30\.pth', 'epoch_1.pth'),
     (r'epoch_15\.pth', 'epoch_2.pth'),
     (r'--per-class 60', '--per-class 2'),
+    (r'^(textxfer glosses .*)', r'\1 --wordnet wordnet'),
 )
 #: Appended to trainings of the packaged model.
 SHRINK = 'train_cfg.max_epochs=2 train_dataloader.num_workers=0 val_dataloader.num_workers=0'
@@ -112,6 +115,8 @@ class Sandbox:
         for name in 'ab':
             write_video(folder / 'my_videos' / f'{name}.mp4', frames=20)
         (folder / 'labels.txt').write_text('dancing\nfighting\n')
+        write_wordnet(folder / 'wordnet')
+        (folder / 'my_overrides.csv').write_text('name,sense,gloss\nfighting,,hit one another\n')
         actions = write_dataset(folder / 'data' / 'my_actions', good=4)
         shutil.copy(actions, actions.with_name('new.txt'))
         for split in ('train', 'val'):

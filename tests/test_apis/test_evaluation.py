@@ -21,7 +21,7 @@ from textxfer_mm.apis.evaluation.lists import lists_of
 from textxfer_mm.apis.evaluation.report import notes_of, to_markdown
 from textxfer_mm.apis.evaluation.states import ModelState
 from textxfer_mm.apis.scoring import score_videos
-from textxfer_mm.engine.classes import set_class_names
+from textxfer_mm.engine.classes import set_class_names, source_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.calibration import fit_temperature, losing_threshold
 from textxfer_mm.evaluation.feature_bank import load_banks
@@ -410,3 +410,46 @@ def test_a_list_without_labels(made, tmp_path):
     (tmp_path / 'bare.txt').write_text('good0.mp4\ngood1.mp4\n')
     with pytest.raises(UserError, match=r'bare\.txt has no labels, so there is nothing to compare predictions with'):
         evaluate(cfg, checkpoint, ann_files=[tmp_path / 'bare.txt'], device='cpu')
+
+
+GLOSSES = {'dark': 'without light', 'bright': 'full of light', 'grey': 'of no color', 'pale': 'of little color'}
+OF_UNSEEN = {'left': 'west when facing north', 'right': 'east when facing north', 'up': 'towards the sky'}
+
+
+class TestGlosses:
+    def test_those_of_the_call_are_those_of_the_config(self, made, tmp_path):
+        folder, cfg, checkpoint = made
+        for number, given in enumerate((GLOSSES, OF_UNSEEN)):
+            (tmp_path / f'{number}.json').write_text(json.dumps(given))
+        files = [tmp_path / '0.json', tmp_path / '1.json']
+        unseen = dict(labels=[UNSEEN], ann_files=[folder / 'videos' / 'unseen.txt'])
+        common = dict(
+            features=folder / 'glosses.safetensors', device='cpu', protocols=['generalized', 'full'], **unseen
+        )
+        bare = evaluate(cfg, checkpoint, **common)
+        got = evaluate(cfg, checkpoint, glosses=files, **common)
+        changed = copy.deepcopy(cfg)
+        changed.model.cls_head.classifier.glosses = {**GLOSSES, **OF_UNSEEN}
+        want = evaluate(changed, checkpoint, **common)
+        assert got['results'] == want['results']
+        assert [entry['glosses'] for entry in got['lists']] == [entry['glosses'] for entry in want['lists']]
+        assert [entry['glosses']['classes'] for entry in got['lists']] == [4, 3]
+        assert not any('glosses' in entry for entry in bare['lists'])
+        assert '4 classes, 4 of them with glosses (digest' in to_markdown(got)
+        assert evaluate(changed, checkpoint, glosses=['none'], **common)['results'] == bare['results']
+
+    def test_those_of_the_config_are_left_out_for_other_classes(self, made, caplog):
+        _, cfg, _ = made
+        changed = copy.deepcopy(cfg)
+        changed.model.cls_head.classifier.glosses = {**GLOSSES, 'left': 'west'}
+        with caplog.at_level('WARNING'):
+            set_class_names(changed, list(UNSEEN))
+        assert 'glosses' not in changed.model.cls_head.classifier
+        assert "The config's glosses are left out: they are of other classes than left, right, up." in caplog.text
+
+    def test_those_of_the_config_that_know_all_names_stay(self, made):
+        _, cfg, _ = made
+        changed = copy.deepcopy(cfg)
+        changed.model.cls_head.classifier.glosses = GLOSSES
+        set_class_names(changed, ['pale', 'dark'])
+        assert source_of(changed).glosses == (('of little color',), ('without light',))

@@ -127,7 +127,7 @@ def test_files_that_are_no_bundles(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             ClassifierBundle.load(tmp_path / name)
-    with pytest.raises(UserError, match='format version 99 is not the one known here'):
+    with pytest.raises(UserError, match='format version 99 is not one of those known here'):
         ClassifierBundle.load(rewrite(path, tmp_path / 'future', format_version=99))
     with pytest.raises(UserError, match='4 rows cannot have 3 class names'):
         ClassifierBundle.load(rewrite(path, tmp_path / 'rows', weight=torch.eye(4)))

@@ -468,3 +468,49 @@ def test_many_names_show_their_progress(weights, videos, monkeypatch):
     names = ','.join(f'name {number}' for number in range(600))
     assert run(videos / '0.mp4', '--labels', names, '--model', NAME, '--pretrained', weights).exit_code == 0
     assert shown == [('Embedding the class names', done, 600) for done in (256, 512, 600)]
+
+
+def test_glosses_stand_behind_the_names(weights, videos, tmp_path):
+    """The scores of a prediction whose template holds the gloss, and those of names that only glosses tell apart."""
+    glosses = tmp_path / 'g.json'
+    glosses.write_text(json.dumps(dict.fromkeys(LABELS, 'a way to move')))
+    arguments = (videos / '0.mp4', '--model', NAME, '--pretrained', weights)
+    got = predicted(*arguments, '--glosses', glosses)
+    assert got == pytest.approx(predicted(*arguments, '--template', 'a video of a person {}. a way to move'), abs=1e-5)
+    assert got != pytest.approx(predicted(*arguments), abs=1e-3)
+
+    glosses.write_text(json.dumps([dict(name='crane', gloss='a bird'), dict(name='crane', gloss='a machine')]))
+    out = tmp_path / 'out.json'
+    result = run(*arguments, '--labels', 'crane,crane', '--glosses', glosses, '--json', out)
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(out.read_text())[0]['scores']) == {'crane (a bird)', 'crane (a machine)'}
+
+
+def test_a_checkpoint_keeps_its_glosses_until_others_are_given(checkpoint, weights, videos, tmp_path):
+    glosses = tmp_path / 'g.json'
+    glosses.write_text(json.dumps(dict.fromkeys(LABELS, 'a way to move')))
+    plain, out = tmp_path / 'plain.json', tmp_path / 'out.json'
+    arguments = (videos / '0.mp4', '--checkpoint', checkpoint)
+    assert run(*arguments, '--json', plain).exit_code == 0
+    assert run(*arguments, '--glosses', glosses, '--json', out).exit_code == 0
+    before, after = (json.loads(file.read_text())[0]['scores'] for file in (plain, out))
+    assert set(before) == set(after)
+    assert before != pytest.approx(after, abs=1e-4)
+    assert run(*arguments, '--glosses', 'none', '--json', out).exit_code == 0
+    assert json.loads(out.read_text())[0]['scores'] == before
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--labels', ','.join(LABELS), '--glosses', 'kinetics'], "Unknown glosses 'kinetics'"),
+        (['--labels', 'Brushed,Unbrushed', '--glosses', 'hmdb51'], 'The glosses of hmdb51 are of other classes'),
+        (['--labels', 'a,b', '--glosses', 'none.csv'], 'File of glosses not found: none.csv'),
+        (['--labels', 'golf,Golf', '--glosses', 'hmdb51'], 'whose glosses do not tell them apart either'),
+    ],
+)
+def test_glosses_that_do_not_fit(videos, words, message):
+    result = run(videos, '--model', NAME, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -65,6 +65,10 @@ def test_wheel_holds_every_module_and_data_file(wheel, checkout):
     }
     assert len(files) > 10
     assert files <= set(wheel.namelist())
+    tables = 'textxfer_mm/text/glosses/tables'
+    wanted = {f'{tables}/{name}' for name in ('kinetics400.csv', 'imagenet1k.csv', 'WORDNET_LICENSE.txt')}
+    assert wanted <= files  # the definitions may be copied with the licence alone
+    assert any(name.endswith('.dist-info/licenses/' + f'{tables}/WORDNET_LICENSE.txt') for name in wheel.namelist())
     assert not any(name.startswith(('tests/', 'configs/', 'tools/')) for name in wheel.namelist())
 
 

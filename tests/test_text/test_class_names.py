@@ -1,5 +1,8 @@
+import importlib.util
 import json
 import logging
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -51,12 +54,36 @@ def test_sequences_are_kept_as_written():
         ('hmdb51', 51, 'brush hair', 50, 'wave'),
         ('sthv2', 174, 'Approaching something with your camera', 2, 'Bending something so that it deforms'),
         ('imagenet1k', 1000, 'tench', 1, 'goldfish'),
+        ('food101', 101, 'apple pie', 100, 'waffles'),
+        ('cifar10', 10, 'airplane', 9, 'truck'),
+        ('cifar100', 100, 'apple', 1, 'aquarium fish'),
+        ('sun397', 397, 'abbey', 396, 'youth hostel'),
+        ('stanford_cars', 196, 'AM General Hummer SUV 2000', 195, 'smart fortwo Convertible 2012'),
+        ('fgvc_aircraft', 100, '707-320', 99, 'Yak-42'),
+        ('voc2007', 20, 'aeroplane', 19, 'tvmonitor'),
+        ('dtd', 47, 'banded', 46, 'zigzagged'),
+        ('oxford_pets', 37, 'Abyssinian', 36, 'yorkshire terrier'),
+        ('caltech101', 102, 'BACKGROUND Google', 101, 'yin yang'),
+        ('flowers102', 102, 'pink primrose', 101, 'blackberry lily'),
     ],
 )
 def test_datasets(name, count, first, index, at_index):
     names = load_class_names(name)
     assert (len(names), names[0], names[index]) == (count, first, at_index)
     assert name in list_datasets()
+
+
+def test_lists_of_image_datasets_are_those_of_mmpretrain():
+    file = Path(importlib.util.find_spec('mmpretrain').origin).parent / 'datasets' / 'categories.py'
+    lists = runpy.run_path(str(file))
+    for ours, theirs in (
+        ('sun397', 'SUN397'),
+        ('dtd', 'DTD'),
+        ('oxford_pets', 'OxfordIIITPet'),
+        ('voc2007', 'VOC2007'),
+    ):
+        names = [name.replace('_', ' ') for name in lists[f'{theirs}_CATEGORIES']]
+        assert load_class_names(ours) == tuple(names)
 
 
 def test_ucf101_is_in_the_order_of_its_class_index():

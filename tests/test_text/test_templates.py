@@ -12,15 +12,19 @@ def test_sets_are_valid(name):
 
 def test_contents():
     sizes = {name: len(templates) for name, templates in TEMPLATES.items()}
-    assert sizes == dict(
-        class_name=1, text4vis=1, clip_kinetics=28, clip_ucf101=48, imagenet=80, actionclip=16, bike=1, vifi=1
-    )
+    one = dict(class_name=1, text4vis=1, bike=1, vifi=1)
+    assert sizes == dict(one, clip_kinetics=28, clip_ucf101=48, imagenet=80, clip_cifar=18, actionclip=16)
     assert TEMPLATES['clip_kinetics'][:3] == (
         'a photo of {}.',
         'a photo of a person {}.',
         'a photo of a person using {}.',
     )
     assert TEMPLATES['clip_kinetics'][-1] == 'a demonstration of a person practicing {}.'
+    assert TEMPLATES['clip_cifar'][1::7] == (
+        'a blurry photo of a {}.',
+        'a photo of a big {}.',
+        'a good photo of the {}.',
+    )
     assert TEMPLATES['clip_ucf101'][0] == 'a photo of a person {}.'
     assert TEMPLATES['clip_ucf101'][-1] == 'a demonstration of the person practicing {}.'
     assert TEMPLATES['imagenet'][0] == 'a bad photo of a {}.'

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +17,12 @@ from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import labels_of, set_class_names
+from textxfer_mm.engine.classes import labels_of, rows_of, set_class_names, set_glosses
 from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import enter_scope, in_scope
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
+from textxfer_mm.text.glosses.table import told_apart
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def load_recognizer(
     checkpoint: str | Path | None = None,
     *,
     class_names: str | Path | Sequence[str] | None = None,
+    glosses: Any = None,
     device: str | None = None,
 ) -> nn.Module:
     """Build a recogniser, or an image classifier, for prediction.
@@ -82,6 +85,7 @@ def load_recognizer(
         cfg: A config with ``model`` and ``test_pipeline``.
         checkpoint: A checkpoint file; ``None`` predicts with the pretrained weights that the config names (zero-shot).
         class_names: Other names than those of the config or the checkpoint: zero-shot recognition.
+        glosses: Glosses behind the class names, see :func:`~textxfer_mm.engine.classes.set_glosses`.
         device: Where the model runs; ``None`` takes the GPU where there is one.
 
     Raises:
@@ -90,7 +94,9 @@ def load_recognizer(
     if 'test_pipeline' not in cfg or 'model' not in cfg:
         raise UserError('The config needs the variables `model` and `test_pipeline` to predict with.')
     if class_names is not None:
-        set_class_names(cfg, class_names)
+        set_class_names(cfg, class_names, glosses)
+    elif glosses is not None:
+        set_glosses(cfg, glosses)
     target = choose_device(device)
     register_all_modules()
     enter_scope(cfg)
@@ -134,4 +140,5 @@ def predict_videos(model: nn.Module, videos: Iterable[Medium]) -> Iterator[Video
             continue
         scores = scores_of(model, samples)
         refuse_non_finite_scores(scores, name)
-        yield VideoPrediction(name, labels_of(model, len(scores)), tuple(scores.tolist()))
+        names = told_apart(labels_of(model, len(scores)), getattr(rows_of(model), 'glosses', ()))
+        yield VideoPrediction(name, names, tuple(scores.tolist()))

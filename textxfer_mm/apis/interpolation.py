@@ -199,6 +199,7 @@ def _start(cfg: Config, fine_tuned: Mapping[str, Any], seed: int) -> dict[str, A
             module = dict(model.named_modules()).get(prefix.rstrip('.'))
             if isinstance(module, ClassRows) and module.frozen and module.embed_dims == rows.weight.shape[1]:
                 labels = dict(class_names=rows.class_names, templates=rows.templates, encoder_id=rows.encoder_id)
+                labels |= dict(glosses=rows.glosses)
                 module.replace(ClassifierBundle.from_rows(rows.weight, **labels))
         with warnings_only():  # MMEngine lists how each tensor was initialised
             model.init_weights()

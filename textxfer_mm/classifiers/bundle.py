@@ -17,8 +17,11 @@ from torch.nn import functional
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.files import replacing
 from textxfer_mm.text.encoding import isolated
+from textxfer_mm.text.glosses.table import Glosses
 
-FORMAT_VERSION = 1
+#: 2 added the glosses; files of version 1 are read as classifiers without.
+FORMAT_VERSION = 2
+_KNOWN_VERSIONS = (1, FORMAT_VERSION)
 _METADATA_KEY = 'textxfer_mm'
 _HASH_KEY = 'sha256'
 _TENSOR_KEY = 'weight'
@@ -34,6 +37,7 @@ class ClassifierBundle:
         class_names: K names in the order of the rows.
         templates: The M templates the prompts were made from; empty where no prompts were used.
         encoder_id: What made the rows, e.g. ``'open_clip/ViT-B-16/openai'``.
+        glosses: The glosses behind the names, a tuple of any length for each class; empty where there were none at all.
 
     Raises:
         UserError: The parts do not fit together.
@@ -43,6 +47,7 @@ class ClassifierBundle:
     class_names: tuple[str, ...]
     templates: tuple[str, ...]
     encoder_id: str
+    glosses: Glosses = ()
 
     def __post_init__(self):
         weight = self.weight
@@ -53,10 +58,17 @@ class ClassifierBundle:
             object.__setattr__(self, 'weight', weight.detach().cpu().clone(memory_format=torch.contiguous_format))
         object.__setattr__(self, 'class_names', tuple(self.class_names))
         object.__setattr__(self, 'templates', tuple(self.templates))
+        object.__setattr__(self, 'glosses', tuple(map(tuple, self.glosses)))
         if len(weight) != len(self.class_names) or not len(weight):
             raise UserError(f'A classifier of {len(weight)} rows cannot have {len(self.class_names)} class names.')
         if not all(isinstance(name, str) and name for name in (*self.class_names, *self.templates, self.encoder_id)):
             raise UserError('Class names, templates and encoder id of a classifier are non-empty strings.')
+        if self.glosses and len(self.glosses) != len(self.class_names):
+            raise UserError(
+                f'A classifier of {len(self.class_names)} classes cannot have glosses of {len(self.glosses)}.'
+            )
+        if not all(isinstance(gloss, str) and gloss for own in self.glosses for gloss in own):
+            raise UserError('The glosses of a classifier are non-empty strings.')
         norms = self.weight.norm(dim=1)
         wrong = ((norms - 1).abs() <= _NORM_TOLERANCE).logical_not().nonzero().flatten().tolist()  # catches NaN too
         if wrong:
@@ -65,12 +77,18 @@ class ClassifierBundle:
 
     @classmethod
     def from_rows(
-        cls, rows: Tensor, *, class_names: Sequence[str], encoder_id: str, templates: Sequence[str] = ()
+        cls,
+        rows: Tensor,
+        *,
+        class_names: Sequence[str],
+        encoder_id: str,
+        templates: Sequence[str] = (),
+        glosses: Glosses = (),
     ) -> 'ClassifierBundle':
         """Make a bundle of rows (K, D) of any norm: they are brought to float32 and unit norm."""
         with isolated(rows.device):
             weight = functional.normalize(rows.detach().float(), dim=-1)
-        return cls(weight=weight, class_names=tuple(class_names), templates=tuple(templates), encoder_id=encoder_id)
+        return cls(weight, tuple(class_names), tuple(templates), encoder_id, glosses)
 
     @property
     def num_classes(self) -> int:
@@ -84,8 +102,11 @@ class ClassifierBundle:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of names, templates, encoder id and the bytes of the matrix."""
-        digest = hashlib.sha256(json.dumps(self.metadata(), sort_keys=True).encode())
+        """SHA-256 of names, templates, encoder id, glosses and the bytes of the matrix."""
+        return self._hash(self.metadata())
+
+    def _hash(self, metadata: dict[str, Any]) -> str:
+        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
         digest.update(repr(tuple(self.weight.shape)).encode())
         digest.update(self.weight.numpy().tobytes())
         return digest.hexdigest()
@@ -97,6 +118,7 @@ class ClassifierBundle:
             class_names=list(self.class_names),
             templates=list(self.templates),
             encoder_id=self.encoder_id,
+            glosses=[list(own) for own in self.glosses],
         )
 
     def save(self, path: str | Path) -> Path:
@@ -131,12 +153,12 @@ class ClassifierBundle:
     def _from_header(cls, header: dict[str, str], weight: Tensor, path: Path) -> 'ClassifierBundle':
         try:
             metadata = json.loads(header[_METADATA_KEY])
-            version = metadata.pop('format_version')
-            if version != FORMAT_VERSION:
-                raise UserError(f'format version {version} is not the one known here ({FORMAT_VERSION})')
-            bundle = cls(weight=weight, **metadata)
+            version = metadata['format_version']
+            if version not in _KNOWN_VERSIONS:
+                raise UserError(f'format version {version} is not one of those known here {_KNOWN_VERSIONS}')
+            bundle = cls(weight=weight, **{key: value for key, value in metadata.items() if key != 'format_version'})
         except (UserError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise UserError(f'{path} is not a valid classifier: {error}') from error
-        if bundle.fingerprint != header[_HASH_KEY]:
+        if bundle._hash(metadata) != header[_HASH_KEY]:
             raise UserError(f'{path} was altered or damaged: its content does not match its hash. Build it again.')
         return bundle

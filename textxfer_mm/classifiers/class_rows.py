@@ -21,6 +21,7 @@ from textxfer_mm.classifiers.stored_rows import (
 )
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.layers.watch import Watch
+from textxfer_mm.text.glosses.table import Glosses
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +77,10 @@ class ClassRows(nn.Module):
             )
         self.num_classes = num_classes or 0
         if names is not None:
-            self._describe(names, if_known(source, 'templates') or (), if_known(source, 'encoder_id') or '')
+            told = {name: if_known(source, name) or () for name in ('templates', 'glosses')}
+            self._describe(names, told['templates'], if_known(source, 'encoder_id') or '', told['glosses'])
         else:
-            self.class_names, self.templates, self.encoder_id = (), (), ''
+            self.class_names, self.templates, self.encoder_id, self.glosses = (), (), '', ()
         rows = torch.zeros(self.num_classes, self.embed_dims)
         if frozen:
             self.register_buffer('weight', rows)
@@ -191,22 +193,22 @@ class ClassRows(nn.Module):
                 self.weight = bundle.weight.to(self.weight, copy=True)
             self.filled.fill_(True)
         self._is_filled = True
-        self._describe(bundle.class_names, bundle.templates, bundle.encoder_id)
+        self._describe(bundle.class_names, bundle.templates, bundle.encoder_id, bundle.glosses)
         self._watch.remember(self._watched())
 
     def bundle(self) -> ClassifierBundle:
         """The rows as they are now, for saving or showing."""
         rows = self.testing_rows().detach()
-        return ClassifierBundle.from_rows(
-            rows, class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id
-        )
+        labels = dict(class_names=self.class_names, templates=self.templates, encoder_id=self.encoder_id)
+        return ClassifierBundle.from_rows(rows, glosses=self.glosses, **labels)
 
     def get_extra_state(self) -> Tensor:
-        """Names, templates, encoder id, and whether the rows were trained, saved beside the matrix."""
+        """Names, templates, glosses, encoder id, and whether the rows were trained, saved beside the matrix."""
         metadata = dict(
             class_names=self.class_names,
             templates=self.templates,
             encoder_id=self.encoder_id,
+            glosses=self.glosses,
             trained=self.are_trained,
         )
         return pack_metadata(metadata).to(self.weight.device)
@@ -214,14 +216,21 @@ class ClassRows(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Restore what :meth:`get_extra_state` gave."""
         held = unpack_metadata(state)
-        self._describe(held['class_names'], held['templates'], held['encoder_id'])
+        self._describe(held['class_names'], held['templates'], held['encoder_id'], held.get('glosses', ()))
 
     def _names(self) -> tuple[str, ...]:
         """The names of the rows, or of those that are to be made."""
         return self.class_names or self.source.class_names
 
-    def _describe(self, class_names: Iterable[str], templates: Iterable[str], encoder_id: str) -> None:
+    def _glosses(self) -> Glosses:
+        """The glosses behind the names of :meth:`_names`."""
+        return self.glosses if self.class_names else getattr(self.source, 'glosses', ())
+
+    def _describe(
+        self, class_names: Iterable[str], templates: Iterable[str], encoder_id: str, glosses: Iterable[Iterable[str]]
+    ) -> None:
         self.class_names, self.templates, self.encoder_id = tuple(class_names), tuple(templates), encoder_id
+        self.glosses: Glosses = tuple(map(tuple, glosses))
         self.num_classes = len(self.class_names)
 
     def _watched(self) -> list[Tensor]:
@@ -248,6 +257,7 @@ class ClassRows(nn.Module):
 
     def _announce(self, origin: str = '') -> None:
         prompts = f' x {len(self.templates)} template(s)' if self.templates else ''
+        prompts += f', {sum(map(bool, self.glosses))} with glosses' if self.glosses else ''
         logger.info(
             'Classifier%s: %d classes (%s)%s, D = %d, by %s, %s.',
             *(origin, self.num_classes, first_few(self.class_names), prompts, self.embed_dims, self.encoder_id),

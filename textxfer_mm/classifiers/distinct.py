@@ -43,8 +43,11 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
     """
     if not bundle.templates:
         return
-    shares = _unknown(bundle.class_names, encoder)
-    nothing = [name for name, share in shares.items() if share == 1]
+    texts = bundle.class_names
+    if bundle.glosses:  # a gloss may be known where the name is not
+        texts = tuple(' '.join((name, *own)) for name, own in zip(texts, bundle.glosses, strict=True))
+    shares = _unknown(texts, encoder)
+    nothing = [index for index, share in shares.items() if share == 1]
     pairs = sorted(itertools.islice(near_pairs(bundle.weight), _MOST_PAIRS))
     if (pairs or len(nothing) > 1) and not is_known_list(bundle.class_names):
         if not trained:
@@ -54,32 +57,39 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
         logger.warning(
             'The text encoder %s does not know all of %d of %d class names, and reads unknown tokens in their place: '
             '%s.',
-            *(bundle.encoder_id, len(shares), bundle.num_classes, first_few(shares, 5)),
+            *(
+                bundle.encoder_id,
+                len(shares),
+                bundle.num_classes,
+                first_few((bundle.class_names[i] for i in shares), 5),
+            ),
         )
 
 
-def _refusal(bundle: ClassifierBundle, pairs: Sequence[tuple[int, int]], nothing: Sequence[str]) -> str:
+def _refusal(bundle: ClassifierBundle, pairs: Sequence[tuple[int, int]], nothing: Sequence[int]) -> str:
     """Name the classes that cannot be told apart, and why."""
     names, said = bundle.class_names, []
     if pairs:
         told = (f"'{shown(names[i])}' (class {i}) and '{shown(names[j])}' (class {j})" for i, j in pairs)
         said.append(f'their embeddings are equal, or nearly so: {first_few(told, 5, "; ")}')
     if nothing:
-        said.append(f'it knows no part of {first_few(map(repr, nothing), 5)}')
+        said.append(f'it knows no part of {first_few((repr(names[i]) for i in nothing), 5)}')
     limit = 'at least ' if len(pairs) == _MOST_PAIRS else ''
-    count = len({index for pair in pairs for index in pair} | {names.index(name) for name in nothing})
+    count = len({index for pair in pairs for index in pair} | set(nothing))
     return (
         f'The text encoder {bundle.encoder_id} cannot tell {limit}{count} of {len(names)} classes apart; '
-        f'{"; ".join(said)}. Give names that differ in words it knows, or take an encoder of their language.'
+        f'{"; ".join(said)}. Give names or glosses that differ in words it knows, or take an encoder of '
+        'their language.'
     )
 
 
-def _unknown(names: Sequence[str], encoder: Any) -> dict[str, float]:
-    """The names with tokens that the encoder does not know, and the share of these in each."""
-    unusual = [name for name in names if not name.isascii() or max(map(len, name.split())) > _LONG_WORD]
+def _unknown(texts: Sequence[str], encoder: Any) -> dict[int, float]:
+    """The indices of texts with tokens that the encoder does not know, and the share of these in each."""
+    unusual = [i for i, text in enumerate(texts) if not text.isascii() or max(map(len, text.split())) > _LONG_WORD]
     if not unusual or not callable(getattr(encoder, 'unknown', None)):
         return {}
-    return {name: share for name, share in zip(unusual, encoder.unknown(unusual), strict=True) if share > 0}
+    shares = encoder.unknown([texts[i] for i in unusual])
+    return {i: share for i, share in zip(unusual, shares, strict=True) if share > 0}
 
 
 def near_pairs(rows: Tensor, tolerance: float = TOLERANCE) -> Iterator[tuple[int, int]]:

@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.ensembles import mean_of_normalised
 from textxfer_mm.classifiers.sources import TextClassifier, if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.text.encoding import isolated, require_chunk_size
+from textxfer_mm.text.glosses.prompts import senses_of
+from textxfer_mm.text.glosses.table import Glosses
 from textxfer_mm.text.learnable_prompts import CLASS_POSITIONS, LearnablePrompts, before_name
 
 DEFAULT_NUM_CONTEXT = 4
@@ -52,6 +55,7 @@ class PromptSource:
         self.class_position = class_position
         self.suffix = suffix
         self._prompts: LearnablePrompts | None = None
+        self._labels: tuple[tuple[str, ...], Glosses] = ((), ())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'PromptSource':
         return self
@@ -69,6 +73,11 @@ class PromptSource:
         return (' '.join([*context[:before], '{}', *context[before:]]) + self.suffix,)
 
     @property
+    def glosses(self) -> Glosses:
+        """The glosses of the classifier, which stand at the end of the prompts."""
+        return self.classifier.glosses
+
+    @property
     def encoder_id(self) -> str:
         """The encoder's, and that the prompts were learned."""
         return f'{self.classifier.encoder_id}/learned-{"class-prompts" if self.class_specific else "prompt"}'
@@ -83,27 +92,49 @@ class PromptSource:
         """W, the width of a context vector."""
         return self.classifier.encoder.token_width
 
-    def prompts(self, class_names: Sequence[str]) -> LearnablePrompts:
-        """The prompts of K classes; loads the tower at the first call."""
-        if self._prompts is None or self._prompts.class_names != tuple(class_names):
+    def prompts(self, class_names: Sequence[str], glosses: Glosses = ()) -> LearnablePrompts:
+        """The prompts of K classes, one for each gloss; loads the tower at the first call."""
+        labels = tuple(class_names), glosses
+        if self._prompts is None or self._labels != labels:
             tower = self.classifier.encoder.tower() if self._prompts is None else self._prompts.tower.cpu()
+            owners = senses_of(glosses) if glosses else range(len(class_names))
             self._prompts = LearnablePrompts(
                 tower,
-                class_names,
+                [class_names[k] for k in owners],
                 num_context=self.num_context,
                 class_position=self.class_position,
                 suffix=self.suffix,
+                glosses=[gloss for own in glosses for gloss in own or ('',)],
             )
+            self._labels = labels
         return self._prompts
 
-    def build(self, context: Tensor, class_names: Sequence[str]) -> ClassifierBundle:
+    def encode(
+        self, context: Tensor, class_names: Sequence[str], glosses: Glosses, chunk_size: int | None = None
+    ) -> Tensor:
+        """Read the prompts of a context.
+
+        Args:
+            context: (M, W), shared, or (K, M, W), one for each class.
+            class_names: K names.
+            glosses: K tuples of glosses, or ``()``.
+            chunk_size: Prompts of a forward pass.
+
+        Returns:
+            (K, D), of any norm, with gradient to the context; with glosses the mean of the normalised embeddings.
+        """
+        prompts = self.prompts(class_names, glosses).to(context.device)
+        if glosses and context.dim() == 3:
+            context = context[senses_of(glosses)]  # (S, M, W)
+        rows = prompts.encode(context, chunk_size)  # (S, D)
+        return mean_of_normalised(rows[None], glosses) if glosses else rows
+
+    def build(self, context: Tensor, class_names: Sequence[str], glosses: Glosses = ()) -> ClassifierBundle:
         """Make the classifier of a context (M, W) or (K, M, W), without gradient and in float32."""
-        prompts = self.prompts(class_names).to(context.device)
         with isolated(context.device):
-            rows = prompts.encode(context.detach(), _EXPORT_CHUNK)
-        return ClassifierBundle.from_rows(
-            rows, class_names=class_names, templates=self.templates, encoder_id=self.encoder_id
-        )
+            rows = self.encode(context.detach(), class_names, glosses, _EXPORT_CHUNK)
+        labels = dict(class_names=class_names, templates=self.templates, encoder_id=self.encoder_id)
+        return ClassifierBundle.from_rows(rows, glosses=glosses, **labels)
 
 
 class PromptRows(ClassRows):
@@ -114,7 +145,8 @@ class PromptRows(ClassRows):
     class names than the checkpoint's are put behind its shared context, for which the tower is needed.
 
     Args:
-        classifier: A ``TextClassifier``; its encoder reads the prompts, its templates are not used.
+        classifier: A ``TextClassifier``; its encoder reads the prompts, its templates are not used. Its glosses stand
+            behind the suffix.
         num_context: M, the number of context vectors; None takes the number of ``init_words``, or 4.
         class_specific: Learns a context for each class, instead of one for all.
         class_position: Where the class name stands: ``'end'``, ``'middle'`` (behind M // 2 vectors) or ``'front'``.
@@ -176,7 +208,7 @@ class PromptRows(ClassRows):
         Raises:
             UserError: The tower is not at hand, or a prompt is too long.
         """
-        return self.source.build(self.context, self._names())
+        return self.source.build(self.context, self._names(), self._glosses())
 
     def reader(self) -> Any:
         """The encoder behind the prompts."""
@@ -200,7 +232,8 @@ class PromptRows(ClassRows):
 
     def _start_from_words(self) -> None:
         if self._starts_as_words:
-            words = self._prompts().word_embeddings(self.init_words, self.source.num_context)  # (M, W)
+            prompts = self.source.prompts(self._names(), self._glosses())
+            words = prompts.word_embeddings(self.init_words, self.source.num_context)  # (M, W)
             with torch.inference_mode(False), torch.no_grad():
                 self.context.copy_(words.expand_as(self.context))
             self._starts_as_words = False
@@ -208,11 +241,8 @@ class PromptRows(ClassRows):
     def training_rows(self, classes: Tensor | None = None) -> Tensor:
         """The tower's rows (n, D), with gradient to the context; see :meth:`ClassRows.training_rows`."""
         self.fill()
-        rows = self._prompts().to(self.context.device).encode(self.context, self.chunk_size)  # (K, D)
+        rows = self.source.encode(self.context, self._names(), self._glosses(), self.chunk_size)  # (K, D)
         return rows if classes is None else rows[classes.to(rows.device)]
-
-    def _prompts(self) -> LearnablePrompts:
-        return self.source.prompts(self._names())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         context = state_dict.get(f'{prefix}context')

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.errors import UserError, first_few
+from textxfer_mm.text.glosses.table import Glosses
 
 logger = logging.getLogger(__name__)
 
 WEIGHT, FILLED, METADATA = 'weight', 'filled', '_extra_state'
+#: What tells whether stored rows are those that a source asks for.
+_COMPARED = dict(class_names='class names', encoder_id='encoder', templates='templates', glosses='glosses')
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class StoredRows:
         templates: M templates, or ``()``.
         encoder_id: What made the rows.
         trained: Whether training moved them.
+        glosses: A tuple of glosses for each class, or ``()``.
     """
 
     weight: Tensor
@@ -34,6 +38,7 @@ class StoredRows:
     templates: tuple[str, ...]
     encoder_id: str
     trained: bool
+    glosses: Glosses = ()
 
     @classmethod
     def read(cls, state: Mapping[str, Any], prefix: str) -> 'StoredRows | None':
@@ -67,7 +72,14 @@ class StoredRows:
                 f"The checkpoint's rows of {len(broken)} of {len(names)} classes ({first_few(broken)}) are zero or not "
                 'finite: they recognise nothing. Did its training diverge? Use an earlier checkpoint.'
             )
-        return cls(weight, tuple(names), tuple(held['templates']), held['encoder_id'], bool(held.get('trained')))
+        glosses = tuple(map(tuple, held.get('glosses', ())))  # a checkpoint from before there were any has none
+        if glosses and len(glosses) != len(names):
+            raise UserError(
+                f"The checkpoint's class rows have {len(names)} names and glosses of {len(glosses)} classes: it is "
+                'damaged. Use another one.'
+            )
+        labels = tuple(names), tuple(held['templates']), held['encoder_id']
+        return cls(weight, *labels, bool(held.get('trained')), glosses)
 
     def require_fit(self, embed_dims: int, num_classes: int | None, source: ClassifierSource) -> None:
         """Check that a model can hold the rows, or replace them.
@@ -108,11 +120,11 @@ class StoredRows:
             source: A classifier source. What it does not have at hand (a file of class names) is taken from here.
             doubts: Says why features that were trained against these rows may not fit the source's.
         """
-        for name, what in (('class_names', 'class names'), ('encoder_id', 'encoder'), ('templates', 'templates')):
+        for name, what in _COMPARED.items():
             asked, has = if_known(source, name), getattr(self, name)
             if asked is None:
                 logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
-            elif (tuple(asked) if isinstance(asked, list) else asked) != has:
+            elif (asked if isinstance(asked, str) else tuple(asked)) != has:
                 doubt = doubts()
                 logger.log(
                     logging.WARNING if doubt else logging.INFO,
@@ -162,6 +174,8 @@ def unpack_metadata(packed: Tensor) -> dict[str, Any]:
     return json.loads(bytes(packed.cpu().tolist()).decode())
 
 
-def _shown(value: str | Sequence[str]) -> str:
-    """Class names, templates or an encoder id for a message."""
-    return value if isinstance(value, str) else first_few(value) or 'none'
+def _shown(value: str | Sequence[str] | Glosses) -> str:
+    """Class names, templates, glosses or an encoder id for a message."""
+    if isinstance(value, str):
+        return value
+    return first_few(each if isinstance(each, str) else '; '.join(each) or '-' for each in value) or 'none'

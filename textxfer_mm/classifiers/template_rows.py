@@ -75,13 +75,13 @@ class TemplateRows(ClassRows):
 
     def replace(self, bundle: ClassifierBundle) -> None:
         """Take other rows; see :meth:`ClassRows.replace`. Training with their names embeds these in its templates."""
-        before = self.class_names
+        before = self.class_names, self.glosses
         super().replace(bundle)
-        self._has_train_rows = self._has_train_rows and self.class_names == before
+        self._has_train_rows = self._has_train_rows and (self.class_names, self.glosses) == before
 
     def _fill_train_rows(self) -> None:
         if not self._has_train_rows:
             with torch.inference_mode(False):
-                source = self.source.renamed(self._names())
+                source = self.source.renamed(self._names(), self._glosses())
                 self.train_rows = source.embeddings(self.train_templates).to(self.train_rows)
             self._has_train_rows = True

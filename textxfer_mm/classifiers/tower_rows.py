@@ -9,10 +9,13 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.classifiers.sources import ClassifierSource, embed_prompts, ensemble, mean_of_normalised
+from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble, mean_of_normalised
+from textxfer_mm.classifiers.sources import ClassifierSource
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.errors import NotAtHandError, UserError
 from textxfer_mm.text.encoding import in_chunks, require_chunk_size
+from textxfer_mm.text.glosses.prompts import senses_of
+from textxfer_mm.text.glosses.table import Glosses
 from textxfer_mm.text.text_tower import TextTower, encode_in_batches
 
 logger = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ class TowerRows(ClassRows):
         self.chunk_size = require_chunk_size(chunk_size)
         self._may_draw = follow_seed
         self._tower_missing = ''
-        self._tokens: tuple[tuple[str, ...], Tensor] | None = None
+        self._tokens: tuple[tuple[tuple[str, ...], Glosses], Tensor] | None = None
         self.tower = self._load_tower()
 
     def moved_by(self) -> Iterable[Tensor]:
@@ -66,16 +69,17 @@ class TowerRows(ClassRows):
         Raises:
             UserError: The tower is not at hand, or a prompt is too long.
         """
-        tower, names = self.require_tower(), self._names()
+        tower, names, glosses = self.require_tower(), self._names(), self._glosses()
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
-            rows = ensemble(embed_prompts(self.encode_frozen, self.source.templates, names))  # (M, K, D) -> (K, D)
+            features = embed_prompts(self.encode_frozen, self.source.templates, names, glosses, tower)  # (M, S, D)
+            rows = ensemble(features, glosses)  # (K, D)
         finally:
             for module, mode in modes:
                 module.training = mode
         labels = dict(class_names=names, templates=self.source.templates, encoder_id=self.source.encoder_id)
-        return ClassifierBundle.from_rows(rows, **labels)
+        return ClassifierBundle.from_rows(rows, glosses=glosses, **labels)
 
     @property
     def how_they_train(self) -> str:
@@ -109,18 +113,18 @@ class TowerRows(ClassRows):
     def training_rows(self, classes: Tensor | None = None) -> Tensor:
         """Encode classes (n,) with gradient to the tower -> (n, D); see :meth:`ClassRows.training_rows`.
 
-        With M templates a row is the mean of the M normalised embeddings, as in the classifier.
+        With M templates, or several glosses, a row is the mean of the normalised embeddings, as in the classifier.
 
         Raises:
             UserError: The tower is not at hand.
         """
         self.fill()
-        ids = self._token_ids()  # (M, K, L)
+        ids, glosses = self._token_ids(), self._glosses()  # (M, S, L)
         if classes is not None:
-            ids = ids[:, classes.cpu()]  # (M, n, L)
+            ids, glosses = _of_classes(ids, glosses, classes.tolist())  # (M, s, L)
         chunk_size = None if self.chunk_size is None else self.chunk_size * len(ids)
-        rows = self._encode_ids(ids.flatten(0, 1), chunk_size)  # (M*n, D)
-        return mean_of_normalised(rows.unflatten(0, (len(ids), -1)))
+        rows = self._encode_ids(ids.flatten(0, 1), chunk_size)  # (M*s, D)
+        return mean_of_normalised(rows.unflatten(0, (len(ids), -1)), glosses)  # (n, D)
 
     def doubts_about(self, held: StoredRows) -> str:
         """No doubts where the checkpoint's own tower makes the other rows; see the base class."""
@@ -182,11 +186,21 @@ class TowerRows(ClassRows):
         return encode_in_batches(self.require_tower(), texts, batch_size=batch_size, device=device)
 
     def _token_ids(self) -> Tensor:
-        """Tokens of all prompts (M, K, L), made once."""
-        names = self._names()
-        if self._tokens is None or self._tokens[0] != names:
-            self._tokens = names, embed_prompts(self.require_tower().tokenize, self.source.templates, names)
+        """Tokens of all prompts (M, S, L), made once."""
+        labels, tower = (self._names(), self._glosses()), self.require_tower()
+        if self._tokens is None or self._tokens[0] != labels:
+            self._tokens = labels, embed_prompts(tower.tokenize, self.source.templates, *labels, tower)
         return self._tokens[1]
+
+
+def _of_classes(ids: Tensor, glosses: Glosses, classes: Sequence[int]) -> tuple[Tensor, Glosses]:
+    """The tokens (M, s, L) of some classes, and their glosses, of all tokens (M, S, L)."""
+    if not glosses:
+        return ids[:, classes], ()
+    rows: list[list[int]] = [[] for _ in glosses]
+    for row, owner in enumerate(senses_of(glosses)):
+        rows[owner].append(row)
+    return ids[:, [row for k in classes for row in rows[k]]], tuple(glosses[k] for k in classes)
 
 
 def freeze_unused(tower: TextTower) -> None:

@@ -13,6 +13,7 @@ from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_file
 from textxfer_mm.text.class_names import list_datasets, load_class_names
+from textxfer_mm.text.glosses.table import gloss_table
 
 
 def evaluate(
@@ -48,6 +49,13 @@ def evaluate(
         Path | None,
         typer.Option(help='Validation list of the own classes, or a file of its features.'),
     ] = None,
+    glosses: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Glosses behind the class names: kinetics400, ucf101, hmdb51, imagenet1k, or a .csv or .json file; '
+            'may be given several times; none leaves out those of the config.'
+        ),
+    ] = None,
     average_clips: Annotated[
         str | None, typer.Option(help="feature, prob or score: how views become one score; by default the head's.")
     ] = None,
@@ -70,7 +78,10 @@ def evaluate(
     _check_files(config, checkpoint, ann_file, features, calibrate, json_file, markdown_file)
     if device is not None:
         require_device_name(device, '--device')
-    names = [_names(given) for given in labels or ()]
+    names = [_names(given, distinct=not glosses) for given in labels or ()]
+    for given in glosses or ():
+        if list(glosses) != ['none']:
+            gloss_table(given)
 
     console = Console()
     with console.status('importing'):
@@ -96,6 +107,7 @@ def evaluate(
             bars.update(tasks[title], completed=done, total=total)
 
         options = dict(protocols=protocol, labels=names, ann_files=ann_file or (), data_root=data_root)
+        options |= dict(glosses=glosses or ())
         outputs = dict(features=features, calibrate=calibrate, average_clips=average_clips, device=device)
         result = run(cfg, checkpoint, **options, **outputs, progress=progress if is_main_process() else None)
     if is_main_process():
@@ -134,11 +146,11 @@ def _check_files(
             require_writable_file(file, option)
 
 
-def _names(given: str) -> tuple[str, ...]:
+def _names(given: str, distinct: bool) -> tuple[str, ...]:
     """Class names as they are given on the command line."""
     is_file = len(given) < 250 and Path(given).is_file()  # a file may have commas in its name
     is_list = ',' in given and given not in list_datasets() and not is_file
-    return load_class_names([name.strip() for name in given.split(',')] if is_list else given)
+    return load_class_names([name.strip() for name in given.split(',')] if is_list else given, distinct=distinct)
 
 
 def _load(config: str, cfg_options: list[str] | None, launcher: str) -> Any:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textxfer_mm.cli import data, doctor, evaluate, interpolate, predict, quickstart, report, toy_actions
+from textxfer_mm.cli import data, doctor, evaluate, glosses, interpolate, predict, quickstart, report, toy_actions
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
 from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
@@ -75,6 +75,7 @@ def textxfer(
 app.command('predict')(predict.predict)
 app.command('evaluate')(evaluate.evaluate)
 app.command('report')(report.report)
+app.command('glosses')(glosses.glosses)
 app.command('interpolate')(interpolate.interpolate)
 app.command('quickstart')(quickstart.quickstart)
 app.command('toy-actions')(toy_actions.toy_actions)

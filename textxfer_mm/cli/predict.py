@@ -21,7 +21,8 @@ from textxfer_mm.inputs import (
     require_device_name,
     require_weights,
 )
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import check_class_names, load_class_names
+from textxfer_mm.text.glosses.table import gloss_table
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
 #: Bytes of a file name that are no UTF-8 are written as JSON has them.
@@ -52,6 +53,13 @@ def predict(
     template: Annotated[
         str | None, typer.Option(help="Prompt such as 'a video of a person {}.', or the name of a template set.")
     ] = None,
+    glosses: Annotated[
+        str | None,
+        typer.Option(
+            help='Glosses behind the class names: kinetics400, ucf101, hmdb51, imagenet1k, or a .csv or .json file; '
+            'none leaves out those of the model.'
+        ),
+    ] = None,
     topk: Annotated[int, typer.Option(min=1, help='How many labels to show for each video.')] = 5,
     json_file: Annotated[Path | None, typer.Option('--json', help='Write all scores to this JSON file.')] = None,
     csv_file: Annotated[Path | None, typer.Option('--csv', help='Write all scores to this CSV file.')] = None,
@@ -67,7 +75,9 @@ def predict(
     console = Console()
     _check_options(labels, labels_file, config, checkpoint, model, pretrained)
     files = find_media(videos)
-    names = _class_names(labels, labels_file)
+    names = _class_names(labels, labels_file, distinct=glosses is None)
+    if glosses is not None:
+        _check_glosses(glosses, names)
     _check_files(config, checkpoint, json_file, csv_file)
     _check_words(model, template, pretrained, device)
 
@@ -79,7 +89,7 @@ def predict(
         cfg = _choose_config(config, checkpoint, model, pretrained, names)
         if template is not None:
             set_template(cfg, template)
-        recognizer = load_recognizer(cfg, checkpoint, class_names=names, device=device)
+        recognizer = load_recognizer(cfg, checkpoint, class_names=names, glosses=glosses, device=device)
     _embed_names(recognizer, console)
     results = list(track(predict_videos(recognizer, files), 'Predicting', total=len(files), console=console))
     good = [r for r in results if not isinstance(r, VideoFailure)]
@@ -116,11 +126,20 @@ def _check_options(
             raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
 
 
-def _class_names(labels: str | None, labels_file: str | None) -> tuple[str, ...] | None:
+def _class_names(labels: str | None, labels_file: str | None, distinct: bool) -> tuple[str, ...] | None:
     """The class names that were given, if any."""
     if labels is not None:
-        return load_class_names([name.strip() for name in labels.split(',')])
-    return None if labels_file is None else load_class_names(labels_file)
+        return load_class_names([name.strip() for name in labels.split(',')], distinct=distinct)
+    return None if labels_file is None else load_class_names(labels_file, distinct=distinct)
+
+
+def _check_glosses(glosses: str, names: tuple[str, ...] | None) -> None:
+    """Check that glosses are known, and that they are of the class names, where these were given."""
+    if glosses == 'none':
+        return
+    table = gloss_table(glosses)
+    if names is not None:
+        check_class_names(names, table.find(names))
 
 
 def _check_files(config: str | None, checkpoint: Path | None, json_file: Path | None, csv_file: Path | None) -> None:

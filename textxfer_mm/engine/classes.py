@@ -3,6 +3,7 @@
 What a checkpoint file holds is read by :func:`textxfer_mm.classifiers.stored_rows.stored_rows`.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,17 @@ from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.dataset_rows import DatasetRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.engine.frameworks import head_name
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.models.heads import MultiDatasetHead
 from textxfer_mm.parts.building import build_classifier_source
 from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.glosses.table import has_all
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
+
+logger = logging.getLogger(__name__)
+
+#: What is given in the place of glosses to have none.
+NO_GLOSSES = 'none'
 
 
 def head_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,15 +132,50 @@ def labels_of(model: nn.Module, num_classes: int) -> tuple[str, ...]:
     return class_names_of(model) or tuple(map(str, range(num_classes)))
 
 
-def set_class_names(cfg: Any, class_names: str | Path | Sequence[str]) -> None:
+def set_class_names(cfg: Any, class_names: str | Path | Sequence[str], glosses: Any = None) -> None:
     """Let the head of a config classify other names, with the text encoder and templates it has.
+
+    Args:
+        cfg: A whole config.
+        class_names: See ``load_class_names``.
+        glosses: Glosses of these names, see :func:`set_glosses`. None keeps those of the config where they know all of
+            these names; otherwise they are left out, with a line in the log, since names with and without glosses do
+            not compete on equal terms.
 
     Raises:
         UserError: The head has no text classifier that other names could be given to.
     """
-    names = list(load_class_names(class_names))
-    _text_classifier(cfg, 'Other class names need').class_names = names
+    names = list(load_class_names(class_names, distinct=glosses is None))
+    classifier = _text_classifier(cfg, 'Other class names need')
+    classifier.class_names = names
     head_of(cfg).pop('num_classes', None)
+    if glosses is not None:
+        set_glosses(cfg, glosses)
+    elif classifier.get('glosses') is not None and not has_all(classifier.glosses, names):
+        set_glosses(cfg, NO_GLOSSES)
+        logger.warning(
+            "The config's glosses are left out: they are of other classes than %s. Give glosses of these.",
+            first_few(names),
+        )
+
+
+def set_glosses(cfg: Any, glosses: Any) -> None:
+    """Let the head of a config put glosses behind its class names.
+
+    Args:
+        cfg: A whole config.
+        glosses: See :func:`~textxfer_mm.text.glosses.table.find_glosses`; :data:`NO_GLOSSES` takes those away that the
+            config has.
+
+    Raises:
+        UserError: The head has no text classifier.
+    """
+    classifier = _text_classifier(cfg, 'Glosses need')
+    if glosses == NO_GLOSSES:
+        classifier.pop('glosses', None)
+        classifier.pop('require_glosses', None)
+    else:
+        classifier.glosses = str(glosses) if isinstance(glosses, Path) else glosses
 
 
 def set_template(cfg: Any, template: str) -> None:

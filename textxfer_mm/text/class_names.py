@@ -21,7 +21,7 @@ _MARKS = '.,:;!?"\'`\u2018\u2019\u201c\u201d\u2026\u3002\uff0c\uff01\uff1f '
 _MAX_LENGTH = 10_000
 
 
-def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
+def load_class_names(source: str | Path | Sequence[str], *, distinct: bool = True) -> tuple[str, ...]:
     """Return the class names that ``source`` stands for, in the order of their labels.
 
     Args:
@@ -33,6 +33,8 @@ def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
               between them; the header (``id,name``, ...) is optional;
             - any other file: one name a line;
             - the name of a dataset, see :func:`list_datasets`.
+        distinct: Whether names must differ; False where glosses may tell equal ones apart, which is then the caller's
+            to check (:func:`check_class_names`).
 
     Raises:
         UserError: The dataset or file is unknown, the file cannot be parsed, indices are not 0..K-1 (or 1..K), or
@@ -40,10 +42,10 @@ def load_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
             1000 names of ImageNet occur twice.
     """
     names = read_class_names(source)
-    if isinstance(source, str) and not _looks_like_file(source):
+    if is_dataset_name(source):
         return names
     try:
-        check_class_names(names)
+        (check_class_names if distinct else _check_each_name)(names)
     except UserError as error:
         raise UserError(f'{source}: {error}' if isinstance(source, str | Path) else str(error)) from None
     return names
@@ -67,20 +69,41 @@ def read_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
     return _read_dataset(source)
 
 
-def check_class_names(names: Sequence[str]) -> None:
+def check_class_names(names: Sequence[str], glosses: Sequence[Sequence[str]] | None = None) -> None:
     """Check that there is one usable, distinct name per class.
 
     Names that differ only in case, white space, underscores, hyphens between words or marks at their ends count as
-    duplicates: they make (nearly) the same prompt, so that the two classes could not be told apart.
+    duplicates: they make (nearly) the same prompt, so that the two classes could not be told apart. Classes of one name
+    are distinct where their glosses are.
+
+    Args:
+        names: K names.
+        glosses: K sequences of glosses, or None.
 
     Raises:
         UserError: No names at all, an empty name or one of a whole text's length, something that is not a string, or
             duplicates, which are named.
     """
+    _check_each_name(names)
+    seen: dict[tuple[str, ...], int] = {}
+    duplicates = []
+    for index, name in enumerate(names):
+        plain = (folded(name), *sorted(map(folded, glosses[index] if glosses else ())))
+        if plain in seen:
+            first = names[seen[plain]]
+            duplicates.append(f"'{shown(first)}' (class {seen[plain]}) and '{shown(name)}' (class {index})")
+        seen.setdefault(plain, index)
+    if duplicates:
+        what, cure = 'class names', ', or give glosses that tell them apart'
+        if glosses:
+            what, cure = 'class names, whose glosses do not tell them apart either', ''
+        raise UserError(f'Duplicate {what}: {first_few(duplicates, 5, "; ")}. Rename or merge them{cure}.')
+
+
+def _check_each_name(names: Sequence[str]) -> None:
+    """Check that there are names, and that each is one."""
     if not names:
         raise UserError('The list of class names is empty.')
-    seen: dict[str, int] = {}
-    duplicates = []
     for index, name in enumerate(names):
         if not isinstance(name, str):
             raise UserError(f'Class names are strings; class {index} is {shown(repr(name))} ({type(name).__name__}).')
@@ -90,13 +113,6 @@ def check_class_names(names: Sequence[str]) -> None:
             )
         if not name.strip():
             raise UserError(f'The name of class {index} is empty.')
-        plain = folded(name)
-        if plain in seen:
-            first = names[seen[plain]]
-            duplicates.append(f"'{shown(first)}' (class {seen[plain]}) and '{shown(name)}' (class {index})")
-        seen.setdefault(plain, index)
-    if duplicates:
-        raise UserError(f'Duplicate class names: {first_few(duplicates, 5, "; ")}. Rename or merge them.')
 
 
 def folded(name: str) -> str:
@@ -147,6 +163,11 @@ def is_known_list(names: Sequence[str]) -> bool:
     if tuple(names) in lists:
         return True
     return len(names) == 1000 and tuple(names) == _read_dataset('imagenet1k')  # imports open_clip
+
+
+def is_dataset_name(source: str | Path | Sequence[str]) -> bool:
+    """Whether class names are given as the name of a dataset, whose list is taken as it is."""
+    return isinstance(source, str) and not _looks_like_file(source)
 
 
 def _looks_like_file(source: str) -> bool:

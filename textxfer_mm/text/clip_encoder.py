@@ -113,9 +113,20 @@ class CLIPTextEncoder:
         Raises:
             UserError: Prompts exceed the context length (they are named), or the weights cannot be obtained.
         """
+        return encode_in_batches(self._loaded(), texts, batch_size=self.batch_size, device=self.device)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each prompt is, start and end tokens included.
+
+        Raises:
+            UserError: Tokenizer or weights cannot be obtained.
+        """
+        return self._loaded().count_tokens(texts)
+
+    def _loaded(self) -> CLIPTextTower:
         if self._tower is None:
             self._tower = self.tower().requires_grad_(False).to(self.device)
-        return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+        return self._tower
 
     def unknown(self, texts: Sequence[str]) -> list[float]:
         """The share of the tokens of each text that stand for what the tokenizer does not know.

@@ -114,9 +114,25 @@ class LanguageModelEncoder:
         Raises:
             UserError: Prompts exceed what the model reads (they are named), or the model cannot be loaded.
         """
+        return encode_in_batches(self._loaded(), texts, batch_size=self.batch_size, device=self.device)
+
+    @property
+    def context_length(self) -> float:
+        """The most tokens of a prompt, special tokens included; infinite for a model without a limit."""
+        return self._loaded().context_length
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each prompt is, special tokens included.
+
+        Raises:
+            UserError: The model cannot be loaded.
+        """
+        return self._loaded().count_tokens(texts)
+
+    def _loaded(self) -> LanguageModelTower | MiniLMTower:
         if self._tower is None:
             self._tower = self.tower().requires_grad_(False).to(self.device)
-        return encode_in_batches(self._tower, texts, batch_size=self.batch_size, device=self.device)
+        return self._tower
 
     def unknown(self, texts: Sequence[str]) -> list[float]:
         """The share of the tokens of each text that stand for what the model does not know.

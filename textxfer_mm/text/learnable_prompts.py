@@ -7,6 +7,7 @@ from torch import Tensor
 
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.text.encoding import in_chunks, isolated
+from textxfer_mm.text.glosses.prompts import with_glosses
 from textxfer_mm.text.text_tower import TextTower
 
 CLASS_POSITIONS = ('end', 'middle', 'front')
@@ -24,6 +25,7 @@ class LearnablePrompts:
         class_position: Where the class name stands: behind the context, in its middle (the first M // 2 vectors come
             before it), or in front.
         suffix: Text at the end of the prompt, such as CoOp's ``'.'``.
+        glosses: A text behind each prompt, or ``''``; shortened where the tower cannot read all of it.
 
     Raises:
         UserError: Prompts exceed the context length of the tower (their classes are named), or the tower takes no
@@ -31,12 +33,21 @@ class LearnablePrompts:
     """
 
     def __init__(
-        self, tower: TextTower, class_names: Sequence[str], *, num_context: int, class_position: str, suffix: str
+        self,
+        tower: TextTower,
+        class_names: Sequence[str],
+        *,
+        num_context: int,
+        class_position: str,
+        suffix: str,
+        glosses: Sequence[str] = (),
     ):
         self.tower = tower.requires_grad_(False).eval()
         self.class_names = tuple(class_names)
         with isolated():
-            tokens = tower.tokenize([name + suffix for name in class_names])  # (K, L)
+            texts = [name + suffix for name in class_names]
+            texts = with_glosses(texts, glosses, tower, reserved=num_context) if glosses else texts
+            tokens = tower.tokenize(texts)  # (K, L)
             self._embeddings = tower.token_embedding(tokens)  # (K, L, W)
             if (tokens[:, 0] < 0).any():
                 raise UserError(f'{tower.encoder_id} pads on the left; learnable prompts need padding on the right.')

@@ -92,6 +92,10 @@ class MiniLMTower(TextTower):
             return torch.zeros(0, 0, dtype=torch.long)
         return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each prompt, see the base class."""
+        return [len(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
+
     def lengths(self, ids: Tensor) -> Tensor:
         """Ids (n, L) -> (n,), see the base class."""
         return (ids >= 0).sum(dim=1)

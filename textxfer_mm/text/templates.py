@@ -7,6 +7,8 @@ from textxfer_mm.errors import UserError, nearest
 _MEDIA = ('photo', 'video', 'example', 'demonstration')
 _VERBS = ('', 'using ', 'doing ', 'during ', 'performing ', 'practicing ')
 
+_QUALITIES = ('', 'blurry ', 'black and white ', 'low contrast ', 'high contrast ', 'bad ', 'good ')
+
 _IMAGENET = 'imagenet'
 _WRITTEN_OUT: dict[str, tuple[str, ...]] = {
     # The bare name: a row of Text4Vis's ablation, and what X-CLIP and ILA use.
@@ -25,6 +27,15 @@ _WRITTEN_OUT: dict[str, tuple[str, ...]] = {
         for verb in _VERBS
         for article in ('a', 'the')
         for medium in _MEDIA
+    ),
+    # OpenAI CLIP, data/prompts.md, CIFAR10 and CIFAR100, as in MMPretrain's OPENAI_CIFAR100_PROMPT.
+    'clip_cifar': tuple(
+        template
+        for article in ('a', 'the')
+        for template in (
+            *(f'a {quality}photo of {article} {{}}.' for quality in _QUALITIES),
+            *(f'a photo of {article} {size} {{}}.' for size in ('small', 'big')),
+        )
     ),
     # ActionCLIP, utils/Text_Prompt.py.
     'actionclip': (

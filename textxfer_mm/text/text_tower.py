@@ -43,6 +43,10 @@ class TextTower(nn.Module):
         """
         raise NotImplementedError
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each prompt is, special tokens included, however many the tower reads."""
+        raise NotImplementedError
+
     def lengths(self, ids: Tensor) -> Tensor:
         """Ids (n, L) -> how many of them are not padding (n,), special tokens included."""
         raise NotImplementedError
@@ -119,7 +123,7 @@ class CLIPTextTower(TextTower):
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         """Prompts -> ids (n, L), see :meth:`TextTower.tokenize`; a tower that sees it all has L = context length."""
         texts = list(texts)
-        lengths = [self._count_tokens(text) for text in texts]
+        lengths = self.count_tokens(texts)
         check_lengths(texts, lengths, self.context_length, self.encoder_id)
         if not texts:
             return torch.zeros(0, self.context_length, dtype=torch.long)
@@ -165,14 +169,15 @@ class CLIPTextTower(TextTower):
             )
         return self.model
 
-    def _count_tokens(self, text: str) -> int:
-        """Count the tokens of a prompt as they would be without truncation."""
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of prompts as they would be without truncation."""
         from open_clip.tokenizer import SimpleTokenizer
 
         tokenizer = self.tokenizer
         if isinstance(tokenizer, SimpleTokenizer):
-            return len(tokenizer.encode(text)) + 2
-        return len(tokenizer.tokenizer(tokenizer.clean_fn(text), truncation=False, verbose=False).input_ids)
+            return [len(tokenizer.encode(text)) + 2 for text in texts]
+        cleaned = (tokenizer.clean_fn(text) for text in texts)
+        return [len(tokenizer.tokenizer(text, truncation=False, verbose=False).input_ids) for text in cleaned]
 
 
 class LanguageModelTower(TextTower):
@@ -208,11 +213,16 @@ class LanguageModelTower(TextTower):
         if not texts:
             return torch.zeros(0, 0, dtype=torch.long)
         prompts = [self.prefix + text for text in texts]
-        tokens = self.model.tokenizer(prompts, truncation=False, verbose=False)['input_ids']
-        check_lengths(texts, [len(ids) for ids in tokens], self.context_length, self.encoder_id)
+        check_lengths(texts, self.count_tokens(texts), self.context_length, self.encoder_id)
         preprocess = getattr(self.model, 'preprocess', None) or self.model.tokenize  # the latter before version 6
         features = preprocess(prompts)
         return features['input_ids'].masked_fill(features['attention_mask'] == 0, -1)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each prompt, those of the model's own prompt before it among them."""
+        prompts = [self.prefix + text for text in texts]
+        tokens = self.model.tokenizer(prompts, truncation=False, verbose=False)['input_ids'] if prompts else []
+        return [len(ids) for ids in tokens]
 
     def lengths(self, ids: Tensor) -> Tensor:
         """Ids (n, L) -> (n,), see :meth:`TextTower.lengths`; L where the padding comes first."""

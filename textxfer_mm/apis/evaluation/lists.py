@@ -15,7 +15,8 @@ from textxfer_mm.engine.annotation_lists import join
 from textxfer_mm.engine.classes import set_class_names
 from textxfer_mm.engine.data_checks import check_datasets, innermost_datasets
 from textxfer_mm.errors import UserError, first_few
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import check_class_names, is_dataset_name, load_class_names
+from textxfer_mm.text.glosses.table import Glosses, GlossTable
 
 #: Class names: a list, a file, or the name of a dataset.
 Names = str | Path | Sequence[str]
@@ -29,11 +30,13 @@ class TestList:
         title: What it is called: its annotation file, or the type of its dataset.
         cfg: A whole config; its test dataloader gives the videos.
         names: Names that replace those of the model (zero-shot recognition), or None for the model's own.
+        glosses: The glosses of these, or None.
     """
 
     title: str
     cfg: Config
     names: tuple[str, ...] | None = None
+    glosses: Glosses | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -48,13 +51,18 @@ class TestList:
         """
         cfg = copy.deepcopy(self.cfg)
         if self.names is not None:
-            set_class_names(cfg, self.names)
+            set_class_names(cfg, self.names, self.glosses)
         if check_datasets(cfg, ('test',)):
             raise UserError(f'{self.title} has no labels, so there is nothing to compare predictions with. Add them.')
 
 
 def lists_of(
-    cfg: Config, labels: Sequence[Names], ann_files: Sequence[str | Path], data_root: str | Path | None, own: bool
+    cfg: Config,
+    labels: Sequence[Names],
+    ann_files: Sequence[str | Path],
+    data_root: str | Path | None,
+    own: bool,
+    glosses: GlossTable | None = None,
 ) -> list[TestList]:
     """The lists of an evaluation, those of the model's own classes first.
 
@@ -65,11 +73,12 @@ def lists_of(
         data_root: Where the paths of the annotation files begin. None takes the folder of the config's videos for lists
             of its own classes, and that of the annotation file for lists of others.
         own: Whether the config's own list is taken beside lists of other classes.
+        glosses: Where the glosses of the other classes are looked up, or None.
 
     Raises:
         UserError: The numbers of labels and annotation files do not fit, or a list is given twice.
     """
-    names = [load_class_names(given) for given in labels]
+    names = [_checked(load_class_names(given, distinct=glosses is None), given, glosses) for given in labels]
     files = [str(file) for file in ann_files]
     if len(names) > 1 and len(names) != len(files):
         raise UserError(
@@ -82,10 +91,10 @@ def lists_of(
     if data_root is not None and not files:
         raise UserError('--data-root says where the paths of an annotation list begin: give the list, --ann-file.')
     if not files:
-        return [TestList(_title(cfg), cfg, names[0] if names else None)]
-    each = names if len(names) > 1 else [names[0] if names else None] * len(files)
+        return [TestList(_title(cfg), cfg, *(names[0] if names else ()))]
+    each = names if len(names) > 1 else [names[0] if names else ()] * len(files)
     made = [
-        TestList(file, _with_list(cfg, file, data_root, bool(names)), n) for file, n in zip(files, each, strict=True)
+        TestList(file, _with_list(cfg, file, data_root, bool(names)), *n) for file, n in zip(files, each, strict=True)
     ]
     if not (own and names):
         return made
@@ -93,6 +102,16 @@ def lists_of(
     if mine.title in files:
         raise UserError(f'The list {mine.title} is given with other names, and is that of the config itself.')
     return [mine, *made]
+
+
+def _checked(names: tuple[str, ...], given: Names, table: GlossTable | None) -> tuple[tuple[str, ...], Glosses | None]:
+    """Class names with their glosses, which must tell equal names apart."""
+    if table is None:
+        return names, None
+    glosses = table.find(names)
+    if not is_dataset_name(given):
+        check_class_names(names, glosses)
+    return names, glosses
 
 
 def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: bool) -> Config:

@@ -56,10 +56,14 @@ def facts_of(result: Mapping[str, Any]) -> list[str]:
         classifier += f' by {result["encoder"]}, templates {templates or "none"}, scale {result["scale"]:g}'
     lines.append(f'{classifier}. Views become one score by average_clips={result["average_clips"]!r}.')
     for entry in result['lists']:
+        classes = f'{entry["classes"]} classes'
+        if 'glosses' in entry:
+            told = entry['glosses']
+            classes += f', {told["classes"]} of them with glosses (digest {told["digest"][:12]})'
         kind = 'zero-shot, other names' if entry['zero_shot'] else "the model's own classes"
         lines.append(
             f'{entry["title"]}: {entry["videos"]} videos of {entry["views"]} view(s), {len(entry["skipped"])} skipped; '
-            f'{entry["classes"]} classes ({kind}; digest of the list {entry["class_digest"][:12]}).'
+            f'{classes} ({kind}; digest of the list {entry["class_digest"][:12]}).'
         )
     return lines
 

@@ -12,14 +12,15 @@ from textxfer_mm.apis.evaluation.banks import Banks, ListProgress, banks_of
 from textxfer_mm.apis.evaluation.calibrating import calibration_of, validation_of
 from textxfer_mm.apis.evaluation.lists import Names, TestList, digest, lists_of
 from textxfer_mm.apis.evaluation.measures import OF_TWO, PROTOCOLS, Part, Tested, parts_of, two_lists
-from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, states_of
+from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, about_glosses, states_of
 from textxfer_mm.apis.inference import choose_device
-from textxfer_mm.engine.classes import head_of
+from textxfer_mm.engine.classes import NO_GLOSSES, class_names_of, head_of, set_glosses
 from textxfer_mm.engine.config_parts import check_model_and_datasets
 from textxfer_mm.engine.frameworks import average_of, has_several_labels, takes_images
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import AVERAGES
+from textxfer_mm.text.glosses.table import Glosses, GlossTable, gloss_table, joined_tables
 
 #: Raised when the meaning of a result changes.
 RESULT_FORMAT = 1
@@ -36,6 +37,7 @@ def evaluate(
     features: str | Path | None = None,
     calibrate: str | Path | None = None,
     average_clips: str | None = None,
+    glosses: Sequence[str | Path] = (),
     device: str | None = None,
     progress: ListProgress | None = None,
 ) -> dict[str, Any]:
@@ -57,6 +59,8 @@ def evaluate(
         calibrate: A list of validation videos of the model's own classes, or a file of their features: temperature,
             calibration error, rejection and calibrated stacking.
         average_clips: How views become one score: 'feature', 'prob' or 'score'; None takes the head's.
+        glosses: Names of shipped tables, or files, of glosses behind the class names, the model's own and those of
+            ``labels``; a name is taken from the first that has it. ``'none'`` alone leaves out those of the config.
         device: Where the models run; None takes the GPU where there is one.
         progress: Called with the title of a list and the numbers of its videos that are done and to be done.
 
@@ -72,7 +76,8 @@ def evaluate(
     _set_average(cfg, average_clips)
     check_model_and_datasets(cfg)
     both = any(protocol in OF_TWO for protocol in chosen)
-    lists = lists_of(cfg, labels, ann_files, data_root, own=both)
+    table = _set_glosses(cfg, glosses, own=both or not labels)
+    lists = lists_of(cfg, labels, ann_files, data_root, own=both, glosses=table)
     if both:
         two_lists(lists, next(protocol for protocol in chosen if protocol in OF_TWO))
     states, reason = states_of(cfg, checkpoint, choose_device(device))
@@ -133,16 +138,48 @@ def _tested(state: ModelState, lists: Sequence[TestList], banks: Banks, both: bo
     among_own = {}
     for entry in lists:
         size = entry.cfg.test_dataloader.get('batch_size', 1)
-        among_own[entry.title] = state.view_logits(banks[state.name, entry.title], entry.names, size)
+        bank = banks[state.name, entry.title]
+        among_own[entry.title] = state.view_logits(bank, entry.names, size, entry.glosses)
     if not both:
         return Tested(lists, among_own)
     base, novel = (among_own[entry.title].class_names for entry in two_lists(lists, OF_TWO[0]))
     names, pair = (*base, *novel), []
+    glosses = _joint_glosses(state, lists)
     for entry in lists:
         bank = banks[state.name, entry.title]
-        logits = state.view_logits(bank, names, entry.cfg.test_dataloader.get('batch_size', 1))
+        logits = state.view_logits(bank, names, entry.cfg.test_dataloader.get('batch_size', 1), glosses)
         pair.append(replace(logits, labels=logits.labels + (0 if entry.names is None else len(base))))
     return Tested(lists, among_own, tuple(pair))
+
+
+def _joint_glosses(state: ModelState, lists: Sequence[TestList]) -> Glosses | None:
+    """The glosses of base and novel classes together; None where no class has any."""
+    parts = []
+    for entry in two_lists(lists, OF_TWO[0]):
+        own = state.glosses(entry.names, entry.glosses)
+        parts.append(own or ((),) * len(entry.names or class_names_of(state.model)))
+    together = (*parts[0], *parts[1])
+    return together if any(together) else None
+
+
+def _set_glosses(cfg: Config, given: Sequence[str | Path], own: bool) -> GlossTable | None:
+    """Put glosses behind the names of a config's own classes, if these are tested.
+
+    Returns:
+        Where the glosses of other classes are looked up, or None.
+
+    Raises:
+        UserError: They are unknown or malformed.
+    """
+    if not given:
+        return None
+    if list(given) == [NO_GLOSSES]:
+        set_glosses(cfg, NO_GLOSSES)
+        return None
+    table = joined_tables([gloss_table(one) for one in given])
+    if own:
+        set_glosses(cfg, table)
+    return table
 
 
 def _about_untrained(states: Sequence[ModelState], reason: str) -> dict[str, str]:
@@ -163,6 +200,7 @@ def _about_list(entry: TestList, state: ModelState, tested: Mapping[str, Tested]
         class_names=list(names),
         class_digest=digest(list(names)),
         zero_shot=entry.names is not None,
+        **about_glosses(state.glosses(entry.names, entry.glosses)),
         videos=len(bank.labels),
         views=bank.features.shape[1],
         pipeline=bank.pipeline,

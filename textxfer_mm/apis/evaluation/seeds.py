@@ -13,8 +13,13 @@ from textxfer_mm.errors import UserError, first_few, first_line
 from textxfer_mm.inputs import require_file
 
 #: What must be equal, by what it is called in the message.
-_OF_RESULT = {'average_clips': 'averages of views', 'templates': 'templates'}
-_OF_LIST = {'class_digest': 'class lists', 'views': 'numbers of views', 'pipeline': 'test pipelines'}
+_OF_RESULT = {'average_clips': 'averages of views', 'templates': 'templates', 'glosses': 'glosses'}
+_OF_LIST = {
+    'class_digest': 'class lists',
+    'views': 'numbers of views',
+    'pipeline': 'test pipelines',
+    'glosses': 'glosses',
+}
 
 
 def read_results(paths: Sequence[str | Path]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from textxfer_mm.apis.evaluation.lists import digest
 from textxfer_mm.apis.starting_model import starting_model
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, set_class_names
+from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, rows_of, set_class_names
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import (
     HEADS,
@@ -32,6 +32,7 @@ from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
 from textxfer_mm.models.heads import MultiDatasetHead
 from textxfer_mm.registry import MODELS
+from textxfer_mm.text.glosses.table import Glosses
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
 #: Parts of a head that change no feature.
@@ -55,7 +56,7 @@ class ModelState:
     checkpoint: str | Path | None
     device: torch.device
     note: str = ''
-    _heads: dict[tuple[str, ...] | None, nn.Module] = field(default_factory=dict)
+    _heads: dict[tuple[tuple[str, ...], Glosses | None], nn.Module] = field(default_factory=dict)
 
     def __post_init__(self):
         self.model = self._build(None)
@@ -74,15 +75,18 @@ class ModelState:
         logits = self.head(feats, **passed)
         return logits.float().unflatten(0, (len(batch), -1))
 
-    def view_logits(self, bank: FeatureBank, names: tuple[str, ...] | None, batch_size: int) -> ViewLogits:
+    def view_logits(
+        self, bank: FeatureBank, names: tuple[str, ...] | None, batch_size: int, glosses: Glosses | None = None
+    ) -> ViewLogits:
         """Classify a bank as testing does.
 
         Args:
             bank: Features that :meth:`encode` made.
             names: Names that compete instead of the model's own.
             batch_size: Videos at a time; that of testing gives its numbers to the last digit.
+            glosses: The glosses of these names, or None.
         """
-        head = self._head(names)
+        head = self._head(names, glosses)
         average, is_ours = average_of(head), _has_rows(head)
         parts = []
         with torch.no_grad():
@@ -122,21 +126,31 @@ class ModelState:
         rows.fill()
         with torch.no_grad():
             scale = float(self.head.cosine.scale(training=False))
-        source = type(rows.source).__name__
-        return dict(classifier=source, templates=list(rows.templates), encoder=rows.encoder_id, scale=round(scale, 4))
+        about = dict(
+            classifier=type(rows.source).__name__,
+            templates=list(rows.templates),
+            encoder=rows.encoder_id,
+            scale=round(scale, 4),
+        )
+        return {**about, **about_glosses(rows.glosses)}
 
-    def _head(self, names: tuple[str, ...] | None) -> nn.Module:
+    def glosses(self, names: tuple[str, ...] | None = None, given: Glosses | None = None) -> Glosses:
+        """The glosses of the rows for some names, as :meth:`view_logits` takes them; ``()`` where there are none."""
+        return getattr(rows_of(self._head(names, given)), 'glosses', ())
+
+    def _head(self, names: tuple[str, ...] | None, glosses: Glosses | None = None) -> nn.Module:
         """The head for some names; it is built, and a checkpoint loaded into it, once."""
         if names is None:
             return self.head
-        if names not in self._heads:
-            self._heads[names] = head_module(self._build(names))
-        return self._heads[names]
+        key = names, glosses
+        if key not in self._heads:
+            self._heads[key] = head_module(self._build(names, glosses))
+        return self._heads[key]
 
-    def _build(self, names: tuple[str, ...] | None) -> nn.Module:
+    def _build(self, names: tuple[str, ...] | None, glosses: Glosses | None = None) -> nn.Module:
         cfg = copy.deepcopy(self.cfg)
         if names is not None:
-            set_class_names(cfg, names)
+            set_class_names(cfg, names, glosses)
         enter_scope(cfg)
         if self.checkpoint is not None:
             model = MODELS.build(cfg.model)
@@ -164,6 +178,13 @@ class ModelState:
             inserted = 'with the temporal modules of its backbone as they start'
             self.note = f'{self.note}, and {inserted}' if self.note else inserted
         return model
+
+
+def about_glosses(glosses: Glosses) -> dict[str, Any]:
+    """What a result says of glosses: for how many classes, and which; nothing where there are none."""
+    if not any(glosses):
+        return {}
+    return dict(glosses=dict(classes=sum(map(bool, glosses)), digest=digest(glosses)))
 
 
 def states_of(cfg: Config, checkpoint: str | Path | None, device: torch.device) -> tuple[list[ModelState], str]:
