@@ -168,6 +168,21 @@ def test_the_untrained_model_and_other_names_are_those_of_the_test_loop(made, bo
     assert value(result, 'generalized', 'novel') == pytest.approx(competing)
 
 
+def test_a_dataset_that_names_its_classes(made, both, tmp_path):
+    """Those of the config's list, which are not those of another."""
+    _, cfg, checkpoint = made
+    result, options = both
+    named = copy.deepcopy(cfg)
+    (tmp_path / 'names.txt').write_text('\n'.join(SEEN))
+    named.test_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'names.txt'))
+    options = {**options, 'features': None, 'protocols': ['generalized']}
+    found = evaluate(named, checkpoint, **options)['results']
+    assert found == [row for row in result['results'] if row['protocol'] == 'generalized']
+    named.test_dataloader.dataset.metainfo = dict(classes=SEEN[::-1])
+    with pytest.raises(UserError, match='the same 4 classes in another order'):
+        evaluate(named, checkpoint, device='cpu')
+
+
 def test_a_result_says_what_was_measured(both):
     result, _ = both
     assert [row['list'].rsplit('/')[-1] for row in result['results'][:2]] == ['list.txt', 'unseen.txt']

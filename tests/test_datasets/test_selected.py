@@ -465,6 +465,23 @@ class TestMMPretrain:
         with pytest.raises(UserError, match=r"or several; BaseDataset has gt_label={'kind': 1, 'colour'"):
             ClassSubsetDataset(listed, [0])
 
+    def test_labels_that_are_arrays_or_tensors(self):
+        class Listed(BaseDataset):
+            def load_data_list(self):
+                return [dict(img_path=f'{i}.jpg', gt_label=label) for i, label in enumerate(self.labels)]
+
+        for make in (np.int64, np.array, torch.tensor):
+            Listed.labels = [make(i % 3) for i in range(9)]
+            kept = FewShotDataset(Listed(pipeline=[]), 2, seed=1)
+            assert [int(kept.get_data_info(i)['gt_label']) for i in range(6)] == [
+                i % 3 for i in draw_per_class([i % 3 for i in range(9)], seed=1, count=2)
+            ]
+            Listed.labels = [[make(i % 3), make((i + 1) % 3)] for i in range(3)]
+            subset = ClassSubsetDataset(Listed(pipeline=[]), [2, 0])
+            assert [subset.get_data_info(i)['gt_label'] for i in range(3)] == [[1], [0], [0, 1]]
+        Listed.labels = [torch.tensor([0, 1])] * 2
+        assert ClassSubsetDataset(Listed(pipeline=[]), [1]).get_data_info(0)['gt_label'] == [0]
+
     def test_several_labels(self, tmp_path):
         content = dict(metainfo=dict(classes=['cat', 'dog', 'cow']), data_list=[])
         content['data_list'] = [dict(img_path=f'{i}.jpg', gt_label=[i % 3, (i + 1) % 3]) for i in range(3)]

@@ -100,6 +100,8 @@ def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: boo
     cfg = copy.deepcopy(cfg)
     root = data_root if data_root is not None else Path(file).parent if others else None
     cfg.test_dataloader.dataset = with_list(cfg.test_dataloader.dataset, file, root, '--ann-file')
+    if others:
+        cfg.test_dataloader.dataset.pop('metainfo', None)  # the classes of the config's own list
     return cfg
 
 

@@ -14,8 +14,9 @@ from textxfer_mm.apis.evaluation.lists import Names, TestList, digest, lists_of
 from textxfer_mm.apis.evaluation.measures import OF_TWO, PROTOCOLS, Part, Tested, parts_of, two_lists
 from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, states_of
 from textxfer_mm.apis.inference import choose_device
-from textxfer_mm.engine.classes import head_of
+from textxfer_mm.engine.classes import head_of, name_classes
 from textxfer_mm.engine.config_parts import check_model_and_datasets
+from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import AVERAGES
@@ -70,6 +71,8 @@ def evaluate(
     chosen = _protocols(cfg, protocols)
     _set_average(cfg, average_clips)
     check_model_and_datasets(cfg)
+    for dataset in innermost_datasets(cfg.test_dataloader.dataset):
+        name_classes(dataset)
     both = any(protocol in OF_TWO for protocol in chosen)
     lists = lists_of(cfg, labels, ann_files, data_root, own=both)
     if both:
