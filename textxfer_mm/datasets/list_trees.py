@@ -61,7 +61,8 @@ class Row:
     def relabelled(self, new: Mapping[int, int]) -> 'Row':
         """The same video with other labels; of several, those that have none are dropped."""
         labels = [new[label] for label in self.labels if label in new]
-        return Row(self.owner, {**self.entry, self.key: labels if isinstance(self.label, list) else labels[0]}, self.key)
+        label = labels if isinstance(self.label, list) else labels[0]
+        return Row(self.owner, {**self.entry, self.key: label}, self.key)
 
 
 def own(dataset: Any, asker: str) -> Any:

@@ -1,4 +1,4 @@
-"""Folders that are called as classes: where videos lie in them, they tell whether names follow the order of the labels."""
+"""Folders that are called as classes: where videos lie in them, they tell the order of the class names."""
 
 import re
 import unicodedata
