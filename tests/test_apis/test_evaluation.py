@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
-from evaluated import SEEN, UNSEEN, VIEWS, evaluate_ranks, evaluated_config, train
+from evaluated import SEEN, UNSEEN, VIEWS, evaluate_ranks, evaluated_config, scores_of, train
 from mmengine.fileio import load
 from mmengine.runner import Runner
 
@@ -379,10 +379,12 @@ def test_two_processes_give_what_one_gives(made, tmp_path):
         port = probe.getsockname()[1]
     mp.spawn(evaluate_ranks, args=(port, str(tmp_path), str(checkpoint)), nprocs=2)
     one = evaluate(cfg, checkpoint, protocols=['full', 'map'], device='cpu', features=tmp_path / 'one.safetensors')
+    scores = scores_of(cfg)
     for rank in range(2):
         two = json.loads((tmp_path / f'{rank}.json').read_text())
         assert [row['trained'] for row in two['results']] == [row['trained'] for row in one['results']]
         assert [entry['videos'] for entry in two['lists']] == [11]
+        np.testing.assert_allclose(two['scores'], scores.values, atol=1e-6)
     banks = [load_banks(tmp_path / f'{name}.safetensors') for name in ('one', 'two')]
     for key, bank in banks[0].items():
         assert bank.names == banks[1][key].names

@@ -113,8 +113,3 @@ def largest_label(loader: ConfigDict) -> int | None:
         int(label) for found in lists if found is not None for row in found.rows for label in row[found.leading :]
     ]
     return max(labels, default=None)
-
-
-def shuffled(loader: dict[str, Any]) -> dict[str, Any]:
-    """The same dataloader in random order."""
-    return {**loader, 'sampler': dict(type='DefaultSampler', shuffle=True)}

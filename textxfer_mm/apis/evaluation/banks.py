@@ -14,8 +14,6 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank, load_banks, save_banks
 from textxfer_mm.files import require_writable_file
 
-from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
-
 #: Told which list, what is done of it and what is to be done.
 ListProgress = Callable[[str, int, int], None]
 Banks = dict[tuple[str, str], FeatureBank]
@@ -102,7 +100,7 @@ def _require_same_list(bank: FeatureBank, tested: TestList, file: Any) -> None:
 
 def _videos(tested: TestList) -> Videos:
     """The videos of a list."""
-    return Videos(DATASETS.build(tested.cfg.test_dataloader.dataset))
+    return Videos(tested.cfg.test_dataloader.dataset)
 
 
 def _labels(labels: Sequence[Any]) -> torch.Tensor:
