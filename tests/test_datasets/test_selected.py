@@ -3,10 +3,13 @@
 import json
 import pickle
 import random
+import socket
 
+import draw_ranks
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 
@@ -81,6 +84,28 @@ class TestFewShot:
             torch.manual_seed(rank)
             kept.append(entries(FewShotDataset(inner, 2)))
         assert kept[0] == kept[1]
+
+    def test_two_processes_agree(self, few, subset, inner, tmp_path):
+        """Real ranks, whose draw is written by both before they meet, and read afterwards."""
+        fraction = dict(type='LabelFractionDataset', dataset=subset, fraction=0.5, seed=2)
+        joined = dict(type='ConcatDataset', datasets=[few, few])
+        file = tmp_path / 'draw.json'
+        written = dict(few, draw_file=str(file))
+        half = dict(type='ClassSubsetDataset', dataset=inner, fraction=0.5, seed=1, class_names=CLASSES)
+        configs = dict(few=few, nested=dict(few, dataset=fraction), joined=joined, written=written, half=half)
+        cfg = Config(dict(default_scope='mmaction', model=dict(), train_dataloader=dict(batch_size=1, dataset=written)))
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        torch.multiprocessing.spawn(draw_ranks.worker, (port, tmp_path, configs, cfg), nprocs=2)
+        first, second = torch.load(tmp_path / 'both.pt')
+        assert first == second
+        for name, config in configs.items():
+            dataset = DATASETS.build(config)
+            infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+            assert first[name] == [(info['filename'], info['label']) for info in infos]
+        assert first['written'] == first['few']
+        assert [path.name for path in tmp_path.iterdir() if 'draw' in path.name] == ['draw.json']
 
     def test_an_epoch_of_the_full_length(self, few):
         """The authors' code repeats the list n // (C * K) times."""
