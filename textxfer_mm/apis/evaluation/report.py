@@ -50,6 +50,9 @@ def facts_of(result: Mapping[str, Any]) -> list[str]:
     """What was measured, one sentence a line."""
     digests = ', '.join(f'{name} {digest[:12]}' for name, digest in result['weights'].items())
     lines = [f'Config {result["config"]}, {result["checkpoint"] or "no checkpoint"}; digests of weights: {digests}.']
+    if result.get('training') and result['checkpoint']:
+        parts = dict(shots='{} videos of each class', fraction='a share of {:g} of the videos of each class')
+        lines[0] += f' Trained on {" and ".join(parts[key].format(n) for key, n in result["training"].items())}.'
     classifier = f'Classifier: {result["classifier"]}'
     if 'encoder' in result:
         templates = first_few((repr(template) for template in result['templates']), 3)

@@ -90,6 +90,7 @@ def evaluate(
         checkpoint=checkpoint and Path(checkpoint).name,
         weights={state.name: state.weights for state in states},
         untrained=_about_untrained(states, reason),
+        training=_training(cfg),
         average_clips=str(head_of(cfg).get('average_clips') or states[0].head.average_clips),
         **states[0].about_classifier(),
         lists=[_about_list(entry, states[0], tested, banks) for entry in lists],
@@ -98,6 +99,18 @@ def evaluate(
     if validation is not None:
         result['calibration'] = calibration_of(states[0], tested[states[0].name], banks, validation)
     return result
+
+
+def _training(cfg: Config) -> dict[str, float]:
+    """Which part of its videos the config trains with, where it is a part: ``shots`` a class, or a ``fraction``."""
+    keys = dict(FewShotDataset='shots', LabelFractionDataset='fraction')
+    found, node = {}, (cfg.get('train_dataloader') or {}).get('dataset')
+    while isinstance(node, Mapping):
+        key = keys.get(str(node.get('type')))
+        if key:
+            found[key] = node[key]
+        node = node.get('dataset')
+    return found
 
 
 def _protocols(cfg: Config, given: Sequence[str] | None) -> list[str]:
