@@ -16,7 +16,7 @@ from mmengine.fileio import load
 from mmengine.runner import Runner
 
 from textxfer_mm.apis.evaluation import evaluate
-from textxfer_mm.apis.evaluation.banks import banks_of
+from textxfer_mm.apis.evaluation.banks import _labels, banks_of
 from textxfer_mm.apis.evaluation.lists import lists_of
 from textxfer_mm.apis.evaluation.report import notes_of, to_markdown
 from textxfer_mm.apis.evaluation.states import ModelState
@@ -207,6 +207,26 @@ def test_a_result_says_what_was_measured(both):
     json.dumps(result, allow_nan=False)
 
 
+def test_labels_as_numpy_has_them():
+    assert _labels([np.int64(300), np.int64(2)]).tolist() == [300, 2]
+    assert _labels([torch.tensor([0.0, 1.0])]).tolist() == [[0, 1]]
+
+
+def test_saved_features_are_only_read(made, both, monkeypatch):
+    """Where they are complete, their folder need not be writable, and new ones are refused before the work."""
+    _, cfg, checkpoint = made
+    result, options = both
+
+    def refuse(path, option):
+        raise UserError(f'{option} {path} cannot be written')
+
+    monkeypatch.setattr('textxfer_mm.apis.evaluation.banks.require_writable_file', refuse)
+    monkeypatch.setattr('textxfer_mm.apis.evaluation.banks._encode', None)
+    assert evaluate(cfg, checkpoint, **options) == result
+    with pytest.raises(UserError, match=r'--features .*new\.safetensors cannot be written'):
+        evaluate(cfg, checkpoint, **{**options, 'features': 'new.safetensors'})
+
+
 def test_saved_features_need_no_videos(made, both, tmp_path):
     folder, cfg, checkpoint = made
     result, options = both
@@ -290,16 +310,22 @@ def test_why_there_is_no_baseline(made, tmp_path, change, reason):
 
 
 def test_random_weights_are_no_baseline_and_a_random_neck_is_left_out(made, tmp_path):
-    _, cfg, _ = made
+    folder, cfg, _ = made
     random = copy.deepcopy(cfg)
     random.model.backbone.pretrained = None
     result = evaluate(random, train(random, tmp_path), device='cpu')
     assert result['untrained']['reason'] == 'the backbone CLIPBackbone starts from random weights'
     necked = copy.deepcopy(cfg)
     necked.model.neck = dict(type='TemporalTransformer', in_channels=32, num_layers=1, num_heads=2)
-    result = evaluate(necked, train(necked, tmp_path, seed=4), device='cpu')
+    others = dict(labels=[UNSEEN], ann_files=[folder / 'videos' / 'unseen.txt'], protocols=['full', 'base-to-novel'])
+    result = evaluate(necked, train(necked, tmp_path, seed=4), **others, device='cpu')
     plain = evaluate(cfg, device='cpu')
-    assert 'without its TemporalTransformer' in result['untrained']['note']
+    note = 'without its TemporalTransformer, which starts from random weights: frames are averaged'
+    assert result['untrained']['note'] == note
+    inserted = copy.deepcopy(cfg)
+    inserted.model.backbone.temporal = dict(type='TokenT1D')
+    found = evaluate(inserted, **others, device='cpu')
+    assert found['untrained']['note'] == 'with the temporal modules of its backbone as they start'  # said once
     assert result['results'][0]['untrained'] == plain['results'][0]['untrained']
 
 
@@ -364,6 +390,11 @@ def test_calibration(made, both, tmp_path):
     assert stack['best']['harmonic_mean'] >= stack['validation']['harmonic_mean']
     for words in ('temperature', 'none of these', 'the numbers below flatter', 'an upper bound'):
         assert words in to_markdown(result)
+    assert 'trained on that list' not in to_markdown(result)
+    trained = copy.deepcopy(cfg)
+    trained.train_dataloader.dataset.ann_file = str(validation)
+    found_again = evaluate(trained, checkpoint, **options, calibrate=validation)
+    assert 'The model was trained on that list, and is surer of its videos' in to_markdown(found_again)
     saved = tmp_path / 'val.safetensors'
     evaluate(cfg, checkpoint, ann_files=[validation], features=saved, device='cpu')
     assert evaluate(cfg, checkpoint, **options, calibrate=saved)['calibration'] == found

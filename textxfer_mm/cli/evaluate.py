@@ -130,7 +130,7 @@ def _check_files(
     if calibrate is not None:
         require_file(calibrate, '--calibrate', '*.*')
     for option, file in (('--features', features), ('--json', json_file), ('--markdown', markdown_file)):
-        if file is not None:
+        if file is not None and not (file is features and file.is_file()):  # features that are there are read
             require_writable_file(file, option)
 
 

@@ -38,7 +38,7 @@ class TestList:
     @property
     def files(self) -> tuple[str, ...]:
         """The annotation files."""
-        return tuple(_files(self.cfg))
+        return tuple(files_of(self.cfg))
 
     def check(self) -> None:
         """Check that its videos are there and have labels of the classes.
@@ -105,16 +105,16 @@ def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: boo
     return cfg
 
 
-def _files(cfg: Mapping[str, Any]) -> list[str]:
-    """The annotation files of the test dataloader."""
-    parts = innermost_datasets(cfg['test_dataloader']['dataset'])
+def files_of(cfg: Mapping[str, Any], phase: str = 'test') -> list[str]:
+    """The annotation files of a dataloader; none without it."""
+    parts = innermost_datasets((cfg.get(f'{phase}_dataloader') or {}).get('dataset'))
     return [join(part.get('data_root'), part['ann_file']) for part in parts if part.get('ann_file')]
 
 
 def _title(cfg: Mapping[str, Any]) -> str:
     """What to call the config's own list."""
     kinds = [str(part.get('type')) for part in innermost_datasets(cfg['test_dataloader']['dataset'])]
-    return ' + '.join(_files(cfg)) or first_few(kinds, separator=' + ')
+    return ' + '.join(files_of(cfg)) or first_few(kinds, separator=' + ')
 
 
 def digest(value: Any) -> str:

@@ -78,7 +78,7 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
     if 'half' in protocols:
         lines.append(
             'Half-class: mean and population deviation over 10 draws of half of the classes, whose names compete '
-            'alone: not comparable with full-class numbers or with means over splits.'
+            'alone and whose videos alone are tested: not comparable with full-class numbers or with means over splits.'
         )
     if 'splits' in protocols:
         lines.append('Mean over lists: mean and population deviation over the lists, all classes of each.')
@@ -101,6 +101,11 @@ def calibration_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found['note']:
         lines.append(f'The temperature is left at 1. {found["note"]}')
+    if validation['trained_on']:
+        lines.append(
+            'The model was trained on that list, and is surer of its videos than of new ones: such a temperature is '
+            'too low, and such a threshold loses more known videos. Give videos that it has not seen.'
+        )
     if validation['tested_too']:
         lines.append(
             f'{validation["tested_too"]} of the tested videos were calibrated on, so the numbers below flatter.'

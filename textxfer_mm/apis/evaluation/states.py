@@ -135,14 +135,15 @@ class ModelState:
     def _starting(self, cfg: Config) -> nn.Module:
         """The model that training starts from, without a neck that would still be random."""
         model, stage = starting_model(cfg)
+        notes = []
         if model.with_neck and stage == 'backbone' and any(True for _ in model.neck.parameters()):
-            self.note = (
+            notes.append(
                 f'without its {type(model.neck).__name__}, which starts from random weights: frames are averaged'
             )
             del model.neck
         if len(getattr(model.backbone, 'temporal', ())):
-            inserted = 'with the temporal modules of its backbone as they start'
-            self.note = f'{self.note}, and {inserted}' if self.note else inserted
+            notes.append('with the temporal modules of its backbone as they start')
+        self.note = ', and '.join(notes)
         return model
 
 
