@@ -249,6 +249,10 @@ def test_features_of_something_else_are_refused(made, both, tmp_path):
     other.test_dataloader.dataset.pipeline[1].num_clips = 1
     with pytest.raises(UserError, match='made by another pipeline'):
         evaluate(other, checkpoint, **options)
+    other = copy.deepcopy(cfg)
+    other.model.backbone.arch.quick_gelu = False  # no weight tells it
+    with pytest.raises(UserError, match='made by another pipeline'):
+        evaluate(other, checkpoint, **options)
     shutil.copy(folder / 'both.safetensors', tmp_path / 'mixed.safetensors')
     other = dict(ann_files=[folder / 'videos' / 'val.txt'], features=tmp_path / 'mixed.safetensors', device='cpu')
     with pytest.raises(UserError, match='made by another model'):  # not put beside them either

@@ -327,6 +327,21 @@ def test_a_sweep_is_a_test_of_each_model(vit, unseen, tmp_path):
     assert curves['all names competing'][1] == [point.unseen_among_all for point in found.points]
 
 
+def test_a_sweep_over_some_classes_of_a_list(vit, unseen, folder):
+    """As the configs that train on 300 of 400 classes have it: labels of the list that are none of the model."""
+    cfg, tuned = vit
+    loader = copy.deepcopy(cfg.val_dataloader)
+    lines = (folder / 'videos' / 'list.txt').read_text().splitlines()
+    (folder / 'videos' / 'more.txt').write_text('\n'.join([*lines, 'good0.mp4 7']))
+    loader.dataset.ann_file = str(folder / 'videos' / 'more.txt')
+    some = dict(type='ClassSubsetDataset', classes=[0, 1], dataset=loader.dataset)
+    ends, alphas = Interpolation('pretrained', tuned), dict(alphas=[1], device='cpu')
+    want = sweep(ends, cfg.val_dataloader, unseen, UNSEEN, **alphas)
+    assert sweep(ends, dict(loader, dataset=some), unseen, UNSEEN, **alphas) == want
+    with pytest.raises(UserError, match='list of seen classes has label 7, and there are 2 seen names'):
+        sweep(ends, loader, unseen, UNSEEN, **alphas)
+
+
 def stacked(logits, labels, constant):
     """Top-1 with a constant taken off the logits of the seen names, which come first."""
     return float(((logits - constant * (np.arange(4) < 2)).argmax(1) == labels).mean())

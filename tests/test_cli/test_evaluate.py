@@ -53,6 +53,12 @@ def test_a_table_and_files(folder):
     assert (folder / '1.safetensors').is_file()
 
 
+def test_features_that_are_there_are_read(folder):
+    words = ['--features', folder / '1.safetensors', '--device', 'cpu']
+    made = run('evaluate', folder / 'config.py', folder / 'trained1.pth', *words)
+    assert (made.exit_code, 'Wrote' in made.output) == (0, False), made.output
+
+
 def test_report_is_the_mean_over_seeds(folder, tmp_path):
     made = run(
         'report', folder / '1.json', folder / '2.json', '--json', tmp_path / 'm.json', '--markdown', tmp_path / 'm.md'
@@ -129,6 +135,25 @@ def test_ours_stand_in_the_column_of_their_protocol(folder, tmp_path):
     page = (tmp_path / 'm.md').read_text()
     assert filled(page, 'Zero-shot') == ['all classes', 'half of the classes, 10 draws']
     assert page.count('ours, trained') == 1
+
+
+def test_base_and_novel_of_other_numbers_of_classes_are_not_beside(folder, tmp_path):
+    """A base-to-novel result counts for a dataset that is halved into as many names."""
+
+    def halved(result, base, novel):
+        row = result['results'][0]
+        both = dict(row, protocol='base-to-novel', list='both', metric='harmonic_mean', classes=base + novel)
+        parts = (('base', base), ('novel', novel))
+        parts = [dict(both, list=result['lists'][0]['title'], metric=key, classes=classes) for key, classes in parts]
+        result['results'] = [*parts, both]
+
+    for numbers, found in (((51, 50), ['base', 'novel', 'harmonic mean']), ((4, 3), [])):
+        made = edited(folder, tmp_path, lambda result, numbers=numbers: halved(result, *numbers))
+        run('report', made, '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
+        page = (tmp_path / 'm.md').read_text()
+        assert ('ours, trained' in page) == bool(found)
+        if found:
+            assert filled(page, 'Base to novel') == found
 
 
 def test_few_shots_are_not_beside_all_videos(folder, tmp_path):

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 
 from textxfer_mm.apis.batch_norm import reestimate_batch_norm
-from textxfer_mm.apis.encoding import Progress
+from textxfer_mm.apis.encoding import Progress, Videos
 from textxfer_mm.apis.interpolation import Interpolation
-from textxfer_mm.apis.list_loaders import largest_label
-from textxfer_mm.apis.scoring import score_by
+from textxfer_mm.apis.scoring import classes_of, score_by
 from textxfer_mm.classifiers.stored_rows import stored_rows
 from textxfer_mm.engine.classes import class_names_of
 from textxfer_mm.engine.weight_pair import require_alpha
@@ -185,8 +184,8 @@ def _check_names(seen: Sequence[str], unseen: Sequence[str]) -> None:
 
 
 def _check_labels(loader: Mapping[str, Any], names: Sequence[str], what: str) -> None:
-    label = largest_label(loader)
-    if label is not None and label >= len(names):
+    label = max(classes_of(Videos(loader['dataset'])))
+    if label >= len(names):
         raise UserError(
             f'The list of {what} classes has label {label}, and there are {len(names)} {what} names, with labels 0 to '
             f'{len(names) - 1}: the list and the names do not belong together.'

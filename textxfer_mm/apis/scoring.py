@@ -40,11 +40,20 @@ def score_by(
     for model in models:
         model.eval()
     videos = Videos(dataloader['dataset'])
-    labels = [_one_class(label, name) for label, name in zip(videos.labels, videos.names, strict=True)]
+    labels = classes_of(videos)
     made = encode_videos(videos, lambda batch: [_scores(model, batch) for model in models], dataloader, progress)
     true = np.array([labels[position] for position in made.rows])
     found = (values.numpy() for values in made.stacked())
     return [Scores(part, true, labels_of(model, part.shape[1])) for model, part in zip(models, found, strict=True)]
+
+
+def classes_of(videos: Videos) -> list[int]:
+    """The one true class of each video.
+
+    Raises:
+        UserError: A video has several.
+    """
+    return [_one_class(label, name) for label, name in zip(videos.labels, videos.names, strict=True)]
 
 
 def _scores(model: nn.Module, batch: Sequence[Any]) -> Tensor:

@@ -108,8 +108,8 @@ def _ours(result: Mapping[str, Any], dataset: Mapping[str, Any]) -> Iterator[tup
 
 def _fits(part: Mapping[str, Any], column: str, classes: int) -> bool:
     """Whether as many names competed as in the protocol."""
-    wanted = {'zero_shot_half': classes // 2, 'base': None, 'novel': None}.get(column, classes)
-    return wanted is None or part['classes'] == wanted
+    wanted = {'zero_shot_half': classes // 2, 'base': classes - classes // 2, 'novel': classes // 2}
+    return part['classes'] == wanted.get(column, classes)
 
 
 def _column(part: Mapping[str, Any], state: str, result: Mapping[str, Any]) -> str | None:
