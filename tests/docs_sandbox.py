@@ -119,6 +119,7 @@ class Sandbox:
         (folder / 'my_overrides.csv').write_text('name,sense,gloss\nfighting,,hit one another\n')
         actions = write_dataset(folder / 'data' / 'my_actions', good=4)
         shutil.copy(actions, actions.with_name('new.txt'))
+        shutil.copy(actions, actions.with_name('test.txt'))
         for split in ('train', 'val'):
             shutil.copy(actions, actions.with_name(f'{split}.txt'))
             multi = [f'{line} 2' for line in actions.read_text().splitlines()]

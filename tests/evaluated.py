@@ -14,6 +14,7 @@ from mmengine.config import Config  # isort: skip
 from mmengine.registry import init_default_scope  # isort: skip
 from tiny import TINY_VIT  # isort: skip
 
+from textxfer_mm.apis import score_videos
 from textxfer_mm.apis.evaluation import evaluate
 from textxfer_mm.registry import MODELS
 
@@ -58,6 +59,13 @@ def train(cfg, folder, seed=1):
     return folder / f'trained{seed}.pth'
 
 
+def scores_of(cfg):
+    """Scores of the test list by the model before training."""
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    model.init_weights()
+    return score_videos(model, cfg.test_dataloader)
+
+
 def evaluate_ranks(rank, port, folder, checkpoint):
     """One of two gloo ranks: evaluate together, each writes what it got."""
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), TEXTXFER_CACHE=f'{folder}/cache{rank}')
@@ -66,6 +74,7 @@ def evaluate_ranks(rank, port, folder, checkpoint):
     cfg = Config.fromfile(f'{folder}/config.py')
     options = dict(protocols=['full', 'map'], features=f'{folder}/two.safetensors', device='cpu')
     result = evaluate(cfg, checkpoint, **options)
+    result['scores'] = scores_of(cfg).values.tolist()
     Path(folder, f'{rank}.json').write_text(json.dumps(result))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

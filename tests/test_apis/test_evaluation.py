@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
-from evaluated import SEEN, UNSEEN, VIEWS, evaluate_ranks, evaluated_config, train
+from evaluated import SEEN, UNSEEN, VIEWS, evaluate_ranks, evaluated_config, scores_of, train
 from mmengine.fileio import load
 from mmengine.runner import Runner
 
 from textxfer_mm.apis.evaluation import evaluate
-from textxfer_mm.apis.evaluation.banks import banks_of
+from textxfer_mm.apis.evaluation.banks import _labels, banks_of
 from textxfer_mm.apis.evaluation.lists import lists_of
 from textxfer_mm.apis.evaluation.report import notes_of, to_markdown
 from textxfer_mm.apis.evaluation.states import ModelState
@@ -168,6 +168,21 @@ def test_the_untrained_model_and_other_names_are_those_of_the_test_loop(made, bo
     assert value(result, 'generalized', 'novel') == pytest.approx(competing)
 
 
+def test_a_dataset_that_names_its_classes(made, both, tmp_path):
+    """Those of the config's list, which are not those of another."""
+    _, cfg, checkpoint = made
+    result, options = both
+    named = copy.deepcopy(cfg)
+    (tmp_path / 'names.txt').write_text('\n'.join(SEEN))
+    named.test_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'names.txt'))
+    options = {**options, 'features': None, 'protocols': ['generalized']}
+    found = evaluate(named, checkpoint, **options)['results']
+    assert found == [row for row in result['results'] if row['protocol'] == 'generalized']
+    named.test_dataloader.dataset.metainfo = dict(classes=SEEN[::-1])
+    with pytest.raises(UserError, match='the same 4 classes in another order'):
+        evaluate(named, checkpoint, device='cpu')
+
+
 def test_a_result_says_what_was_measured(both):
     result, _ = both
     assert [row['list'].rsplit('/')[-1] for row in result['results'][:2]] == ['list.txt', 'unseen.txt']
@@ -192,6 +207,26 @@ def test_a_result_says_what_was_measured(both):
     json.dumps(result, allow_nan=False)
 
 
+def test_labels_as_numpy_has_them():
+    assert _labels([np.int64(300), np.int64(2)]).tolist() == [300, 2]
+    assert _labels([torch.tensor([0.0, 1.0])]).tolist() == [[0, 1]]
+
+
+def test_saved_features_are_only_read(made, both, monkeypatch):
+    """Where they are complete, their folder need not be writable, and new ones are refused before the work."""
+    _, cfg, checkpoint = made
+    result, options = both
+
+    def refuse(path, option):
+        raise UserError(f'{option} {path} cannot be written')
+
+    monkeypatch.setattr('textxfer_mm.apis.evaluation.banks.require_writable_file', refuse)
+    monkeypatch.setattr('textxfer_mm.apis.evaluation.banks._encode', None)
+    assert evaluate(cfg, checkpoint, **options) == result
+    with pytest.raises(UserError, match=r'--features .*new\.safetensors cannot be written'):
+        evaluate(cfg, checkpoint, **{**options, 'features': 'new.safetensors'})
+
+
 def test_saved_features_need_no_videos(made, both, tmp_path):
     folder, cfg, checkpoint = made
     result, options = both
@@ -212,6 +247,10 @@ def test_features_of_something_else_are_refused(made, both, tmp_path):
         evaluate(cfg, train(cfg, tmp_path, seed=2), **options)
     other = copy.deepcopy(cfg)
     other.test_dataloader.dataset.pipeline[1].num_clips = 1
+    with pytest.raises(UserError, match='made by another pipeline'):
+        evaluate(other, checkpoint, **options)
+    other = copy.deepcopy(cfg)
+    other.model.backbone.arch.quick_gelu = False  # no weight tells it
     with pytest.raises(UserError, match='made by another pipeline'):
         evaluate(other, checkpoint, **options)
     shutil.copy(folder / 'both.safetensors', tmp_path / 'mixed.safetensors')
@@ -275,16 +314,22 @@ def test_why_there_is_no_baseline(made, tmp_path, change, reason):
 
 
 def test_random_weights_are_no_baseline_and_a_random_neck_is_left_out(made, tmp_path):
-    _, cfg, _ = made
+    folder, cfg, _ = made
     random = copy.deepcopy(cfg)
     random.model.backbone.pretrained = None
     result = evaluate(random, train(random, tmp_path), device='cpu')
     assert result['untrained']['reason'] == 'the backbone CLIPBackbone starts from random weights'
     necked = copy.deepcopy(cfg)
     necked.model.neck = dict(type='TemporalTransformer', in_channels=32, num_layers=1, num_heads=2)
-    result = evaluate(necked, train(necked, tmp_path, seed=4), device='cpu')
+    others = dict(labels=[UNSEEN], ann_files=[folder / 'videos' / 'unseen.txt'], protocols=['full', 'base-to-novel'])
+    result = evaluate(necked, train(necked, tmp_path, seed=4), **others, device='cpu')
     plain = evaluate(cfg, device='cpu')
-    assert 'without its TemporalTransformer' in result['untrained']['note']
+    note = 'without its TemporalTransformer, which starts from random weights: frames are averaged'
+    assert result['untrained']['note'] == note
+    inserted = copy.deepcopy(cfg)
+    inserted.model.backbone.temporal = dict(type='TokenT1D')
+    found = evaluate(inserted, **others, device='cpu')
+    assert found['untrained']['note'] == 'with the temporal modules of its backbone as they start'  # said once
     assert result['results'][0]['untrained'] == plain['results'][0]['untrained']
 
 
@@ -349,6 +394,11 @@ def test_calibration(made, both, tmp_path):
     assert stack['best']['harmonic_mean'] >= stack['validation']['harmonic_mean']
     for words in ('temperature', 'none of these', 'the numbers below flatter', 'an upper bound'):
         assert words in to_markdown(result)
+    assert 'trained on that list' not in to_markdown(result)
+    trained = copy.deepcopy(cfg)
+    trained.train_dataloader.dataset.ann_file = str(validation)
+    found_again = evaluate(trained, checkpoint, **options, calibrate=validation)
+    assert 'The model was trained on that list, and is surer of its videos' in to_markdown(found_again)
     saved = tmp_path / 'val.safetensors'
     evaluate(cfg, checkpoint, ann_files=[validation], features=saved, device='cpu')
     assert evaluate(cfg, checkpoint, **options, calibrate=saved)['calibration'] == found
@@ -364,10 +414,12 @@ def test_two_processes_give_what_one_gives(made, tmp_path):
         port = probe.getsockname()[1]
     mp.spawn(evaluate_ranks, args=(port, str(tmp_path), str(checkpoint)), nprocs=2)
     one = evaluate(cfg, checkpoint, protocols=['full', 'map'], device='cpu', features=tmp_path / 'one.safetensors')
+    scores = scores_of(cfg)
     for rank in range(2):
         two = json.loads((tmp_path / f'{rank}.json').read_text())
         assert [row['trained'] for row in two['results']] == [row['trained'] for row in one['results']]
         assert [entry['videos'] for entry in two['lists']] == [11]
+        np.testing.assert_allclose(two['scores'], scores.values, atol=1e-6)
     banks = [load_banks(tmp_path / f'{name}.safetensors') for name in ('one', 'two')]
     for key, bank in banks[0].items():
         assert bank.names == banks[1][key].names

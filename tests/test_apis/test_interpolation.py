@@ -13,6 +13,7 @@ from tiny_runs import write_dataset
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from textxfer_mm.apis import config_of_checkpoint, interpolate, load_recognizer, score_videos, sweep
+from textxfer_mm.apis.batch_norm import batch_norm_statistics, reestimate_batch_norm
 from textxfer_mm.apis.interpolation import Interpolation
 from textxfer_mm.engine.classes import rows_of, source_of
 from textxfer_mm.engine.weight_pair import WeightPair
@@ -229,7 +230,8 @@ def test_batch_norm_is_estimated_on_training_videos(resnet, folder, frozen):
     assert found['meta']['interpolation']['batch_norm'] == 'estimated'
     model = start(cfg)
     model.load_state_dict(plain)
-    batches = list(Runner.build_dataloader(cfg.train_dataloader.to_dict()))
+    shuffled = {**cfg.train_dataloader.to_dict(), 'sampler': dict(type='DefaultSampler', shuffle=True)}
+    batches = list(Runner.build_dataloader(shuffled, seed=0))
     layers = {name: module for name, module in model.named_modules() if isinstance(module, _BatchNorm)}
     seen = {name: [] for name in layers}
     model.eval()
@@ -248,6 +250,33 @@ def test_batch_norm_is_estimated_on_training_videos(resnet, folder, frozen):
             assert not torch.allclose(value, plain[f'{name}.running_{key}'], atol=1e-3)
     rest = [name for name in plain if not name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))]
     assert all(torch.equal(found['state_dict'][name], plain[name]) for name in rest)
+
+
+def test_batch_norm_leaves_out_what_cannot_be_decoded(resnet, folder, monkeypatch):
+    said = []
+    monkeypatch.setattr('textxfer_mm.apis.encoding.print_log', lambda line, **_: said.append(line))
+    cfg, tuned = copy.deepcopy(resnet[0]), resnet[1]
+    write_dataset(folder / 'damaged', good=2, corrupt=['empty', 'text'])
+    cfg.train_dataloader.dataset.update(
+        ann_file=str(folder / 'damaged' / 'list.txt'), data_prefix=dict(video=str(folder / 'damaged'))
+    )
+    cfg.train_dataloader.batch_size = 8
+    models = [start(cfg), start(cfg)]
+    models[1].load_state_dict(state(tuned))
+    alone = copy.deepcopy(models)
+    reestimate_batch_norm(models, cfg.train_dataloader)
+    assert '2 of 4 videos could not be decoded and are left out:' in said[0]
+    lines = (folder / 'damaged' / 'list.txt').read_text().splitlines()
+    (folder / 'damaged' / 'sound.txt').write_text('\n'.join(line for line in lines if 'good' in line))
+    cfg.train_dataloader.dataset.ann_file = str(folder / 'damaged' / 'sound.txt')
+    for model, one in zip(models, alone, strict=True):
+        reestimate_batch_norm([one], cfg.train_dataloader)
+        for name in batch_norm_statistics(model):
+            torch.testing.assert_close(model.state_dict()[name], one.state_dict()[name])
+    assert len(said) == 1
+    (folder / 'damaged' / 'sound.txt').write_text('\n'.join(line for line in lines if 'good' not in line))
+    with pytest.raises(UserError, match='None of the 2 videos could be decoded'):
+        reestimate_batch_norm([alone[0]], cfg.train_dataloader)
 
 
 def test_batch_norm_of_a_vit(vit):
@@ -276,7 +305,7 @@ def test_a_sweep_is_a_test_of_each_model(vit, unseen, tmp_path):
     )
     assert [point.alpha for point in found.points] == [0, 0.5]
     assert (found.seen_names, found.unseen_names, found.videos) == (SEEN, UNSEEN, (4, 3))
-    assert told[:2] == [(0, 'seen', 1, 2), (0, 'seen', 2, 2)]
+    assert told == [('seen', 2, 4), ('seen', 4, 4), ('unseen', 2, 3), ('unseen', 3, 3)]  # once for both models
     point = found.points[1]
     torch.save(interpolate('pretrained', tuned, point.alpha), tmp_path / 'model.pth')
     model = load_recognizer(config_of_checkpoint(tmp_path / 'model.pth'), tmp_path / 'model.pth', device='cpu')
@@ -296,6 +325,21 @@ def test_a_sweep_is_a_test_of_each_model(vit, unseen, tmp_path):
     assert 0 <= point.area <= 1
     curves = found.curves()
     assert curves['all names competing'][1] == [point.unseen_among_all for point in found.points]
+
+
+def test_a_sweep_over_some_classes_of_a_list(vit, unseen, folder):
+    """As the configs that train on 300 of 400 classes have it: labels of the list that are none of the model."""
+    cfg, tuned = vit
+    loader = copy.deepcopy(cfg.val_dataloader)
+    lines = (folder / 'videos' / 'list.txt').read_text().splitlines()
+    (folder / 'videos' / 'more.txt').write_text('\n'.join([*lines, 'good0.mp4 7']))
+    loader.dataset.ann_file = str(folder / 'videos' / 'more.txt')
+    some = dict(type='ClassSubsetDataset', classes=[0, 1], dataset=loader.dataset)
+    ends, alphas = Interpolation('pretrained', tuned), dict(alphas=[1], device='cpu')
+    want = sweep(ends, cfg.val_dataloader, unseen, UNSEEN, **alphas)
+    assert sweep(ends, dict(loader, dataset=some), unseen, UNSEEN, **alphas) == want
+    with pytest.raises(UserError, match='list of seen classes has label 7, and there are 2 seen names'):
+        sweep(ends, loader, unseen, UNSEEN, **alphas)
 
 
 def stacked(logits, labels, constant):

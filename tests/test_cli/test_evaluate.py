@@ -53,6 +53,12 @@ def test_a_table_and_files(folder):
     assert (folder / '1.safetensors').is_file()
 
 
+def test_features_that_are_there_are_read(folder):
+    words = ['--features', folder / '1.safetensors', '--device', 'cpu']
+    made = run('evaluate', folder / 'config.py', folder / 'trained1.pth', *words)
+    assert (made.exit_code, 'Wrote' in made.output) == (0, False), made.output
+
+
 def test_report_is_the_mean_over_seeds(folder, tmp_path):
     made = run(
         'report', folder / '1.json', folder / '2.json', '--json', tmp_path / 'm.json', '--markdown', tmp_path / 'm.md'
@@ -83,6 +89,7 @@ def edited(folder, tmp_path, change):
         (lambda r: r['lists'][0].update(pipeline='x'), 'have different test pipelines'),
         (lambda r: r.update(average_clips='prob'), 'have different averages of views (feature / prob)'),
         (lambda r: r.update(templates=['{}']), 'have different templates'),
+        (lambda r: r.update(training=dict(shots=3)), "have different parts of the training videos ({} / {'shots': 3})"),
         (lambda r: r.update(format=0), 'is a result of format 0'),
         (lambda r: r.pop('lists'), 'is no result of `textxfer evaluate --json`'),
     ],
@@ -104,13 +111,13 @@ def test_published_rows_are_marked_and_keep_their_protocols_apart(folder, tmp_pa
     made = run('report', folder / '1.json', '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
     assert made.exit_code == 0, made.output
     page = (tmp_path / 'm.md').read_text()
-    header = next(line for line in page.splitlines() if line.startswith('| method'))
-    columns = [cell.strip() for cell in header.strip('|').split('|')]
-    bike = next(line for line in page.splitlines() if line.startswith("| BIKE ViT-L/14, 8 frames (paper's)"))
-    cells = dict(zip(columns, (cell.strip() for cell in bike.strip('|').split('|')), strict=True))
-    assert cells['zero-shot, all classes'] == '80.83'
-    assert cells['zero-shot, half of the classes, 10 draws'] == '86.63 ± 3.4'
-    assert cells['zero-shot, all classes, 3 splits'] == ''
+    bike = cells(page, 'Zero-shot', "BIKE ViT-L/14, 8 frames (paper's)")
+    assert bike['all classes'] == '80.83'
+    assert bike['half of the classes, 10 draws'] == '86.63 ± 3.4'
+    assert bike['all classes, 3 splits'] == ''
+    few = cells(page, 'Trained on K videos a class', "Text4Vis ViT-B/16, TAP (paper's)")
+    assert [few[f'K = {shots}'] for shots in (1, 2, 3, 5)] == ['88.77', '', '92.78', '93.87']
+    assert few['source'] == 'Text4Vis, Table 8'
     assert 'No result is of a protocol of ucf101 (101 classes)' in page
     made = run('report', folder / '1.json', '--compare', 'ucf100')
     assert (made.exit_code, 'Did you mean: ucf101' in made.output) == (2, True)
@@ -125,14 +132,55 @@ def test_ours_stand_in_the_column_of_their_protocol(folder, tmp_path):
         result['results'] = [dict(zero_shot[0], classes=101), half]
 
     run('report', edited(folder, tmp_path, as_ucf), '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
-    lines = (tmp_path / 'm.md').read_text().splitlines()
-    columns = next(line for line in lines if line.startswith('| method')).split(' | ')
-    ours = next(line for line in lines if line.startswith('| ours, trained')).split(' | ')
-    filled = [column for column, cell in zip(columns, ours, strict=True) if cell[:1].isdigit()]
-    assert [name for name in filled if name != 'views'] == [
-        'zero-shot, all classes',
-        'zero-shot, half of the classes, 10 draws',
-    ]
+    page = (tmp_path / 'm.md').read_text()
+    assert filled(page, 'Zero-shot') == ['all classes', 'half of the classes, 10 draws']
+    assert page.count('ours, trained') == 1
+
+
+def test_base_and_novel_of_other_numbers_of_classes_are_not_beside(folder, tmp_path):
+    """A base-to-novel result counts for a dataset that is halved into as many names."""
+
+    def halved(result, base, novel):
+        row = result['results'][0]
+        both = dict(row, protocol='base-to-novel', list='both', metric='harmonic_mean', classes=base + novel)
+        parts = (('base', base), ('novel', novel))
+        parts = [dict(both, list=result['lists'][0]['title'], metric=key, classes=classes) for key, classes in parts]
+        result['results'] = [*parts, both]
+
+    for numbers, found in (((51, 50), ['base', 'novel', 'harmonic mean']), ((4, 3), [])):
+        made = edited(folder, tmp_path, lambda result, numbers=numbers: halved(result, *numbers))
+        run('report', made, '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
+        page = (tmp_path / 'm.md').read_text()
+        assert ('ours, trained' in page) == bool(found)
+        if found:
+            assert filled(page, 'Base to novel') == found
+
+
+def test_few_shots_are_not_beside_all_videos(folder, tmp_path):
+    """A model of three videos a class, as if its four classes were UCF101's."""
+
+    def of_three_shots(result):
+        own = [row for row in result['results'] if row['list'] == result['lists'][0]['title']][:1]
+        result.update(training=dict(shots=3), results=[dict(own[0], classes=101)])
+
+    made = edited(folder, tmp_path, of_three_shots)
+    run('report', made, '--compare', 'ucf101', '--markdown', tmp_path / 'm.md')
+    page = (tmp_path / 'm.md').read_text()
+    assert filled(page, 'Trained on K videos a class') == ['K = 3']
+    assert page.count('ours, trained') == 1
+
+
+def cells(page, title, method):
+    """A row of a table under a heading, by column."""
+    lines = page.split(f'## {title}\n')[1].split('\n## ')[0].splitlines()
+    header, row = (next(line for line in lines if line.startswith(f'| {start}')) for start in ('method', method))
+    return dict(zip(*([cell.strip() for cell in line.strip('|').split('|')] for line in (header, row)), strict=True))
+
+
+def filled(page, title):
+    """The columns in which our trained model has a number."""
+    row = cells(page, title, 'ours, trained')
+    return [column for column, cell in row.items() if cell[:1].isdigit() and column != 'views']
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,13 @@
 import json
 import pickle
 import random
+import socket
 
+import draw_ranks
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import init_default_scope
 
@@ -81,6 +84,28 @@ class TestFewShot:
             torch.manual_seed(rank)
             kept.append(entries(FewShotDataset(inner, 2)))
         assert kept[0] == kept[1]
+
+    def test_two_processes_agree(self, few, subset, inner, tmp_path):
+        """Real ranks, whose draw is written by both before they meet, and read afterwards."""
+        fraction = dict(type='LabelFractionDataset', dataset=subset, fraction=0.5, seed=2)
+        joined = dict(type='ConcatDataset', datasets=[few, few])
+        file = tmp_path / 'draw.json'
+        written = dict(few, draw_file=str(file))
+        half = dict(type='ClassSubsetDataset', dataset=inner, fraction=0.5, seed=1, class_names=CLASSES)
+        configs = dict(few=few, nested=dict(few, dataset=fraction), joined=joined, written=written, half=half)
+        cfg = Config(dict(default_scope='mmaction', model=dict(), train_dataloader=dict(batch_size=1, dataset=written)))
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        torch.multiprocessing.spawn(draw_ranks.worker, (port, tmp_path, configs, cfg), nprocs=2)
+        first, second = torch.load(tmp_path / 'both.pt')
+        assert first == second
+        for name, config in configs.items():
+            dataset = DATASETS.build(config)
+            infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+            assert first[name] == [(info['filename'], info['label']) for info in infos]
+        assert first['written'] == first['few']
+        assert [path.name for path in tmp_path.iterdir() if 'draw' in path.name] == ['draw.json']
 
     def test_an_epoch_of_the_full_length(self, few):
         """The authors' code repeats the list n // (C * K) times."""
@@ -464,6 +489,23 @@ class TestMMPretrain:
         listed = dict(type='mmpretrain.BaseDataset', ann_file=str(tmp_path / 'list.json'))
         with pytest.raises(UserError, match=r"or several; BaseDataset has gt_label={'kind': 1, 'colour'"):
             ClassSubsetDataset(listed, [0])
+
+    def test_labels_that_are_arrays_or_tensors(self):
+        class Listed(BaseDataset):
+            def load_data_list(self):
+                return [dict(img_path=f'{i}.jpg', gt_label=label) for i, label in enumerate(self.labels)]
+
+        for make in (np.int64, np.array, torch.tensor):
+            Listed.labels = [make(i % 3) for i in range(9)]
+            kept = FewShotDataset(Listed(pipeline=[]), 2, seed=1)
+            assert [int(kept.get_data_info(i)['gt_label']) for i in range(6)] == [
+                i % 3 for i in draw_per_class([i % 3 for i in range(9)], seed=1, count=2)
+            ]
+            Listed.labels = [[make(i % 3), make((i + 1) % 3)] for i in range(3)]
+            subset = ClassSubsetDataset(Listed(pipeline=[]), [2, 0])
+            assert [subset.get_data_info(i)['gt_label'] for i in range(3)] == [[1], [0], [0, 1]]
+        Listed.labels = [torch.tensor([0, 1])] * 2
+        assert ClassSubsetDataset(Listed(pipeline=[]), [1]).get_data_info(0)['gt_label'] == [0]
 
     def test_several_labels(self, tmp_path):
         content = dict(metainfo=dict(classes=['cat', 'dog', 'cow']), data_list=[])

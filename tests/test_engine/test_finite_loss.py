@@ -145,7 +145,7 @@ class TestTesting:
         video = tmp_path / 'videos' / 'good0.mp4'
         with pytest.raises(UserError, match=r'scores that are not finite for .*good0\.mp4, so there is no result'):
             list(predict_videos(model, [video]))
-        with pytest.raises(UserError, match='scores that are not finite for a video of batch 1'):
+        with pytest.raises(UserError, match='scores that are not finite for a video of the list'):
             score_videos(model, cfg.test_dataloader)
 
     @pytest.mark.parametrize('value', [NAN, INF])

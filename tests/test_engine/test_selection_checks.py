@@ -73,6 +73,37 @@ def test_names_may_be_spelled_otherwise(make):
     check_datasets(make(head=['Run', 'walk', 'jump_', 'sit.'], metainfo=dict(classes=CLASSES)), ALL)
 
 
+def test_names_of_a_dataset_by_name_or_file(make, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmengine.dataset.base_dataset.print_log', lambda text, **options: said.append(text))
+    (tmp_path / 'names.json').write_text('{"run": 0, "walk": 1, "jump": 2, "sit": 3}')
+    cfg = make(head=CLASSES, metainfo=dict(classes=str(tmp_path / 'names.json')))
+    check_datasets(cfg, ALL)
+    assert cfg.train_dataloader.dataset.metainfo.classes == CLASSES
+    for name, message in (
+        ('ucf101', 'train_dataloader has 101 classes and the classifier 4'),
+        ('ucf11', "Unknown dataset 'ucf11'.*Did you mean: ucf101"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_datasets(make(head=CLASSES, metainfo=dict(classes=name)), ('train',))
+    assert not said  # 'is not a meta file'
+
+
+def test_folders_tell_the_order_of_names(make, tmp_path):
+    """Where no dataset names its classes, as in the shipped configs."""
+    lines = [f'{name}/{number}.mp4 {label}\n' for label, name in enumerate(CLASSES) for number in range(2)]
+    (tmp_path / 'list.txt').write_text(''.join(lines))
+    for line in lines:
+        (tmp_path / line.split('/')[0]).mkdir(exist_ok=True)
+        (tmp_path / line.split()[0]).touch()
+    check_datasets(make(head=CLASSES), ALL)
+    subset = dict(type='ClassSubsetDataset', classes=['sit', 'run'])
+    check_datasets(make(head=['sit', 'run'], class_names=CLASSES, **subset), ALL)
+    for other in (dict(head=CLASSES[::-1]), dict(head=['sit', 'run'], class_names=CLASSES[::-1], **subset)):
+        with pytest.raises(UserError, match=r"list\.txt: 2 of 2 videos of label 0 lie in a folder of the name 'run'"):
+            check_datasets(make(**other), ('train',))
+
+
 def test_each_phase_is_compared(make):
     cfg = make(head=CLASSES, metainfo=dict(classes=CLASSES))
     check_datasets(cfg, ALL)

@@ -89,6 +89,11 @@ def test_the_threshold_loses_no_more_than_its_share(videos, lost):
     assert (values <= threshold).sum() == lost + 1
 
 
+def test_calibration_error_of_nothing():
+    with pytest.raises(UserError, match='A calibration error needs videos'):
+        expected_calibration_error(np.array([]), np.array([]))
+
+
 def test_thresholds_of_nothing():
     with pytest.raises(UserError, match='there are none'):
         losing_threshold(np.array([]))

@@ -1,7 +1,7 @@
-"""The one loop that encodes videos: several processes share them, and what cannot be decoded is left out and named."""
+"""The one loop over videos: several processes share them, and what cannot be decoded is left out and named."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textxfer_mm.datasets import corrupt_record
+from textxfer_mm.datasets.list_trees import lazy_config
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.errors import UserError, first_line
+
+from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 
 #: Told what is done and what is to be done.
 Progress = Callable[[int, int], None]
@@ -25,16 +28,19 @@ class Videos(Dataset):
     """Some videos of a dataset as ``(position, data, reason)``, with data None where a video cannot be decoded.
 
     Args:
-        dataset: A dataset of MMEngine, or a wrapper with ``get_data_info``.
+        dataset: A dataset of MMEngine, a wrapper with ``get_data_info``, or the config of one.
         choose: Given the labels of all videos, the indices of those that are wanted; None takes all.
 
     Attributes:
         labels: The label of each, as the dataset has it.
         names: The file or folder of each.
+
+    Raises:
+        UserError: There are none.
     """
 
     def __init__(self, dataset: Any, choose: Callable[[list[Any]], list[int]] | None = None):
-        dataset.full_init()
+        dataset = _read(dataset)
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         given = [info.get('label', info.get('gt_label')) for info in infos]
         self.dataset = dataset
@@ -55,6 +61,24 @@ class Videos(Dataset):
             raise
         except Exception as error:
             return position, None, first_line(error)
+
+
+def _read(dataset: Any) -> Any:
+    """A dataset, or what is built of its config, with its lists read.
+
+    Raises:
+        UserError: They are empty.
+    """
+    if isinstance(dataset, Mapping):
+        dataset = DATASETS.build(lazy_config(dataset))
+    try:
+        dataset.full_init()
+        if len(dataset):
+            return dataset
+    except ValueError as error:
+        if 'need at least one array' not in str(error):  # what MMEngine makes of a dataset without samples
+            raise
+    raise UserError('The list of videos (ann_file of the dataset) is empty.')
 
 
 def _name(info: Mapping[str, Any], index: int) -> str:
@@ -98,44 +122,63 @@ def encode_videos(
         UserError: None can be decoded.
     """
     rank, world_size = get_dist_info()
-    share = range(rank, len(videos), world_size)
+    rows: dict[int, tuple[Tensor, ...]] = {}
+    skipped: dict[int, str] = {}
+    for good in decoded(videos, range(rank, len(videos), world_size), loader, skipped, progress):
+        parts = [tensor.cpu() for tensor in encode(list(good.values()))]
+        rows.update({position: tuple(part[n].clone() for part in parts) for n, position in enumerate(good)})
+    for part, left_out in all_gather_object((rows, skipped)):
+        rows.update(part)
+        skipped.update(left_out)
+    tell_skipped(videos, skipped)
+    return Encoded(dict(sorted(rows.items())), dict(sorted(skipped.items())))
+
+
+def decoded(
+    videos: Videos,
+    order: Sequence[int],
+    loader: Mapping[str, Any],
+    skipped: dict[int, str],
+    progress: Progress | None = None,
+) -> Iterator[dict[int, Any]]:
+    """Yield batches of data by position, without the videos that cannot be decoded.
+
+    Args:
+        videos: The videos.
+        order: The positions of those that are wanted, in their order.
+        loader: See :func:`encode_videos`.
+        skipped: Gets the reasons by position of what could not be decoded.
+        progress: Called with the number of finished videos and the number of all, after what was yielded is used.
+    """
     batches = DataLoader(
         videos,
         batch_size=loader.get('batch_size', 1),
-        sampler=share,
+        sampler=order,
         num_workers=loader.get('num_workers', 0),
         collate_fn=list,
         generator=torch.Generator(),  # the global random state is left alone
     )
-    rows: dict[int, tuple[Tensor, ...]] = {}
-    skipped: dict[int, str] = {}
-    for done, batch in enumerate(batches, 1):
+    done = 0
+    for batch in batches:
         skipped.update({position: reason for position, data, reason in batch if data is None})
         good = {position: data for position, data, _ in batch if data is not None}
         if good:
-            parts = [tensor.cpu() for tensor in encode(list(good.values()))]
-            rows.update({position: tuple(part[n].clone() for part in parts) for n, position in enumerate(good)})
+            yield good
+        done += len(batch)
         if progress:
-            progress(len(rows) + len(skipped), len(share))
-        elif done * 20 // len(batches) > (done - 1) * 20 // len(batches):
-            print_log(f'Encoded {done * 100 // len(batches)} % of {len(share)} videos.', logger='current')
-    for part, left_out in all_gather_object((rows, skipped)):
-        rows.update(part)
-        skipped.update(left_out)
-    made = Encoded(dict(sorted(rows.items())), dict(sorted(skipped.items())))
-    if skipped:
-        _warn(made, videos)
-    return made
+            progress(done, len(order))
 
 
-def _warn(made: Encoded, videos: Videos) -> None:
-    """Name the videos that could not be decoded.
+def tell_skipped(videos: Videos, skipped: Mapping[int, str]) -> None:
+    """Name the videos that could not be decoded, if there are some.
 
     Raises:
         UserError: None of them could.
     """
-    lines = sorted(f'{videos.names[position]}: {reason}' for position, reason in made.skipped.items())
-    if not made.rows:
+    lines = sorted(f'{videos.names[position]}: {reason}' for position, reason in skipped.items())
+    if not lines:
+        return
+    if len(lines) == len(videos):
         raise UserError(f'None of the {len(videos)} videos could be decoded, such as {lines[0]}.')
     headline = f'{len(lines)} of {len(videos)} videos could not be decoded and are left out:'
     print_log('\n  '.join([headline, *lines]), logger='current', level=logging.WARNING)

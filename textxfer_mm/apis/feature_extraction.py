@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from textxfer_mm.apis.encoding import Encoded, Videos, encode_videos
@@ -17,8 +18,6 @@ from textxfer_mm.datasets.transforms_video import with_exact_decoding
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import embeddings_of, enter_scope, features_of
 from textxfer_mm.errors import UserError
-
-from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 
 
 def extract_features(
@@ -61,7 +60,7 @@ def extract_features(
     model, stage = starting_model(cfg, checkpoint)
     model.to(choose_device(device)).eval()
     loader = cfg.get('val_dataloader') or cfg.get('test_dataloader') or {}
-    made = encode_videos(videos, lambda batch: [_encode(model, batch, stage)], loader)
+    made = encode_videos(videos, lambda batch: [_encode(model, batch, stage)], loader, _LoggedProgress())
     _refuse_lost_classes(made, videos)
     weights = checkpoint or cfg.get('load_from')
     metadata = dict(
@@ -76,13 +75,25 @@ def extract_features(
     return LabelledFeatures(*made.stacked(), labels, metadata)
 
 
-def _dataset(cfg: Config, split: str) -> Any:
-    """The dataset of a split with the pipeline of validation.
+class _LoggedProgress:
+    """Tells the progress in the log, twenty times."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if done * 20 // total > self._told:
+            self._told = done * 20 // total
+            print_log(f'Encoded {done * 100 // total} % of {total} videos.', logger='current')
+
+
+def _dataset(cfg: Config, split: str) -> ConfigDict:
+    """The config of the dataset of a split, with the pipeline of validation.
 
     Raises:
         UserError: The config has no such split.
     """
-    return DATASETS.build(each_once(loader_of_phase(cfg, split).dataset, _validation_pipeline(cfg)))
+    return each_once(loader_of_phase(cfg, split).dataset, _validation_pipeline(cfg))
 
 
 def _validation_pipeline(cfg: Config) -> list[dict[str, Any]]:

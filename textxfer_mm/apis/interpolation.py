@@ -6,27 +6,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint
-from torch import Tensor, nn
+from torch import nn
 
-from textxfer_mm import register_all_modules
 from textxfer_mm.apis.batch_norm import batch_norm_statistics, reestimate_batch_norm
+from textxfer_mm.apis.encoding import Progress
 from textxfer_mm.apis.inference import choose_device
-from textxfer_mm.apis.scoring import Progress
-from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.apis.starting_model import prepare_building, starting_state
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.classifiers.stored_rows import WEIGHT, stored_rows
+from textxfer_mm.classifiers.stored_rows import WEIGHT
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import set_class_names
 from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.finite import refuse_non_finite
-from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.engine.saved_config import parse_saved_config
-from textxfer_mm.engine.weight_pair import WeightPair, refuse_untrained
+from textxfer_mm.engine.weight_pair import WeightPair
 from textxfer_mm.errors import UserError
-from textxfer_mm.log_bridge import warnings_only
 from textxfer_mm.registry import MODELS
 
 #: What stands for the model that training started from: the pre-trained weights that the config names.
@@ -85,7 +80,7 @@ class Interpolation:
         cfg = copy.deepcopy(self.cfg)
         if class_names is not None:
             set_class_names(cfg, class_names)
-        _prepare(cfg)
+        prepare_building(cfg)
         return MODELS.build(cfg.model).to(choose_device(device)).eval()
 
     def load(self, model: nn.Module, alpha: float) -> None:
@@ -118,7 +113,7 @@ class Interpolation:
             batch_norm: Config of a dataloader of training videos, with which the statistics of BatchNorm are estimated
                 anew; None interpolates them.
             device: Where that runs; None takes the GPU where there is one.
-            progress: Called with the number of finished batches and the number of all.
+            progress: Called with the number of finished videos and the number of all.
 
         Raises:
             UserError: alpha is out of range, the model has no BatchNorm, or its rows cannot be made again.
@@ -128,7 +123,7 @@ class Interpolation:
             model = self.build(device=device)
             self.load(model, alpha)
             if batch_norm is not None:
-                reestimate_batch_norm(model, batch_norm, progress=progress)
+                reestimate_batch_norm([model], batch_norm, progress=progress)
             wanted = {*batch_norm_statistics(model), *(prefix + WEIGHT for prefix in self.pair.moved_rows)}
             state.update({name: value.cpu() for name, value in model.state_dict().items() if name in wanted})
         record = dict(alpha=alpha, pretrained=self.pretrained, fine_tuned=self.fine_tuned)
@@ -163,62 +158,6 @@ def interpolate(
         UserError: See :class:`Interpolation`.
     """
     return Interpolation(pretrained, fine_tuned, config=config).checkpoint(alpha)
-
-
-def starting_state(cfg: Config, fine_tuned: Mapping[str, Any]) -> dict[str, Any]:
-    """The state dict of the model that the training of a config starts from.
-
-    Args:
-        cfg: The config.
-        fine_tuned: The state dict of what training made of it; its rows spare encoding the class names.
-
-    Raises:
-        UserError: Pre-trained weights are not at hand, or parts of the model have none: they begin at random.
-    """
-    cfg = copy.deepcopy(cfg)
-    _prepare(cfg)
-    first, second = (_start(cfg, fine_tuned, seed) for seed in (0, 1))
-    drawn = [name for name, value in first.items() if isinstance(value, Tensor) and not value.equal(second[name])]
-    if drawn:  # what follows the seed is not pre-trained
-        kinds = dict(MODELS.build(cfg.model).named_modules())
-        constant = [name for name, value in first.items() if isinstance(value, Tensor) and _is_constant(value)]
-        refuse_untrained(
-            *(drawn, first, "The config's pre-trained weights do not hold"),
-            lambda path: type(kinds[path]).__name__ if path in kinds else '',
-            beside=constant,
-        )
-    return first
-
-
-def _start(cfg: Config, fine_tuned: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """The state dict of a model before its first training step."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MODELS.build(cfg.model)
-        for prefix, rows in stored_rows(fine_tuned).items():
-            module = dict(model.named_modules()).get(prefix.rstrip('.'))
-            if isinstance(module, ClassRows) and module.frozen and module.embed_dims == rows.weight.shape[1]:
-                labels = dict(class_names=rows.class_names, templates=rows.templates, encoder_id=rows.encoder_id)
-                labels |= dict(glosses=rows.glosses)
-                module.replace(ClassifierBundle.from_rows(rows.weight, **labels))
-        with warnings_only():  # MMEngine lists how each tensor was initialised
-            model.init_weights()
-    if cfg.get('load_from'):
-        load_checkpoint(model, cfg.load_from, map_location='cpu', logger='silent')
-    return model.state_dict()
-
-
-def _is_constant(tensor: Tensor) -> bool:
-    """Whether all numbers are equal, as in the biases and norms of a module that begins untrained."""
-    return bool((tensor == tensor.flatten()[:1]).all())
-
-
-def _prepare(cfg: Config) -> None:
-    """Register everything, for a config that is about to be built."""
-    if 'model' not in cfg:
-        raise UserError('The config has no `model`.')
-    register_all_modules()
-    enter_scope(cfg)
 
 
 def _weights(loaded: Any, path: str) -> dict[str, Any]:

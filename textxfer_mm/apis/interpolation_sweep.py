@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from textxfer_mm.apis.batch_norm import reestimate_batch_norm
+from textxfer_mm.apis.encoding import Progress, Videos
 from textxfer_mm.apis.interpolation import Interpolation
-from textxfer_mm.apis.list_loaders import largest_label
-from textxfer_mm.apis.scoring import score_videos
+from textxfer_mm.apis.scoring import classes_of, score_by
 from textxfer_mm.classifiers.stored_rows import stored_rows
 from textxfer_mm.engine.classes import class_names_of
 from textxfer_mm.engine.frameworks import average_of, head_module
@@ -95,9 +94,11 @@ def sweep(
     alphas: Sequence[float] = ALPHAS,
     batch_norm: Mapping[str, Any] | None = None,
     device: str | None = None,
-    progress: Callable[[float, str, int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Sweep:
     """Evaluate models between two ends on a list of seen and one of unseen classes.
+
+    All models are held at once, so that each video is read once.
 
     Args:
         ends: The pre-trained and the fine-tuned model.
@@ -107,7 +108,7 @@ def sweep(
         alphas: The shares of the way.
         batch_norm: Config of a dataloader of training videos; see :meth:`Interpolation.checkpoint`.
         device: Where the models run; None takes the GPU where there is one.
-        progress: Called with alpha, what is going on, and the number of finished batches and of all.
+        progress: Called with what is going on, and the number of finished videos and of all.
 
     Raises:
         UserError: The names of seen and unseen classes overlap, a list has labels without a name, an alpha is out of
@@ -120,40 +121,30 @@ def sweep(
     shares = sorted({require_alpha(alpha) for alpha in alphas})
     if not shares:
         raise UserError('A sweep needs at least one alpha, from 0 to 1.')
-    model = ends.build([*seen_names, *unseen_names], device=device)
-    average = average_of(head_module(model))
+    models = [ends.build([*seen_names, *unseen_names], device=device) for _ in shares]
+    average = average_of(head_module(models[0]))
     if average not in ('feature', 'prob'):
         raise UserError(
             f'A sweep needs one row of probabilities a video, and the head has average_clips={average!r}: take '
             "'feature' or 'prob'."
         )
-    points, videos = [], (0, 0)
-    for alpha in shares:
-        told = _telling(progress, alpha)
+    for model, alpha in zip(models, shares, strict=True):
         ends.load(model, alpha)
-        if batch_norm is not None:
-            reestimate_batch_norm(model, batch_norm, progress=told('BatchNorm'))
-        scores = _both(model, seen, unseen, len(seen_names), told)
-        points.append(_point(alpha, scores, seen_names, tuple(unseen_names)))
-        videos = tuple(int(part.sum()) for part in (scores.labels < len(seen_names), scores.labels >= len(seen_names)))
+    if batch_norm is not None:
+        reestimate_batch_norm(models, batch_norm, progress=_telling(progress, 'BatchNorm'))
+    lists = ((seen, 'seen'), (unseen, 'unseen'))
+    scores = [score_by(models, loader, progress=_telling(progress, what)) for loader, what in lists]
+    points = [
+        _point(alpha, join(*both, len(seen_names)), seen_names, tuple(unseen_names))
+        for alpha, *both in zip(shares, *scores, strict=True)
+    ]
+    videos = tuple(len(of_list[0].labels) for of_list in scores)
     return Sweep(tuple(points), seen_names, tuple(unseen_names), videos)
 
 
-def _telling(progress: Callable[[float, str, int, int], None] | None, alpha: float) -> Callable[[str], Any]:
-    """What tells the progress of one thing that is done with one model."""
-
-    def told(what: str) -> Any:
-        return None if progress is None else lambda done, total: progress(alpha, what, done, total)
-
-    return told
-
-
-def _both(
-    model: nn.Module, seen: Mapping[str, Any], unseen: Mapping[str, Any], first_unseen: int, told: Callable[[str], Any]
-) -> Scores:
-    """The scores of both lists with all names competing."""
-    lists = ((seen, 'seen'), (unseen, 'unseen'))
-    return join(*(score_videos(model, loader, progress=told(what)) for loader, what in lists), first_unseen)
+def _telling(progress: Callable[[str, int, int], None] | None, what: str) -> Progress | None:
+    """What tells the progress of one thing."""
+    return None if progress is None else lambda done, total: progress(what, done, total)
 
 
 def _point(alpha: float, scores: Scores, seen: tuple[str, ...], unseen: tuple[str, ...]) -> SweepPoint:
@@ -194,8 +185,8 @@ def _check_names(seen: Sequence[str], unseen: Sequence[str]) -> None:
 
 
 def _check_labels(loader: Mapping[str, Any], names: Sequence[str], what: str) -> None:
-    label = largest_label(loader)
-    if label is not None and label >= len(names):
+    label = max(classes_of(Videos(loader['dataset'])))
+    if label >= len(names):
         raise UserError(
             f'The list of {what} classes has label {label}, and there are {len(names)} {what} names, with labels 0 to '
             f'{len(names) - 1}: the list and the names do not belong together.'

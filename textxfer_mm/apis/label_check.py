@@ -1,16 +1,15 @@
 """Names against the labels of lists: what disagrees, and what is easily mistaken."""
 
 import difflib
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from textxfer_mm.apis.video_lists import ListLine, labels_of_lines, read_list_lines
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.text.class_folders import ClassFolders, letters
 from textxfer_mm.text.class_names import folded, read_class_names
 
 #: What can be remarked, and what it means.
@@ -31,8 +30,6 @@ HARMLESS = ('missing in a list', 'look-alikes')
 _LIKENESS = 0.9
 #: No list has more classes.
 _MOST = 1_000_000
-#: Cyrillic and Greek letters that look like Latin ones.
-_TWINS = str.maketrans('авекмнорстухіјѕԁɡɩοαρνικυϲ', 'abekmhopctyxijsdgloapvikuc')
 
 
 def check_labels(
@@ -119,10 +116,10 @@ def _misplaced(
     lines: dict[str, list[ListLine]], labels: dict[str, list[tuple[int, ...]]], names: Sequence[str]
 ) -> Iterator[str]:
     """Videos in a folder whose name is that of a class, which is not theirs: the names are in another order."""
-    known = {_letters(str(name)): label for label, name in enumerate(names)}
+    known = ClassFolders(names)
     for path, part in lines.items():
         for line, several in zip(part, labels[path], strict=True):
-            folders = [known[_letters(one)] for one in PurePath(line.path).parts[:-1] if _letters(one) in known]
+            folders = known.labels_of(line.path)
             if folders and 0 <= several[0] < len(names) and not set(folders) & set(several):
                 name, other = (shown(repr(names[label])) for label in (several[0], folders[-1]))
                 place = f'{shown(path)}, line {line.number}: {shown(line.path)}'
@@ -145,7 +142,7 @@ def _look_alikes(names: Sequence[str]) -> Iterator[str]:
     plain = [str(name) for name in names]
     by_letters: dict[str, list[int]] = defaultdict(list)
     for label, name in enumerate(plain):
-        by_letters[_letters(name)].append(label)
+        by_letters[letters(name)].append(label)
     for there in by_letters.values():
         for one, two in pairwise(there):
             if folded(plain[one]) != folded(plain[two]):
@@ -155,7 +152,7 @@ def _look_alikes(names: Sequence[str]) -> Iterator[str]:
     for two, name in enumerate(spelled):
         matcher.set_seq2(name)
         for one in range(two):
-            if _letters(plain[one]) == _letters(plain[two]):
+            if letters(plain[one]) == letters(plain[two]):
                 continue
             matcher.set_seq1(spelled[one])
             if min(matcher.real_quick_ratio(), matcher.quick_ratio()) >= _LIKENESS and matcher.ratio() >= _LIKENESS:
@@ -164,8 +161,3 @@ def _look_alikes(names: Sequence[str]) -> Iterator[str]:
 
 def _pair(names: Sequence[str], one: int, two: int) -> str:
     return f'{shown(repr(names[one]))} ({one}) and {shown(repr(names[two]))} ({two})'
-
-
-def _letters(name: str) -> str:
-    """The letters and digits of a name, whatever form, case and alphabet they are written in."""
-    return re.sub(r'[\W_]+', '', unicodedata.normalize('NFKC', name).casefold().translate(_TWINS))

@@ -104,17 +104,3 @@ def each_once(dataset: ConfigDict, pipeline: list[dict[str, Any]]) -> ConfigDict
     else:
         made.update(pipeline=pipeline, test_mode=True)
     return made
-
-
-def largest_label(loader: ConfigDict) -> int | None:
-    """The largest label in the lists of a dataloader; None where they cannot be read."""
-    lists = [AnnotationList.of(dataset) for dataset in innermost_datasets(loader['dataset'])]
-    labels = [
-        int(label) for found in lists if found is not None for row in found.rows for label in row[found.leading :]
-    ]
-    return max(labels, default=None)
-
-
-def shuffled(loader: dict[str, Any]) -> dict[str, Any]:
-    """The same dataloader in random order."""
-    return {**loader, 'sampler': dict(type='DefaultSampler', shuffle=True)}

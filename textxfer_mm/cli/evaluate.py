@@ -109,11 +109,13 @@ def evaluate(
         options = dict(protocols=protocol, labels=names, ann_files=ann_file or (), data_root=data_root)
         options |= dict(glosses=glosses or ())
         outputs = dict(features=features, calibrate=calibrate, average_clips=average_clips, device=device)
+        before = _time_of(features)
         result = run(cfg, checkpoint, **options, **outputs, progress=progress if is_main_process() else None)
     if is_main_process():
         write_result(result, json_file, markdown_file)  # whatever becomes of the terminal
         _show(console, result)
-        for file in filter(None, (features, json_file, markdown_file)):
+        kept = features if _time_of(features) != before else None
+        for file in filter(None, (kept, json_file, markdown_file)):
             console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
     if launcher != 'none':
         from textxfer_mm.compat import close_process_group
@@ -142,8 +144,13 @@ def _check_files(
     if calibrate is not None:
         require_file(calibrate, '--calibrate', '*.*')
     for option, file in (('--features', features), ('--json', json_file), ('--markdown', markdown_file)):
-        if file is not None:
+        if file is not None and not (file is features and file.is_file()):  # features that are there are read
             require_writable_file(file, option)
+
+
+def _time_of(file: Path | None) -> int | None:
+    """When a file was written; None where there is none."""
+    return file.stat().st_mtime_ns if file is not None and file.is_file() else None
 
 
 def _names(given: str, distinct: bool) -> tuple[str, ...]:

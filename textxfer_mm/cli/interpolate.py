@@ -142,15 +142,15 @@ def _loaded(
     with Console().status('Loading both models ...'):
         from textxfer_mm import register  # noqa: F401
         from textxfer_mm.apis.interpolation import Interpolation
-        from textxfer_mm.apis.list_loaders import loader_of_list, shuffled, training_list
+        from textxfer_mm.apis.list_loaders import loader_of_list, training_list
 
         pretrained, fine_tuned, config = models
         ends = Interpolation(pretrained, fine_tuned, config=config)
         if batch_norm is None:
             return ends, None
         if batch_norm == TRAIN:
-            return ends, shuffled(training_list(ends.cfg))
-        return ends, shuffled(loader_of_list(ends.cfg, batch_norm, option='--batch-norm', data_root=data_root))
+            return ends, training_list(ends.cfg)
+        return ends, loader_of_list(ends.cfg, batch_norm, option='--batch-norm', data_root=data_root)
 
 
 def _lists(ends: 'Interpolation', seen: Path | None, unseen: Path, data_root: Path | None, views: str) -> Any:
@@ -172,8 +172,8 @@ def _swept(ends: 'Interpolation', lists: Any, names: str, shares: list[float] | 
     with Progress(transient=True) as bars:
         task = bars.add_task('')
 
-        def progress(alpha: float, what: str, done: int, total: int) -> None:
-            bars.update(task, description=f'alpha {alpha:g}, {what}', completed=done, total=total)
+        def progress(what: str, done: int, total: int) -> None:
+            bars.update(task, description=what, completed=done, total=total)
 
         return sweep(ends, *lists, load_class_names(names), alphas=shares or ALPHAS, progress=progress, **options)
 

@@ -41,23 +41,28 @@ def report(
     result = mean_over_results(read_results(results), results)
     spread = f', ± the sample deviation over {result["number"]} {result["over"]}' if result['number'] > 1 else ''
     caption = f'{result["number"]} result(s) of {result["config"]}; per cent{spread}.'
-    tables = [(COLUMNS, table_of(result), NUMBERS, [caption])]
+    tables = [('', COLUMNS, table_of(result), NUMBERS)]
+    notes = [caption]
     if compare is not None:
-        columns, rows, notes = comparison(compare, result)
-        tables.append((columns, rows, columns[1:-1], notes))
+        compared, more = comparison(compare, result)
+        tables += [(table.title, table.columns, table.rows, table.columns[1:-1]) for table in compared]
+        notes += more
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False) + '\n')
     if markdown_file is not None:
-        parts = [[*notes, '', *markdown_table(columns, rows, numbers)] for columns, rows, numbers, notes in tables]
-        write_text(markdown_file, '\n\n'.join('\n'.join(part) for part in parts) + '\n')
-    for columns, rows, numbers, notes in tables:
-        table = Table()
+        parts = ['\n\n'.join(notes)]
+        for title, columns, rows, numbers in tables:
+            parts += [f'## {title[0].upper()}{title[1:]}'] if title else []
+            parts.append('\n'.join(markdown_table(columns, rows, numbers)))
+        write_text(markdown_file, '\n\n'.join(parts) + '\n')
+    for title, columns, rows, numbers in tables:
+        table = Table(title=title or None)
         for column in columns:
             table.add_column(column, justify='right' if column in numbers else 'left', overflow='fold')
         for row in rows:
             table.add_row(*(Text(shown(cell)) for cell in row))
         console.print(table)
-        for note in notes:
-            console.print(Text(shown(note, None)), soft_wrap=True)
+    for note in notes:
+        console.print(Text(shown(note, None)), soft_wrap=True)
     for file in filter(None, (json_file, markdown_file)):
         console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
 
 from textxfer_mm.errors import UserError, shown
@@ -46,14 +47,13 @@ class Row:
 
     @property
     def label(self) -> Any:
-        """A label, or several."""
-        return self.entry[self.key]
+        """A label, or a list of several."""
+        return _plain(self.entry[self.key])
 
     @property
     def labels(self) -> tuple[int, ...]:
         """The label, or all of them."""
-        several = isinstance(self.label, list | tuple | np.ndarray)
-        return tuple(map(int, self.label)) if several else (int(self.label),)
+        return tuple(self.label) if isinstance(self.label, list) else (self.label,)
 
     @property
     def name(self) -> str:
@@ -67,8 +67,8 @@ class Row:
     def relabelled(self, new: Mapping[int, int]) -> 'Row':
         """The same video with other labels; of several, those that have none are dropped."""
         labels = [new[label] for label in self.labels if label in new]
-        several = isinstance(self.label, list | tuple | np.ndarray)
-        return Row(self.owner, {**self.entry, self.key: labels if several else labels[0]}, self.key)
+        label = labels if isinstance(self.label, list) else labels[0]
+        return Row(self.owner, {**self.entry, self.key: label}, self.key)
 
 
 def own(dataset: Any, asker: str) -> Any:
@@ -210,10 +210,17 @@ def rows_of(node: Any, asker: str) -> list[Row]:
     return rows
 
 
+def _plain(value: Any) -> Any:
+    """A label as Python has it, and several as a list."""
+    if isinstance(value, np.ndarray | np.generic | torch.Tensor):
+        value = value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _is_label(value: Any) -> bool:
     """Whether it is a whole number, or several."""
-    several = value if isinstance(value, list | tuple | np.ndarray) else [value]
-    return all(isinstance(one, int | np.integer) for one in several)
+    plain = _plain(value)
+    return all(isinstance(one, int) for one in (plain if isinstance(plain, list) else [plain]))
 
 
 def keep_rows(node: Any, rows: list[Row]) -> None:

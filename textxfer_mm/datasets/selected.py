@@ -17,6 +17,7 @@ from textxfer_mm.datasets.list_trees import (
     source_of,
 )
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.text.class_folders import require_order_of_folders
 from textxfer_mm.text.class_names import load_class_names, require_same_names
 
 
@@ -85,7 +86,8 @@ class SelectedDataset(ABC):
         """Select among the open lists of the wrapped dataset, once.
 
         Raises:
-            UserError: Nothing is left, there are labels without a class, or what :meth:`choose` says.
+            UserError: Nothing is left, there are labels without a class or in the folders of others, or what
+                :meth:`choose` says.
         """
         if self._fully_initialized:
             return
@@ -140,3 +142,4 @@ class SelectedDataset(ABC):
                         f'label {label} of {shown(row.name or "an entry")!r} is out of range: {len(names)} classes are '
                         f'named, 0 to {len(names) - 1} (from {shown(names[0])!r} to {shown(names[-1])!r}).'
                     )
+        require_order_of_folders(((row.name, row.labels) for row in rows), names)

@@ -9,6 +9,7 @@ from typing import Any
 
 from textxfer_mm.compat_datasets import read_list
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.text.class_folders import require_order_of_folders
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
 from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours in its parent)
@@ -80,6 +81,22 @@ class AnnotationList:
             mistake = _mistake(row, self.leading, several=self.several, train=train, classes=classes)
             if mistake:
                 raise UserError(f"{self.path}, line {number} ('{shown(' '.join(row))}'): {mistake}")
+
+    def check_folders(self, class_names: Sequence[str]) -> None:
+        """Check that the folders of the videos, where they are called as classes, are those of their labels.
+
+        Args:
+            class_names: The names in the order of the labels.
+
+        Raises:
+            UserError: The names are in another order.
+        """
+        try:
+            require_order_of_folders(
+                ((row[0], [int(label) for label in row[self.leading :]]) for row in self.rows), class_names
+            )
+        except UserError as error:
+            raise UserError(f'{self.path}: {error}') from error
 
     def count_unlabelled(self) -> int:
         """How many lines have no label; where lines may have several, none or all of them count."""

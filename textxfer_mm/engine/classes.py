@@ -132,6 +132,19 @@ def labels_of(model: nn.Module, num_classes: int) -> tuple[str, ...]:
     return class_names_of(model) or tuple(map(str, range(num_classes)))
 
 
+def name_classes(dataset: Any) -> None:
+    """Let ``metainfo['classes']`` of a dataset config be names, where it is a file or the name of a known list.
+
+    MMEngine reads a file a name a line, whatever its kind, and takes any other text as it is.
+
+    Raises:
+        UserError: It is neither.
+    """
+    metainfo = dataset.get('metainfo') or {}
+    if isinstance(metainfo.get('classes'), str | Path):
+        metainfo['classes'] = list(load_class_names(metainfo['classes']))
+
+
 def set_class_names(cfg: Any, class_names: str | Path | Sequence[str], glosses: Any = None) -> None:
     """Let the head of a config classify other names, with the text encoder and templates it has.
 

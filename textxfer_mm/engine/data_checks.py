@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from textxfer_mm.engine.annotation_lists import AnnotationList, is_remote, join, kind_of, missing_files
-from textxfer_mm.engine.classes import num_classes_of
+from textxfer_mm.engine.classes import class_names_of, name_classes, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
 from textxfer_mm.engine.launch import RANK_VARIABLES
 from textxfer_mm.engine.selection_checks import check_selection, renumbers, require_batch
@@ -28,9 +28,11 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
     """Check the datasets of a config without their videos.
 
     Annotation files and data folders must exist; the lines of stock video and raw-frame lists must be well formed, with
-    labels that the head has classes for, and their videos must be there; see also
+    labels that the head has classes for, in folders that are not called as other classes, and their videos must be
+    there; see also
     :func:`~textxfer_mm.engine.selection_checks.check_selection`. What is behind a URL or another storage
-    backend is not looked at. Of several ranks the first looks for the videos.
+    backend is not looked at. Of several ranks the first looks for the videos. Lists of class names that datasets give
+    as a file or by name are read into the config.
 
     Args:
         cfg: A whole config.
@@ -45,6 +47,7 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
         UserError: At the first mistake found.
     """
     classes, of_head = num_classes_of(cfg, required='train' in phases), head_datasets(cfg)
+    names = class_names_of(cfg)
     unlabelled = set()
     for phase in phases:
         loader = cfg.get(f'{phase}_dataloader')
@@ -55,12 +58,15 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
             check_tags(cfg, phase)
         for dataset, renumbered, tag in _innermost(whole):
             _check_paths(dataset, phase)
+            name_classes(dataset)
             annotations = AnnotationList.of(dataset)
             if annotations is not None:
                 if not annotations.rows:
                     raise UserError(f'annotation file {annotations.path} of {phase}_dataloader is empty.')
                 known = of_head[tag].classes if tag in of_head else classes
                 annotations.check(train=phase == 'train', classes=None if renumbered else known)
+                if names is not None and not renumbered and tag is None:
+                    annotations.check_folders(names)
                 found.append((dataset, annotations))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)

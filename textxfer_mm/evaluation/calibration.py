@@ -69,7 +69,12 @@ def expected_calibration_error(confidences: np.ndarray, right: np.ndarray, bins:
         confidences: The highest probability of each video (n,), from 0 to 1.
         right: Whether that class is the true one (n,).
         bins: Bins from 0 to 1.
+
+    Raises:
+        UserError: There are no videos.
     """
+    if not len(confidences):
+        raise UserError('A calibration error needs videos, and there are none.')
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float32)
     given = torch.from_numpy(np.asarray(confidences, dtype=np.float32).clip(0, 1))
     which = (torch.bucketize(given, edges, right=True) - 1).numpy()

@@ -82,9 +82,8 @@ def base_to_novel_split(num_classes: int, videos: Sequence[int] | None = None) -
 
     Args:
         num_classes: K, at least 2.
-        videos: Number of training videos of each class (K); the base classes are then those with the most, as in
-            ViFi-CLIP's protocol for videos. Without it they are the first in the order of the labels, as in CoOp's for
-            images.
+        videos: Number of training videos of each class (K); the base classes are then those with the most. Without it
+            they are the first in the order of the labels.
 
     Returns:
         ``ceil(K / 2)`` labels and the others, both sorted.

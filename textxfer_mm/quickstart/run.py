@@ -12,9 +12,10 @@ from mmengine.registry import init_default_scope
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
+from textxfer_mm.apis.encoding import Progress
 from textxfer_mm.apis.inference import load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import load_config
-from textxfer_mm.apis.scoring import Progress, score_videos
+from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, render_toy_actions
 from textxfer_mm.engine.classes import rows_of, source_of
@@ -196,15 +197,12 @@ def _zero_shot_before(cfg: Config, progress: Progress) -> float:
     model.init_weights()
     rows_of(model).replace(_classifier(cfg, tuple(UNSEEN_ACTIONS)))
     loader = _loader(cfg, 'single_view', 'zero_shot')
-    return score_videos(model, loader, seed=cfg.randomness.seed, progress=progress).top(1)
+    return score_videos(model, loader, progress=progress).top(1)
 
 
 def _test(model: nn.Module, cfg: Config, view: str, progress: Progress) -> Scores:
     """Scores of seen and unseen videos against the names of all classes."""
-    seen, unseen = (
-        score_videos(model, _loader(cfg, view, split), seed=cfg.randomness.seed, progress=progress)
-        for split in ('val', 'zero_shot')
-    )
+    seen, unseen = (score_videos(model, _loader(cfg, view, split), progress=progress) for split in ('val', 'zero_shot'))
     return join(seen, unseen, len(SEEN_ACTIONS))
 
 

@@ -64,7 +64,7 @@ MEASURES = dict(
 
 def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
     """Top-1 accuracies (0 to 1) among the 60 classes, among the 10 of motion only, and by names on the unseen ones."""
-    scores = score_videos(model, cfg.val_dataloader, seed=cfg.randomness.seed)
+    scores = score_videos(model, cfg.val_dataloader)
     names = scores.class_names
     seen, motion = scores.among(names[:SEEN]), scores.among(names[SEEN:])
     result = dict(
@@ -76,7 +76,7 @@ def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
         unseen=None,
     )
     if classifier_of(cfg).get('type') == 'TextClassifier':
-        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
+        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader)
         result.update(unseen=unseen.top(1))
     if cfg.get('alphas'):
         result.update(between=between(model, cfg, cfg.alphas))
@@ -97,5 +97,5 @@ def quick(model: nn.Module, cfg: Config) -> float:
     """Top-1 among the 60 classes on every sixth of their test clips."""
     loader = copy.deepcopy(cfg.val_dataloader)
     loader.dataset.indices = list(range(0, SEEN * loader.dataset.per_class, 6))
-    scores = score_videos(model, loader, seed=cfg.randomness.seed)
+    scores = score_videos(model, loader)
     return scores.among(scores.class_names[:SEEN]).top(1)

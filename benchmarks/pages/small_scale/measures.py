@@ -44,10 +44,10 @@ MEASURES = dict(
 
 def measure(model: nn.Module, cfg: Config) -> dict[str, Any]:
     """Top-1 accuracies (0 to 1) on the seen classes and, by a head that takes other names, on the unseen ones."""
-    seen = score_videos(model, cfg.val_dataloader, seed=cfg.randomness.seed)
+    seen = score_videos(model, cfg.val_dataloader)
     result = dict(seen=seen.top(1), seen_videos=len(seen.labels), zero_shot=None)
     if takes_other_names(cfg):
-        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
+        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader)
         result.update(zero_shot=unseen.top(1), zero_shot_videos=len(unseen.labels))
     return result
 

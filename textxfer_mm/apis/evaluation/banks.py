@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import is_main_process
 
@@ -13,8 +14,6 @@ from textxfer_mm.apis.evaluation.states import ModelState
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank, load_banks, save_banks
 from textxfer_mm.files import require_writable_file
-
-from mmaction.registry import DATASETS  # isort: skip  (after the registry: it repairs mmaction)
 
 #: Told which list, what is done of it and what is to be done.
 ListProgress = Callable[[str, int, int], None]
@@ -42,9 +41,8 @@ def banks_of(
         UserError: The file holds features of another model, pipeline or list, or videos are missing.
     """
     found: dict[str, FeatureBank] = {}
-    if file is not None:
-        require_writable_file(file, '--features')
-        found = load_banks(file) if Path(file).expanduser().is_file() else {}
+    if file is not None and Path(file).expanduser().is_file():
+        found = load_banks(file)
     made: Banks = {}
     is_new = False
     for tested in lists:
@@ -59,6 +57,8 @@ def banks_of(
             _require_same_list(bank, tested, file)
             made[state.name, tested.title] = bank
         if missing:
+            if file is not None:
+                require_writable_file(file, '--features')
             told = None if progress is None else lambda done, total, title=tested.title: progress(title, done, total)
             for state, bank in zip(missing, _encode(missing, tested, told), strict=True):
                 made[state.name, tested.title] = found[_key(state, tested)] = bank
@@ -102,13 +102,13 @@ def _require_same_list(bank: FeatureBank, tested: TestList, file: Any) -> None:
 
 def _videos(tested: TestList) -> Videos:
     """The videos of a list."""
-    return Videos(DATASETS.build(tested.cfg.test_dataloader.dataset))
+    return Videos(tested.cfg.test_dataloader.dataset)
 
 
 def _labels(labels: Sequence[Any]) -> torch.Tensor:
     """Labels of n videos as a tensor: (n,), or (n, K) of zeros and ones."""
-    if labels and isinstance(labels[0], int):
-        return torch.tensor(labels)
+    if labels and isinstance(labels[0], int | np.integer):
+        return torch.tensor([int(label) for label in labels])
     return torch.stack([torch.as_tensor(label) for label in labels]).to(torch.uint8)
 
 

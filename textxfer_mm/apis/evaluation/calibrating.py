@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from textxfer_mm.apis.evaluation.banks import Banks, ListProgress, banks_of
-from textxfer_mm.apis.evaluation.lists import lists_of
+from textxfer_mm.apis.evaluation.lists import files_of, lists_of
 from textxfer_mm.apis.evaluation.measures import Tested, joint
 from textxfer_mm.apis.evaluation.states import ModelState
 from textxfer_mm.errors import UserError
@@ -75,6 +75,7 @@ def calibration_of(
         validation=dict(
             title=title,
             videos=len(bank.labels),
+            trained_on=any(Path(title).resolve() == Path(file).resolve() for file in files_of(state.cfg, 'train')),
             tested_too=sum(name in names for entry in tested.lists for name in banks[state.name, entry.title].names),
         ),
         temperature=temperature,

@@ -41,7 +41,7 @@ class TestList:
     @property
     def files(self) -> tuple[str, ...]:
         """The annotation files."""
-        return tuple(_files(self.cfg))
+        return tuple(files_of(self.cfg))
 
     def check(self) -> None:
         """Check that its videos are there and have labels of the classes.
@@ -119,19 +119,21 @@ def _with_list(cfg: Config, file: str, data_root: str | Path | None, others: boo
     cfg = copy.deepcopy(cfg)
     root = data_root if data_root is not None else Path(file).parent if others else None
     cfg.test_dataloader.dataset = with_list(cfg.test_dataloader.dataset, file, root, '--ann-file')
+    if others:
+        cfg.test_dataloader.dataset.pop('metainfo', None)  # the classes of the config's own list
     return cfg
 
 
-def _files(cfg: Mapping[str, Any]) -> list[str]:
-    """The annotation files of the test dataloader."""
-    parts = innermost_datasets(cfg['test_dataloader']['dataset'])
+def files_of(cfg: Mapping[str, Any], phase: str = 'test') -> list[str]:
+    """The annotation files of a dataloader; none without it."""
+    parts = innermost_datasets((cfg.get(f'{phase}_dataloader') or {}).get('dataset'))
     return [join(part.get('data_root'), part['ann_file']) for part in parts if part.get('ann_file')]
 
 
 def _title(cfg: Mapping[str, Any]) -> str:
     """What to call the config's own list."""
     kinds = [str(part.get('type')) for part in innermost_datasets(cfg['test_dataloader']['dataset'])]
-    return ' + '.join(_files(cfg)) or first_few(kinds, separator=' + ')
+    return ' + '.join(files_of(cfg)) or first_few(kinds, separator=' + ')
 
 
 def digest(value: Any) -> str:

@@ -50,6 +50,9 @@ def facts_of(result: Mapping[str, Any]) -> list[str]:
     """What was measured, one sentence a line."""
     digests = ', '.join(f'{name} {digest[:12]}' for name, digest in result['weights'].items())
     lines = [f'Config {result["config"]}, {result["checkpoint"] or "no checkpoint"}; digests of weights: {digests}.']
+    if result.get('training') and result['checkpoint']:
+        parts = dict(shots='{} videos of each class', fraction='a share of {:g} of the videos of each class')
+        lines[0] += f' Trained on {" and ".join(parts[key].format(n) for key, n in result["training"].items())}.'
     classifier = f'Classifier: {result["classifier"]}'
     if 'encoder' in result:
         templates = first_few((repr(template) for template in result['templates']), 3)
@@ -79,7 +82,7 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
     if 'half' in protocols:
         lines.append(
             'Half-class: mean and population deviation over 10 draws of half of the classes, whose names compete '
-            'alone: not comparable with full-class numbers or with means over splits.'
+            'alone and whose videos alone are tested: not comparable with full-class numbers or with means over splits.'
         )
     if 'splits' in protocols:
         lines.append('Mean over lists: mean and population deviation over the lists, all classes of each.')
@@ -102,6 +105,11 @@ def calibration_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     if found['note']:
         lines.append(f'The temperature is left at 1. {found["note"]}')
+    if validation['trained_on']:
+        lines.append(
+            'The model was trained on that list, and is surer of its videos than of new ones: such a temperature is '
+            'too low, and such a threshold loses more known videos. Give videos that it has not seen.'
+        )
     if validation['tested_too']:
         lines.append(
             f'{validation["tested_too"]} of the tested videos were calibrated on, so the numbers below flatter.'

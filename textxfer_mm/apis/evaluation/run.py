@@ -14,8 +14,9 @@ from textxfer_mm.apis.evaluation.lists import Names, TestList, digest, lists_of
 from textxfer_mm.apis.evaluation.measures import OF_TWO, PROTOCOLS, Part, Tested, parts_of, two_lists
 from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, about_glosses, states_of
 from textxfer_mm.apis.inference import choose_device
-from textxfer_mm.engine.classes import NO_GLOSSES, class_names_of, head_of, set_glosses
+from textxfer_mm.engine.classes import NO_GLOSSES, class_names_of, head_of, name_classes, set_glosses
 from textxfer_mm.engine.config_parts import check_model_and_datasets
+from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import average_of, has_several_labels, takes_images
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.evaluation.protocols import Measure
@@ -75,6 +76,8 @@ def evaluate(
     chosen = _protocols(cfg, protocols)
     _set_average(cfg, average_clips)
     check_model_and_datasets(cfg)
+    for dataset in innermost_datasets(cfg.test_dataloader.dataset):
+        name_classes(dataset)
     both = any(protocol in OF_TWO for protocol in chosen)
     table = _set_glosses(cfg, glosses, own=both or not labels)
     lists = lists_of(cfg, labels, ann_files, data_root, own=both, glosses=table)
@@ -95,6 +98,7 @@ def evaluate(
         checkpoint=checkpoint and Path(checkpoint).name,
         weights={state.name: state.weights for state in states},
         untrained=_about_untrained(states, reason),
+        training=_training(cfg),
         average_clips=str(average_of(states[0].head)),
         **states[0].about_classifier(),
         lists=[_about_list(entry, states[0], tested, banks) for entry in lists],
@@ -103,6 +107,18 @@ def evaluate(
     if validation is not None:
         result['calibration'] = calibration_of(states[0], tested[states[0].name], banks, validation)
     return result
+
+
+def _training(cfg: Config) -> dict[str, float]:
+    """Which part of its videos the config trains with, where it is a part: ``shots`` a class, or a ``fraction``."""
+    keys = dict(FewShotDataset='shots', LabelFractionDataset='fraction')
+    found, node = {}, (cfg.get('train_dataloader') or {}).get('dataset')
+    while isinstance(node, Mapping):
+        key = keys.get(str(node.get('type')))
+        if key:
+            found[key] = node[key]
+        node = node.get('dataset')
+    return found
 
 
 def _protocols(cfg: Config, given: Sequence[str] | None) -> list[str]:

@@ -13,7 +13,12 @@ from textxfer_mm.errors import UserError, first_few, first_line
 from textxfer_mm.inputs import require_file
 
 #: What must be equal, by what it is called in the message.
-_OF_RESULT = {'average_clips': 'averages of views', 'templates': 'templates', 'glosses': 'glosses'}
+_OF_RESULT = {
+    'average_clips': 'averages of views',
+    'templates': 'templates',
+    'glosses': 'glosses',
+    'training': 'parts of the training videos',
+}
 _OF_LIST = {
     'class_digest': 'class lists',
     'views': 'numbers of views',
@@ -73,6 +78,7 @@ def mean_over_results(results: Sequence[Mapping[str, Any]], names: Sequence[obje
         over='splits' if len(set(titles)) > 1 else 'seeds',
         files=[str(name) for name in names],
         config=first_few(dict.fromkeys(result['config'] for result in results)),
+        training=first.get('training', {}),
         average_clips=first['average_clips'],
         templates=first.get('templates', []),
         lists=first['lists'],

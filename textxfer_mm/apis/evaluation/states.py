@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -111,12 +111,13 @@ class ModelState:
             )
 
     def pipeline_of(self, cfg: Config) -> str:
-        """Digest of how the videos of a test dataloader become what the head takes."""
+        """Digest of how the videos of a test dataloader become what the head takes, but for the weights."""
         model, head = cfg.model, head_of(cfg)
         parts = [part.get('pipeline') for part in innermost_datasets(cfg.test_dataloader.dataset)]
         pooling = {key: head.get(key) for key in ('type', 'feature', 'num_segments')}
         stages = [type(part).__name__ for part in (self.model, self.model.backbone, getattr(self.model, 'neck', None))]
-        return digest([parts[0], model.get('data_preprocessor'), model.get('test_cfg'), pooling, stages])
+        settings = [_without_weights(model.get(name)) for name in ('backbone', 'neck')]
+        return digest([parts[0], model.get('data_preprocessor'), model.get('test_cfg'), pooling, stages, settings])
 
     def about_classifier(self) -> dict[str, Any]:
         """Where the class rows come from, and with which scale they are compared."""
@@ -169,14 +170,15 @@ class ModelState:
     def _starting(self, cfg: Config) -> nn.Module:
         """The model that training starts from, without a neck that would still be random."""
         model, stage = starting_model(cfg)
+        notes = []
         if model.with_neck and stage == 'backbone' and any(True for _ in model.neck.parameters()):
-            self.note = (
+            notes.append(
                 f'without its {type(model.neck).__name__}, which starts from random weights: frames are averaged'
             )
             del model.neck
         if len(getattr(model.backbone, 'temporal', ())):
-            inserted = 'with the temporal modules of its backbone as they start'
-            self.note = f'{self.note}, and {inserted}' if self.note else inserted
+            notes.append('with the temporal modules of its backbone as they start')
+        self.note = ', and '.join(notes)
         return model
 
 
@@ -185,6 +187,13 @@ def about_glosses(glosses: Glosses) -> dict[str, Any]:
     if not any(glosses):
         return {}
     return dict(glosses=dict(classes=sum(map(bool, glosses)), digest=digest(glosses)))
+
+
+def _without_weights(part: Any) -> Any:
+    """The config of a part but for where its weights come from."""
+    if not isinstance(part, Mapping):
+        return part
+    return {key: value for key, value in part.items() if key not in ('pretrained', 'pretrained2d', 'init_cfg')}
 
 
 def states_of(cfg: Config, checkpoint: str | Path | None, device: torch.device) -> tuple[list[ModelState], str]:
