@@ -1,6 +1,6 @@
 """Registered shells: importing this package registers backbones, necks, heads, projections and classifier sources."""
 
-from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.backbones import CLIPBackbone, MultiTrainMViT
 from textxfer_mm.models.building import build_classifier_source, build_text_encoder
 from textxfer_mm.models.head_projections import ConSEProjection
 from textxfer_mm.models.heads import (
@@ -16,6 +16,7 @@ __all__ = [
     'CaptionMatchingHead',
     'ConSEProjection',
     'LearnablePromptHead',
+    'MultiTrainMViT',
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',
