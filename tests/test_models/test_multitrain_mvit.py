@@ -55,7 +55,7 @@ def test_features_and_gradients_are_those_of_the_authors_model(model, weights):
     for value in weights.values():
         value.requires_grad_()
     want = features(weights, x)
-    (maps,) = model(ours_x)
+    maps = model(ours_x)
     assert maps.shape == (2, WIDTH * 8, GRID[0], 1, 1)
     torch.testing.assert_close(maps.mean((2, 3, 4)), want, atol=1e-5, rtol=0)
     for out in (want, maps.mean((2, 3, 4))):
@@ -83,7 +83,7 @@ def test_all_blocks_of_the_papers_depth_agree():
     assert sum('proj_max_pool.weight' in name for name in theirs) == 3
     x = clips(size=32, frames=2)
     with torch.no_grad():
-        got = model.eval()(x)[0].mean((2, 3, 4))
+        got = model.eval()(x).mean((2, 3, 4))
         torch.testing.assert_close(got, features(theirs, x, wider=(2, 5, 21)), atol=1e-5, rtol=1e-4)
 
 
@@ -148,7 +148,7 @@ def test_positions_of_a_checkpoint_are_resized(model):
     torch.testing.assert_close(larger.pos_t, want)
     x = clips(size=48, frames=16)
     with torch.no_grad():  # and so are those of a model that is given larger clips
-        torch.testing.assert_close(larger.eval()(x)[0], model(x)[0])
+        torch.testing.assert_close(larger.eval()(x), model(x))
 
 
 def test_positions_of_one_image_become_those_of_all_frames(model):

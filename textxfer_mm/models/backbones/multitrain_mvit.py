@@ -116,14 +116,15 @@ class MultiTrainMViT(MViT):
             trunc_normal_(self.pos_t, std=0.02)
         super().init_weights()
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         """Encode clips.
 
         Args:
             x: Normalised clips (N, 3, T, H, W).
 
         Returns:
-            One feature map (N, D, T', H', W'); the authors' feature is its mean.
+            A feature map (N, D, T', H', W'), as 3-D heads take it, where mmaction2's has a tuple of one or a pair with
+            the class token; the authors' feature is its mean.
 
         Raises:
             UserError: Another shape.
@@ -135,7 +136,7 @@ class MultiTrainMViT(MViT):
         for block in self.blocks:
             x, grid = block(x, grid)
         x = getattr(self, self._norm)(x)
-        return (x.transpose(1, 2).unflatten(2, tuple(grid)),)
+        return x.transpose(1, 2).unflatten(2, tuple(grid))
 
     @property
     def _norm(self) -> str:
