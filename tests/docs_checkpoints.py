@@ -27,7 +27,7 @@ def write_caption_run(folder):
 
 
 def write_source_file(path, source):
-    """Write a T-Trans checkpoint of Text4Vis or ActionCLIP (the tiny CLIP and one layer), ViFi-CLIP's or MultiTrain's."""
+    """Write a checkpoint of ViFi-CLIP or MultiTrain, or with T-Trans one of Text4Vis or ActionCLIP (the tiny CLIP)."""
     torch.manual_seed(0)
     clip = open_clip.CLIP(**TINY_CLIP).state_dict()
     fusion = TemporalTransformerLayers(TINY_CLIP['embed_dim'], num_layers=1).state_dict()
