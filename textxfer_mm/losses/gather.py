@@ -30,6 +30,23 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+@torch.no_grad()
+def rows_a_rank(rows: int, device: torch.device | str | None = None) -> Tensor:
+    """B / M: what each of M ranks divides the sum of its own rows' losses by to have the loss of the joint batch.
+
+    Args:
+        rows: N of this rank; none is fine.
+        device: Where the ranks exchange it.
+
+    Returns:
+        A scalar in float32; N itself for one process.
+    """
+    total = torch.tensor(float(rows), device=device)
+    if world_size() > 1:
+        dist.all_reduce(total)
+    return total / world_size()
+
+
 def gather_with_grad(x: Tensor) -> Tensor:
     """Concatenate a tensor of all ranks, with exact gradients (see above).
 
