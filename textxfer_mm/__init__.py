@@ -15,11 +15,15 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.class_subset
     import textxfer_mm.datasets.few_shot
     import textxfer_mm.datasets.label_fraction
+    import textxfer_mm.datasets.one_dataset_batches
+    import textxfer_mm.datasets.ratio_samplers
     import textxfer_mm.datasets.scene_datasets
     import textxfer_mm.datasets.transforms_released
+    import textxfer_mm.datasets.transforms_repeat
     import textxfer_mm.datasets.transforms_timm
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
+    import textxfer_mm.engine.multi_dataset_metric
     import textxfer_mm.engine.optim_wrappers
     import textxfer_mm.models  # noqa: F401
     from textxfer_mm import compat_datasets

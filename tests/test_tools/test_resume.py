@@ -222,7 +222,7 @@ def test_a_run_stopped_before_its_last_validation_validates(folder, in_process, 
 
 @pytest.mark.parametrize(('length', 'ranks'), [(3, 1), (2, 4)])
 def test_an_epoch_that_was_begun_elsewise_is_refused(folder, in_process, capsys, length, ranks):
-    within = dict(done=1, length=length, random_states=[{}] * ranks)
+    within = dict(done=1, length=length, ranks=ranks)
     shutil.copy(folder / 'run' / 'epoch_3.pth', folder / 'run' / 'stopped.pth')
     rewrite(folder / 'run' / 'stopped.pth', lambda checkpoint: checkpoint['meta'].update(iter=7, within_epoch=within))
     assert in_process(train, config(folder, epochs=4), '--resume') == 2

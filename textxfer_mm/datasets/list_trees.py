@@ -110,13 +110,18 @@ def _copied(node: Any) -> Any:
 def _require_lists(node: Any, asker: str) -> None:
     if isinstance(node, BaseDataset):
         return
-    if not isinstance(node, _WRAPPERS) and not hasattr(node, 'apply_selection'):
+    if not _recounts(node) and not hasattr(node, 'apply_selection'):
         raise UserError(
             f'{asker} wraps a dataset such as VideoDataset, its config, or {", ".join(w.__name__ for w in _WRAPPERS)} '
             f'around some, not {type(node).__name__}; put other wrappers around {asker}.'
         )
     for part in parts(node):
         _require_lists(part, asker)
+
+
+def _recounts(node: Any) -> bool:
+    """Whether it is a wrapper that does the same with a shorter list."""
+    return isinstance(node, _WRAPPERS) or getattr(node, 'recounts', False)
 
 
 def parts(node: Any) -> list[Any]:
@@ -170,7 +175,7 @@ def close_lists(node: Any) -> None:
         return
     for part in parts(node):
         close_lists(part)
-    if isinstance(node, _WRAPPERS):
+    if _recounts(node):
         node._fully_initialized = False
         node.full_init()
 
@@ -233,7 +238,7 @@ def names_of(node: Any) -> tuple[str, ...] | None:
     if isinstance(node, BaseDataset):
         names = node.metainfo.get('classes')
         return tuple(names) if isinstance(names, list | tuple) and names else None
-    if hasattr(node, 'apply_selection'):
+    if hasattr(node, 'class_names'):  # a selection, or a tag
         return node.class_names
     found = {names_of(part) for part in parts(node)}
     if len(found - {None}) > 1:

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from textxfer_mm.engine.annotation_lists import AnnotationList, is_remote, join, kind_of, missing_files
 from textxfer_mm.engine.classes import num_classes_of
+from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
 from textxfer_mm.engine.launch import RANK_VARIABLES
 from textxfer_mm.engine.selection_checks import check_selection, renumbers, require_batch
 from textxfer_mm.errors import UserError, first_few, nearest, shown
@@ -43,20 +44,23 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
     Raises:
         UserError: At the first mistake found.
     """
-    classes = num_classes_of(cfg, required='train' in phases)
+    classes, of_head = num_classes_of(cfg, required='train' in phases), head_datasets(cfg)
     unlabelled = set()
     for phase in phases:
         loader = cfg.get(f'{phase}_dataloader')
         whole = loader.get('dataset') if loader else None
         _check_wrappers(whole, phase)
         found: list[tuple[ConfigDict, AnnotationList]] = []
-        for dataset, renumbered in _innermost(whole):
+        if whole is not None:
+            check_tags(cfg, phase)
+        for dataset, renumbered, tag in _innermost(whole):
             _check_paths(dataset, phase)
             annotations = AnnotationList.of(dataset)
             if annotations is not None:
                 if not annotations.rows:
                     raise UserError(f'annotation file {annotations.path} of {phase}_dataloader is empty.')
-                annotations.check(train=phase == 'train', classes=None if renumbered else classes)
+                known = of_head[tag].classes if tag in of_head else classes
+                annotations.check(train=phase == 'train', classes=None if renumbered else known)
                 found.append((dataset, annotations))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
@@ -71,19 +75,28 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
 
 def innermost_datasets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
     """Yield the innermost dataset configs: wrappers hold them under ``dataset`` or ``datasets``."""
-    for inner, _ in _innermost(dataset):
+    for inner, _, _ in _innermost(dataset):
         yield inner
 
 
-def _innermost(dataset: ConfigDict | None, renumbered: bool = False) -> Iterator[tuple[ConfigDict, bool]]:
-    """Yield the innermost dataset configs, and whether a wrapper gives their videos other labels."""
+def tagged_datasets(dataset: ConfigDict | None) -> Iterator[tuple[ConfigDict, str | None]]:
+    """Yield the innermost dataset configs, each with the name that it is tagged with."""
+    for inner, _, tag in _innermost(dataset):
+        yield inner, tag
+
+
+def _innermost(
+    dataset: ConfigDict | None, renumbered: bool = False, tag: str | None = None
+) -> Iterator[tuple[ConfigDict, bool, str | None]]:
+    """Yield the innermost dataset configs, whether a wrapper gives their videos other labels, and their tag."""
     if not isinstance(dataset, dict):
         return
     inner = [*dataset.get('datasets', []), dataset.get('dataset')]
     if inner == [None]:
-        yield dataset, renumbered
+        yield dataset, renumbered, tag
+    tag = dataset.get('name') if is_tag(dataset) else tag
     for part in inner:
-        yield from _innermost(part, renumbered or renumbers(dataset))
+        yield from _innermost(part, renumbered or renumbers(dataset), tag)
 
 
 def _check_wrappers(dataset: ConfigDict | None, phase: str) -> None:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.evaluator import DumpResults
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.registry import HOOKS, METRICS, DefaultScope
 
+from textxfer_mm.datasets.tagged import TAG
 from textxfer_mm.engine.classes import head_of, num_classes_of
 from textxfer_mm.engine.config_parts import metrics_of
-from textxfer_mm.engine.data_checks import innermost_datasets, kind_of
+from textxfer_mm.engine.data_checks import kind_of, tagged_datasets
+from textxfer_mm.engine.dataset_tags import head_datasets
+from textxfer_mm.engine.multi_dataset_metric import MultiDatasetMetric
 from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
 from textxfer_mm.registry import look_up
 
@@ -39,12 +42,12 @@ def check_metrics(cfg: Config, phases: Sequence[str]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         for phase in phases:
-            for dataset in _lists(cfg, phase):
+            for tag, dataset in _tagged_lists(cfg, phase):
                 several = bool(dataset.get('multi_class'))
                 if several:
-                    _check_num_classes(cfg, dataset, phase)
+                    _check_num_classes(cfg, dataset, phase, tag)
                 if phase == 'train':
-                    _check_head(cfg, several)
+                    _check_head(cfg, several, tag)
         reported = {phase: _reported(cfg, phase) for phase in phases if phase != 'train'}
         if 'train' in phases and 'val' in phases:
             _check_hooks(cfg, *reported['val'])
@@ -66,15 +69,16 @@ def leave_out_scores(cfg: Config) -> str:
     )
 
 
-def _lists(cfg: Config, phase: str) -> list[Mapping[str, Any]]:
-    """The configs of stock lists in a dataloader."""
+def _tagged_lists(cfg: Config, phase: str) -> list[tuple[str | None, Mapping[str, Any]]]:
+    """The configs of stock lists in a dataloader, each with the name that it is tagged with."""
     loader = cfg.get(f'{phase}_dataloader') or {}
-    return [dataset for dataset in innermost_datasets(loader.get('dataset')) if kind_of(dataset) is not None]
+    return [(tag, dataset) for dataset, tag in tagged_datasets(loader.get('dataset')) if kind_of(dataset) is not None]
 
 
-def _check_num_classes(cfg: Config, dataset: Mapping[str, Any], phase: str) -> None:
+def _check_num_classes(cfg: Config, dataset: Mapping[str, Any], phase: str, tag: str | None) -> None:
     """Check that a dataset of several labels a video knows as many classes as the head."""
-    given, classes = dataset.get('num_classes'), num_classes_of(cfg, required=False)
+    known = head_datasets(cfg).get(tag)
+    given, classes = dataset.get('num_classes'), known.classes if known else num_classes_of(cfg, required=False)
     if given is None or (classes is not None and given != classes):
         wanted = f', {classes} as the head has' if classes is not None else ''
         raise UserError(
@@ -82,9 +86,19 @@ def _check_num_classes(cfg: Config, dataset: Mapping[str, Any], phase: str) -> N
         )
 
 
-def _check_head(cfg: Config, several: bool) -> None:
+def _check_head(cfg: Config, several: bool, tag: str | None) -> None:
     """Check that the head learns as many labels a video as the training list has."""
-    head = head_of(cfg)
+    head, known = head_of(cfg), head_datasets(cfg).get(tag)
+    if known is not None:
+        if known.several != several:
+            raise UserError(
+                f'The list of {shown(tag)!r} has {"several labels" if several else "one label"} a video '
+                f'(multi_class={several}), its classifier in the head loss={"bce" if known.several else "ce"!r}: take '
+                f'loss={"bce" if several else "ce"!r}, or another list.'
+            )
+        return
+    if head.get('datasets') is not None:
+        return  # a head of several datasets that is not ours
     loss = str((head.get('loss_cls') or {}).get('type', 'CrossEntropyLoss'))
     if not head or (head.get('multi_class') is None and loss not in ('CrossEntropyLoss', 'BCELossWithLogits')):
         return  # a loss of the user's own
@@ -108,11 +122,16 @@ def _reported(cfg: Config, phase: str) -> tuple[dict[str, Any], bool]:
     Raises:
         UserError: A metric is of another kind of labels than the lists have.
     """
-    several = [bool(dataset.get('multi_class')) for dataset in _lists(cfg, phase)]
+    lists = _tagged_lists(cfg, phase)
+    several = [bool(dataset.get('multi_class')) for _, dataset in lists]
     reported: dict[str, Any] = {}
     for node in metrics_of(cfg, phase):
         kind = _kind(node)
         if kind is DumpResults:
+            continue
+        if kind is MultiDatasetMetric and lists and all(tag is not None for tag, _ in lists):
+            with _told(node, f'{kind.__name__} of {phase}_evaluator'):
+                reported |= _of_a_video_each(METRICS.build(copy.deepcopy(dict(node))), lists)
             continue
         if kind not in (AccMetric, ConfusionMatrix):
             return reported, False
@@ -155,11 +174,26 @@ def _check_labels(metric: AccMetric | ConfusionMatrix, phase: str, several: bool
         )
 
 
+def _of_a_video_each(
+    metric: MultiDatasetMetric, lists: Sequence[tuple[str | None, Mapping[str, Any]]]
+) -> dict[str, Any]:
+    """What a metric of several datasets reports of one video of each."""
+    return _of_videos(metric, [{TAG: tag, **_video(bool(dataset.get('multi_class')))} for tag, dataset in lists])
+
+
 def _of_one_video(metric: AccMetric | ConfusionMatrix, several: bool) -> dict[str, Any]:
-    """What a metric reports of one video of ten classes."""
+    """What a metric reports of one video."""
+    return _of_videos(metric, [_video(several)])
+
+
+def _video(several: bool) -> dict[str, Any]:
+    """A prediction of ten classes."""
     scores = torch.linspace(0, 1, 10)
-    label = (scores > 0.5).float() if several else torch.tensor([9])
-    metric.process({}, [dict(pred_score=scores, gt_label=label)])
+    return dict(pred_score=scores, gt_label=(scores > 0.5).float() if several else torch.tensor([9]))
+
+
+def _of_videos(metric: BaseMetric, videos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    metric.process({}, videos)
     with np.errstate(all='ignore'):  # no precision without a hit; the number itself is of no interest
         values = metric.compute_metrics(metric.results)
     prefix = f'{metric.prefix}/' if metric.prefix else ''

@@ -14,9 +14,12 @@ from mmengine.registry import DefaultScope
 from textxfer_mm.datasets.class_subset import ClassSubsetDataset
 from textxfer_mm.datasets.few_shot import FewShotDataset
 from textxfer_mm.datasets.list_trees import lazy_config, names_of
+from textxfer_mm.datasets.multi_dataset import MultiDataset
 from textxfer_mm.datasets.selected import SelectedDataset
+from textxfer_mm.datasets.tagged import TaggedDataset
 from textxfer_mm.engine.annotation_lists import is_remote, join
 from textxfer_mm.engine.classes import class_names_of, num_classes_of
+from textxfer_mm.engine.dataset_tags import check_classes_of_tags, head_datasets
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import DATA_SAMPLERS, DATASETS, look_up
 from textxfer_mm.text.class_names import require_same_names
@@ -41,7 +44,9 @@ def check_selection(cfg: Config, phase: str) -> None:
     loader = cfg[f'{phase}_dataloader']
     nodes = list(_nodes(loader.dataset))
     selects = any(_is_of(node, SelectedDataset) for node in nodes)
-    if not selects and not any((node.get('metainfo') or {}).get('classes') or node.get('classes') for node in nodes):
+    keys = ('classes', 'class_names')
+    named = any((node.get('metainfo') or {}).get('classes') or any(map(node.get, keys)) for node in nodes)
+    if not selects and not named:
         return
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
         dataset = DATASETS.build(lazy_config(loader.dataset))
@@ -92,6 +97,9 @@ def require_batch(cfg: Config, length: int, *, has_single_videos: bool = False) 
 
 def _check_classes(cfg: Config, dataset: Any, place: str) -> None:
     """Compare the classes of a dataset with those of the head."""
+    if isinstance(dataset, MultiDataset | TaggedDataset) and (head_datasets(cfg) or isinstance(dataset, MultiDataset)):
+        check_classes_of_tags(cfg, dataset, place)
+        return
     names, classifier = names_of(dataset), class_names_of(cfg)
     if names is not None and classifier is not None:
         require_same_names(names, classifier, place, 'the classifier')

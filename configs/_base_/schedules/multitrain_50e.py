@@ -1,10 +1,10 @@
 """MultiTrain's schedule: AdamW, 50 epochs, 10 of warm-up, cosine, gradients clipped at a norm of 1.
 
 The paper's (supplementary, 2.1): 2e-4 for a batch of 512, warm-up from 2e-6 over 10 epochs, cosine, weight decay 0.05.
-Where it is silent, the released code's: cosine down to 2e-6, no decay of biases and norms (positions do decay), clipping
-at 1. That code multiplies the rates by the number of machines (4e-4 on two), which is not done here, and its gradients
-are 1 / GPUs of what they are here, so that its clipping acts less. What is left over of an accumulation at the end of
-an epoch is dropped there, and goes on into the next epoch here.
+Where it is silent, the released code's: cosine down to 2e-6, no decay of biases and norms (positions do decay),
+clipping at 1. That code multiplies the rates by the number of machines (4e-4 on two), which is not done here, and its
+gradients are 1 / GPUs of what they are here, so that its clipping acts less. What is left over of an accumulation at
+the end of an epoch is dropped there, and goes on into the next epoch here.
 """
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_begin=1, val_interval=1)

@@ -8,9 +8,8 @@ _base_ = ['multitrain_50e.py']
 
 train_cfg = dict(max_epochs=200, val_begin=5, val_interval=5)
 optim_wrapper = dict(optimizer=dict(lr=1.6e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=30, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', T_max=170, eta_min=1.6e-5, by_epoch=True, begin=30, end=200, convert_to_iter_based=True
-    ),
-]
+warm_up, cosine = _base_.param_scheduler
+warm_up.end = 30
+cosine.update(T_max=170, eta_min=1.6e-5, begin=30, end=200)
+param_scheduler = [warm_up, cosine]
+del warm_up, cosine

@@ -8,18 +8,22 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import MessageHub
 from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.sources import if_known
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.compat_checkpoints import REPLACED
+from textxfer_mm.engine.remaining_batches import pass_over_iterations, seeded_sampler
 from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
 from textxfer_mm.engine.within_epoch import WithinEpoch
 from textxfer_mm.errors import UserError, first_few, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
 from textxfer_mm.registry import HOOKS
+
+#: Where the ``meta`` of a checkpoint has the seed of the sampler.
+_SEED = 'sampler_seed'
 
 
 @HOOKS.register_module()
@@ -32,6 +36,11 @@ class ResumeHook(Hook):
     of the work dir. What writers that were killed left in the folder of the checkpoints is removed, and what they had
     replaced and not removed yet.
 
+    Every checkpoint that is saved within an epoch holds how far it is, and each the seed of the sampler, so that the
+    samples that follow, in their order, and the learning rates are those of the run that was never stopped. So is all
+    that is drawn at random where the checkpoint holds the random states: of a single process, or saved by
+    :class:`~textxfer_mm.engine.hooks.sigterm.SigtermCheckpointHook`.
+
     Args:
         notes: Warnings to log when training begins: which files were passed over.
         other_classes: Whether a checkpoint of other classes may be resumed from.
@@ -42,6 +51,7 @@ class ResumeHook(Hook):
     def __init__(self, notes: Sequence[str] = (), other_classes: bool = False) -> None:
         self.notes, self.other_classes = tuple(notes), other_classes
         self._within: WithinEpoch | None = None
+        self._epoch_begin: int | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse other classes in a checkpoint that is resumed from, and see whether it was saved within an epoch.
@@ -51,6 +61,9 @@ class ResumeHook(Hook):
         """
         if not runner._resume:
             return
+        sampler = seeded_sampler(runner.train_dataloader)
+        if sampler is not None and checkpoint['meta'].get(_SEED) is not None:
+            sampler.seed = checkpoint['meta'][_SEED]
         self._within = WithinEpoch.of(checkpoint)
         if self._within is not None:
             self._within.require_same_epoch(runner)
@@ -84,9 +97,27 @@ class ResumeHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Pass over what an epoch that was begun has done."""
+        loop = runner.train_loop
+        self._epoch_begin = runner.iter
         if self._within is not None:
+            self._epoch_begin -= self._within.done
             self._within.pass_over(runner)
             self._within = None
+        elif runner._resume and isinstance(loop, IterBasedTrainLoop) and loop.iter:
+            pass_over_iterations(loop)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep the seed of the sampler, and how far the epoch is; MMEngine calls it in the first process."""
+        meta, sampler = checkpoint['meta'], seeded_sampler(runner.train_dataloader)
+        if sampler is not None:
+            meta[_SEED] = sampler.seed
+        is_within = isinstance(runner.train_loop, EpochBasedTrainLoop) and meta['epoch'] == runner.epoch
+        if is_within and self._epoch_begin is not None and WithinEpoch.of(checkpoint) is None:
+            meta.update(WithinEpoch.told_by_one(runner, meta['iter'] - self._epoch_begin).meta())
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """What is saved from here on is not within the epoch."""
+        self._epoch_begin = None
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Remember that this was validated."""
