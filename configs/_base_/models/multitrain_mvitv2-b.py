@@ -12,8 +12,8 @@ model = dict(
         type='MultiDatasetHead',
         in_channels=768,
         datasets=dict(
-            k400=dict(class_names='kinetics400'),
-            mit=dict(class_names='moments_in_time'),
+            kinetics400=dict(class_names='kinetics400'),
+            mit=dict(num_classes=305),
             sthv2=dict(class_names='sthv2'),
         ),
         label_smooth_eps=0.1,
