@@ -14,6 +14,7 @@ What stands in for what is not at hand in a test:
 * :data:`ELSEWHERE` lists the commands that other tests, or continuous integration, run.
 """
 
+import copy
 import json
 import os
 import re
@@ -23,6 +24,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -35,13 +37,14 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
 from tiny_runs import write_dataset, write_video
 from typer.testing import CliRunner
 
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
 from textxfer_mm.cli.main import app
-from textxfer_mm.registry import MODELS, TRANSFORMS
+from textxfer_mm.registry import METRICS, MODELS, TRANSFORMS
 from textxfer_mm.text import clip_arch
 
 ROOT = Path(__file__).parents[1]
@@ -274,8 +277,27 @@ def check_fragment(name: str, value: dict) -> None:
         TRANSFORMS.build(value)
     elif name == 'classifier':
         assert MODELS.build(value).build().num_classes
+    elif name.endswith('_evaluator'):
+        METRICS.build(value)
+    elif name.endswith('_dataloader'):
+        check_loader(value)
     elif 'type' in value:
         MODELS.build(value)
+
+
+def check_loader(loader: dict) -> None:
+    """Load the first batch of a dataloader, from two videos in the place of each list."""
+    loader = copy.deepcopy(dict(loader, num_workers=0, batch_size=4))
+    loader.pop('worker_init_fn', None)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = dict(ann_file=str(write_dataset(folder, good=2)), data_prefix=dict(video=folder))
+        for tagged in loader['dataset']['datasets']:
+            tagged['class_names'] = ['dark', 'bright']
+            tagged['dataset'].update(listed)
+        batch = next(iter(Runner.build_dataloader(loader, seed=0)))
+    assert {sample.dataset_name for sample in batch['data_samples']} <= {
+        tagged['name'] for tagged in loader['dataset']['datasets']
+    }
 
 
 def step(cfg: Config) -> None:
