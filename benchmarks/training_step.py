@@ -13,14 +13,14 @@ process held before the model was built. Results with their machine are in docs/
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from harness.steps import compared, in_turns
 from torch import Tensor
 
 import textxfer_mm.register  # noqa: F401  (registers the models)
@@ -82,12 +82,10 @@ def our_step(args: argparse.Namespace) -> Callable[[Tensor], None]:
     return step
 
 
-def seconds(step: Callable[[Tensor], None], video: Tensor, precision: str) -> tuple[float, float]:
-    """Return wall and processor time of one step."""
-    wall, cpu = time.perf_counter(), time.process_time()
+def run(step: Callable[[Tensor], None], video: Tensor, precision: str) -> None:
+    """Do one step in a precision."""
     with torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'):
         step(video)
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def make_video(args: argparse.Namespace) -> Tensor:
@@ -96,22 +94,10 @@ def make_video(args: argparse.Namespace) -> Tensor:
 
 
 def measure_time(args: argparse.Namespace, precision: str) -> dict[str, float]:
-    """Time both steps in turns; the one that goes first changes from round to round."""
-    steps = {'bare': bare_step(args), 'ours': our_step(args)}
-    video = make_video(args)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
-    for i in range(args.rounds + 1):
-        for name in sorted(steps, reverse=bool(i % 2)):
-            times[name].append(seconds(steps[name], video, precision))
-    result = {}
-    for j, clock in enumerate(('wall', 'cpu')):
-        bare, ours = ([pair[j] for pair in times[name][1:]] for name in ('bare', 'ours'))  # the first warms up
-        result[f'{clock}_bare_s'] = statistics.median(bare)
-        result[f'{clock}_ours_s'] = statistics.median(ours)
-        ratios = sorted(b / a for a, b in zip(bare, ours, strict=True))
-        result[f'{clock}_ratio'] = statistics.median(ratios)
-        result[f'{clock}_ratio_min'], result[f'{clock}_ratio_max'] = ratios[0], ratios[-1]
-    return result
+    """Time both steps in turns."""
+    steps, video = {'bare': bare_step(args), 'ours': our_step(args)}, make_video(args)
+    times = in_turns({name: partial(run, step, video, precision) for name, step in steps.items()}, args.rounds)
+    return compared(times, 'bare', 'ours')
 
 
 def measure_memory(args: argparse.Namespace) -> int:
@@ -120,7 +106,7 @@ def measure_memory(args: argparse.Namespace) -> int:
     step = {'bare': bare_step, 'ours': our_step}[args.memory_of](args)
     video = make_video(args)
     for _ in range(2):
-        seconds(step, video, args.precision[0])
+        run(step, video, args.precision[0])
     return 1024 * (resident_kib('VmHWM') - start)
 
 

@@ -57,6 +57,11 @@ PRETRAINED = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip'
 ELSEWHERE = {
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
     r'textxfer evaluate configs/quickstart/.*': ('tests/test_quickstart/test_quickstart.py', "'evaluate', CONFIG"),
+    r'python tools/deployment/publish_model\.py .*': ('tests/test_tools/test_publish.py', 'deployment/publish_model'),
+    r'python tools/analysis_tools/cross_dataset_pairs\.py .*': (
+        'tests/test_tools/test_publish.py',
+        'analysis_tools/cross_dataset_pairs',
+    ),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
     r'pip install (--config-settings \S+ )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
         'tools/_env.sh',
@@ -152,7 +157,11 @@ class Sandbox:
             self._distributed(words)
         elif words[0] == 'python' and words[1].startswith(('tools/analysis_tools/', 'tools/misc/draw_')):
             self._analysis(words)
-        elif words[0] == 'python' and words[1] in ('benchmarks/training_step.py', 'benchmarks/authors_step.py'):
+        elif words[0] == 'python' and words[1] in (
+            'benchmarks/training_step.py',
+            'benchmarks/authors_step.py',
+            'benchmarks/multi_dataset_step.py',
+        ):
             self._subprocess([*words, '--help'])
         else:
             raise AssertionError(f'nothing here runs {line!r}: add a handler, or say in ELSEWHERE what runs it')

@@ -11,6 +11,7 @@ from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     CosineHead,
     LearnablePromptHead,
+    MultiDatasetTextHead,
     TextEmbeddingHead,
     VideoTextMatchingHead,
 )
@@ -38,7 +39,10 @@ def test_own_inheritance_is_at_most_two_deep():
     assert not {name: n for name, n in deep.items() if n > 2}
 
 
-@pytest.mark.parametrize('head', [CaptionMatchingHead, TextEmbeddingHead, LearnablePromptHead, VideoTextMatchingHead])
+HEADS = (CaptionMatchingHead, TextEmbeddingHead, LearnablePromptHead, MultiDatasetTextHead, VideoTextMatchingHead)
+
+
+@pytest.mark.parametrize('head', HEADS)
 def test_a_head_holds_its_own_options_only(head):
     own = {name for name, p in inspect.signature(head).parameters.items() if p.kind is p.KEYWORD_ONLY}
     shared = set(inspect.signature(CosineHead).parameters)

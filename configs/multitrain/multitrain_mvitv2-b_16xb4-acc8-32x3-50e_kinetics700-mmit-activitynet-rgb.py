@@ -51,5 +51,5 @@ val_dataloader = dict(dataset=dict(datasets=[members.kinetics700.val, mmit['val'
 test_dataloader = dict(dataset=dict(datasets=[members.kinetics700.test, mmit['test'], members.activitynet.test]))
 optim_wrapper = dict(accumulative_counts=8)
 auto_scale_lr = dict(base_batch_size=64)  # what one iteration sees
-default_hooks = dict(checkpoint=dict(save_best='mean/main'))
+default_hooks = dict(checkpoint=dict(save_best='mean/main', rule='greater'))
 load_from = 'work_dirs/multitrain_mvitv2-b_128xb4-32x3-200e_kinetics700-rgb/epoch_200.pth'

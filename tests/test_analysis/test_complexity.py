@@ -274,3 +274,16 @@ def test_an_object_as_source():
     cfg = tiny()
     cfg.model.cls_head.classifier = FixedSource()
     assert count_complexity(cfg).parts['cls_head'].macs == 6 * 32
+
+
+@pytest.mark.parametrize('kind', ['MultiDatasetHead', 'MultiDatasetTextHead'])
+def test_heads_of_several_datasets(kind):
+    datasets = dict(a=dict(class_names=['x', 'y']), b=dict(class_names=['x', 'z', 'w']))
+    head = dict(type=kind, in_channels=32, datasets=datasets, predict_as='b', expander_channels=16)
+    if kind == 'MultiDatasetTextHead':
+        head['classifier'] = dict(type='TextClassifier', encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT))
+    cfg = Config(
+        dict(model=dict(type='Recognizer3D', backbone=dict(type='CLIPBackbone', arch=TINY_VIT), cls_head=head))
+    )
+    counted = count_complexity(cfg, shape=(3, 2, 32, 32)).parts['cls_head']
+    assert counted.macs == (32 * 2048 + 2048 * 3 if kind == 'MultiDatasetHead' else 32 * 3)

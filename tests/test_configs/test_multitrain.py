@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import HOOKS, PARAM_SCHEDULERS
 from mmengine.runner import Runner
 from tiny_configs import CONFIGS, ROOT, leaves, load, tiny_run
 
@@ -24,6 +24,14 @@ NAME = re.compile(
     r'(-acc(?P<acc>\d+))?-(?P<frames>\d+)x(?P<interval>\d)-(?P<epochs>\d+)e_(?P<data>[a-z0-9-]+)-rgb'
 )
 CLASSES = dict(kinetics400=400, kinetics700=700, mit=305, sthv2=174, activitynet=200, mmit=313)
+
+#: A joint run, one with several labels, pre-training, and a dataset alone; the others are built and computed.
+STEPPED = [
+    'multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics400-mit-sthv2-rgb.py',
+    'multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics700-mmit-activitynet-rgb.py',
+    'multitrain/multitrain_mvitv2-s_64xb8-16x4-200e_kinetics400-rgb.py',
+    'multitrain/multitrain_mvitv2-b_single_16xb4-acc8-32x3-50e_sthv2-rgb.py',
+]
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -155,6 +163,12 @@ def test_something_something_is_never_flipped_and_alone_not_erased():
 
 
 @pytest.mark.parametrize('name', MULTITRAIN)
+def test_the_best_checkpoint_is_the_one_of_the_largest_number(name):
+    hook = HOOKS.build(load(name).default_hooks.checkpoint)
+    assert hook.rules == ['greater']
+
+
+@pytest.mark.parametrize('name', STEPPED)
 def test_trains_and_tests_one_epoch(name, run, tmp_path):
     """On two videos a dataset: every parameter is trained, at the rate and decay of the recipe."""
     runner = run(name)
@@ -174,6 +188,26 @@ def test_trains_and_tests_one_epoch(name, run, tmp_path):
     best = cfg.default_hooks.checkpoint.save_best
     assert 0 <= metrics[best] <= 1
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize('name', [c for c in MULTITRAIN if c not in STEPPED])
+def test_builds_and_computes(name, run):
+    """What a step would use, without the step: data of all phases, losses of a batch of copies, and scores."""
+    runner = run(name)
+    model = runner.model
+    model.init_weights()
+    runner.build_optim_wrapper(runner.optim_wrapper)
+    batch = next(iter(runner.train_loop.dataloader))
+    assert len(batch['inputs']) == 4
+    with torch.no_grad():
+        losses = model(**model.data_preprocessor(batch, True), mode='loss')
+        assert all(torch.isfinite(value) for key, value in losses.items() if 'loss' in key)
+        model.eval()
+        for loop in (runner.val_loop, runner.test_loop):
+            batch = next(iter(loop.dataloader))
+            (sample, _) = model.test_step(batch)
+            assert sample.pred_score.shape == (CLASSES[sample.dataset_name],)
+            assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-3)
 
 
 def test_rates_follow_the_papers_schedule():

@@ -72,6 +72,29 @@ PARTS = {
         MAP,
         (N, 2),
     ),
+    'MultiDatasetHead': (
+        dict(
+            type='MultiDatasetHead',
+            in_channels=D,
+            datasets=dict(a=dict(num_classes=6)),
+            dropout=0,
+            informative_weight=0,
+        ),
+        MAP,
+        (N, 6),
+    ),
+    'MultiDatasetTextHead': (
+        dict(
+            type='MultiDatasetTextHead',
+            in_channels=D,
+            classifier=dict(type='RandomClassifier', embed_dims=D),
+            datasets=dict(a=dict(class_names=list('abcdef'))),
+            informative_weight=0,
+            test_scale=None,
+        ),
+        MAP,
+        (N, 6),
+    ),
     'VideoTextMatchingHead offline': (
         dict(
             type='VideoTextMatchingHead',
@@ -157,7 +180,8 @@ def test_every_name_of_the_registry_is_here():
         for name, module in registry.module_dict.items()
         if module.__module__.startswith('textxfer_mm.') and isinstance(module, type)
     }
-    built_elsewhere = {  # text encoders, classifier sources: no modules; ConSE: test_lazy_weights.py
+    built_elsewhere = {  # text encoders, sources, blending: no modules; ConSE: test_lazy_weights.py
+        'MultiDatasetBlending',
         'CLIPTextEncoder',
         'LanguageModelEncoder',
         'TextClassifier',

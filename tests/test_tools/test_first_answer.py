@@ -16,6 +16,8 @@ TOOLS = {
     'analysis_tools/flops.py': (['nosuch.py'], 'config nosuch.py does not exist'),
     'analysis_tools/loss_curves.py': (['a.png', 'nosuch'], 'nosuch does not exist'),
     'analysis_tools/class_correlation.py': (['a.png', 'nosuch.pth'], 'checkpoint nosuch.pth does not exist'),
+    'analysis_tools/cross_dataset_pairs.py': (['nosuch.pth', 'a.png'], 'checkpoint nosuch.pth does not exist'),
+    'deployment/publish_model.py': (['nosuch.pth', 'a.pth'], 'IN nosuch.pth does not exist'),
     'model_converters/convert_checkpoint.py': (['--source', 'openai', 'nosuch.pt', 'b.pth'], 'SRC nosuch.pt does not'),
 }
 MISTAKES = [

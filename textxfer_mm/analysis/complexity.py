@@ -175,7 +175,7 @@ def _without_text_tower(model: dict[str, Any]) -> dict[str, Any]:
     """Put a plain ``TextEmbeddingHead`` in the place of one that learns prompts or trains the text tower."""
     head = head_of(dict(model=model))
     kind = MODELS.get(head['type']) if isinstance(head.get('type'), str) else head.get('type')
-    if isinstance(kind, type) and issubclass(kind, CosineHead):
+    if isinstance(kind, type) and issubclass(kind, CosineHead) and 'datasets' not in head:
         known = {**signature(CosineHead).parameters, **signature(TextEmbeddingHead).parameters}
         for key in [key for key in head if key not in known and key != '_scope_']:
             del head[key]

@@ -11,9 +11,11 @@ from urllib.parse import unquote
 from torch import nn
 
 from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.classifiers.dataset_rows import DatasetRows
 from textxfer_mm.classifiers.sources import ClassifierSource, if_known
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.models.building import build_classifier_source
+from textxfer_mm.models.heads import MultiDatasetHead
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
@@ -40,7 +42,17 @@ def source_of(cfg: Mapping[str, Any], class_names: Sequence[str] | None = None) 
         raise UserError(
             f'The head {head_of(cfg).get("type", "(none)")} has no classifier source: its rows are learned.'
         )
-    return build_classifier_source(classifier if class_names is None else {**classifier, 'class_names': class_names})
+    names = _names_of_datasets(cfg) if class_names is None else class_names
+    return build_classifier_source(classifier if names is None else {**classifier, 'class_names': names})
+
+
+def _names_of_datasets(cfg: Mapping[str, Any]) -> Any:
+    """The class names that a head of several datasets predicts by, unless its classifier has some or there are none."""
+    head, datasets = head_of(cfg), head_of(cfg).get('datasets') or {}
+    if not datasets or classifier_of(cfg).get('class_names') is not None:
+        return None
+    chosen = next(iter(datasets)) if len(datasets) == 1 else head.get('predict_as')
+    return (datasets.get(chosen) or {}).get('class_names')
 
 
 def class_names_of(
@@ -58,8 +70,13 @@ def class_names_of(
     """
     if isinstance(subject, nn.Module):
         rows = rows_of(subject, dataset)
-        return None if rows is None else rows.class_names or None
+        if rows is None:
+            return next((part.class_names for part in subject.modules() if isinstance(part, MultiDatasetHead)), None)
+        return rows.class_names or None
     if not classifier_of(subject):
+        return None
+    several = head_of(subject).get('datasets') and classifier_of(subject).get('class_names') is None
+    if several and _names_of_datasets(subject) is None:
         return None
     source = source_of(subject)
     return source.class_names if required else if_known(source, 'class_names')
@@ -85,8 +102,11 @@ def rows_of(model: nn.Module, dataset: str | None = None) -> ClassRows | None:
             last part of the path of their module.
 
     Raises:
-        UserError: The model has several and none is named, or none of that name.
+        UserError: The model has several and none is named or chosen, or none of that name.
     """
+    shared = next((module for module in model.modules() if isinstance(module, DatasetRows)), None)
+    if shared is not None:
+        return shared.of(dataset)
     found = {unquote(path.split('.')[-1]): rows for path, rows in model.named_modules() if isinstance(rows, ClassRows)}
     if dataset is not None:
         if dataset not in found:

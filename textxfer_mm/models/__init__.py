@@ -8,6 +8,7 @@ from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
     MultiDatasetHead,
+    MultiDatasetTextHead,
     TextEmbeddingHead,
     VideoTextMatchingHead,
 )
@@ -20,6 +21,7 @@ __all__ = [
     'LearnablePromptHead',
     'MultiDatasetBlending',
     'MultiDatasetHead',
+    'MultiDatasetTextHead',
     'MultiTrainMViT',
     'TemporalAveragePool',
     'TemporalTransformer',

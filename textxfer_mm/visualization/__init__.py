@@ -7,6 +7,7 @@ from textxfer_mm.visualization.matrices import (
     plot_class_correlations,
     plot_confusion_matrix,
 )
+from textxfer_mm.visualization.projection_maps import plot_projection_maps
 from textxfer_mm.visualization.trade_off import plot_trade_off
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'plot_class_correlations',
     'plot_confusion_matrix',
     'plot_loss_curves',
+    'plot_projection_maps',
     'plot_trade_off',
     'plot_training_curves',
 ]

@@ -75,6 +75,8 @@ def evaluate(
     if both:
         two_lists(lists, next(protocol for protocol in chosen if protocol in OF_TWO))
     states, reason = states_of(cfg, checkpoint, choose_device(device))
+    if calibrate is not None or any(entry.names is None for entry in lists):
+        states[0].require_one_classifier()
     validation = None if calibrate is None else validation_of(cfg, calibrate, states[0], progress)
     banks = banks_of(states, lists, features, progress)
     tested = {state.name: _tested(state, lists, banks, both) for state in states}

@@ -16,18 +16,19 @@ from torch import Tensor, nn
 
 from textxfer_mm.apis.evaluation.lists import digest
 from textxfer_mm.apis.starting_model import starting_model
+from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
-from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, rows_of, set_class_names
+from textxfer_mm.engine.classes import classifier_of, head_of, labels_of, set_class_names
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
-from textxfer_mm.models.heads.cosine_head import CosineHead
+from textxfer_mm.models.heads import CosineHead, MultiDatasetHead
 from textxfer_mm.registry import MODELS
 
 TRAINED, UNTRAINED = 'trained', 'untrained'
 #: State of a head that changes no feature.
-_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.')
+_BEHIND_FEATURES = ('cls_head.class_rows.', 'cls_head.cosine.', 'cls_head.training_only.')
 
 
 @dataclass(eq=False)
@@ -84,7 +85,21 @@ class ModelState:
                 parts.append((head.view_logits(views.to(self.device)) if is_ours else views).float().cpu())
         values = torch.cat(parts)
         labels = labels_of(head, values.shape[-1])
-        return ViewLogits(values, bank.labels.long(), labels, average, is_ours and head.multi_class)
+        several = isinstance(head, CosineHead | MultiDatasetHead) and head.multi_class
+        return ViewLogits(values, bank.labels.long(), labels, average, several)
+
+    def require_one_classifier(self) -> None:
+        """Check that the model's own classes are those of one dataset.
+
+        Raises:
+            UserError: It has several datasets, and it is not said which of them is evaluated.
+        """
+        if not getattr(self.head, 'has_one_classifier', True):
+            names = ' or '.join(f"'{name}'" for name in self.head.datasets)
+            raise UserError(
+                f'The model knows the classes of several datasets: say which of them the list is of, '
+                f'predict_as={names} of its head.'
+            )
 
     def pipeline_of(self, cfg: Config) -> str:
         """Digest of how the videos of a test dataloader become what the head takes."""
@@ -96,7 +111,7 @@ class ModelState:
 
     def about_classifier(self) -> dict[str, Any]:
         """Where the class rows come from, and with which scale they are compared."""
-        rows = rows_of(self.head)
+        rows = next((module for module in self.head.modules() if isinstance(module, ClassRows)), None)
         if rows is None:
             return dict(classifier='a learned layer')
         rows.fill()

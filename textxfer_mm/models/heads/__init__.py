@@ -4,6 +4,7 @@ from textxfer_mm.models.heads.caption_matching_head import CaptionMatchingHead
 from textxfer_mm.models.heads.cosine_head import CosineHead
 from textxfer_mm.models.heads.learnable_prompt_head import LearnablePromptHead
 from textxfer_mm.models.heads.multi_dataset_head import MultiDatasetHead
+from textxfer_mm.models.heads.multi_dataset_text_head import MultiDatasetTextHead
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
 from textxfer_mm.models.heads.video_text_matching_head import VideoTextMatchingHead
 
@@ -12,6 +13,7 @@ __all__ = [
     'CosineHead',
     'LearnablePromptHead',
     'MultiDatasetHead',
+    'MultiDatasetTextHead',
     'TextEmbeddingHead',
     'VideoTextMatchingHead',
 ]

@@ -24,6 +24,7 @@ from textxfer_mm.models.heads.dataset_losses import (
 )
 from textxfer_mm.models.heads.pooling import FEATURE_CHOICES, Features, pool_features
 from textxfer_mm.registry import MODELS
+from textxfer_mm.text.class_names import load_class_names
 
 from mmaction.utils import SampleList  # isort: skip  (after the registry: it repairs mmaction first)
 
@@ -122,6 +123,23 @@ class MultiDatasetHead(BaseModule):
             expander = nn.Identity() if expander_channels is None else Expander(in_channels, expander_channels)
             self.training_only['expander'] = expander
 
+    @property
+    def has_one_classifier(self) -> bool:
+        """Whether all videos are predicted by the same classifier, whatever their dataset is."""
+        return self.predict_as is not None or len(self.datasets) == 1
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The class names of the one classifier; None where there are several, or the config does not name them."""
+        spec = self.datasets[self.predict_as or next(iter(self.datasets))]
+        return load_class_names(spec.class_names) if self.has_one_classifier and spec.class_names is not None else None
+
+    @property
+    def multi_class(self) -> bool:
+        """Whether the one classifier is of several labels a video (mmaction's name)."""
+        chosen = self.predict_as or next(iter(self.datasets))
+        return self.has_one_classifier and self.datasets[chosen].loss == 'bce'
+
     def pooled(self, feats: Features, num_videos: int) -> Tensor:
         """Pool features of any kind -> (N, rows, D).
 
@@ -139,9 +157,8 @@ class MultiDatasetHead(BaseModule):
     def forward(self, x: Features, **kwargs: Any) -> Tensor | dict[str, Tensor]:
         """Features of any kind -> logits (rows, K) of ``predict_as`` or of the only dataset, else of all by name."""
         pooled = pool_features(x, self.feature)
-        chosen = self.predict_as or (next(iter(self.datasets)) if len(self.datasets) == 1 else None)
-        if chosen is not None:
-            return self.heads[chosen](pooled).float()
+        if self.has_one_classifier:
+            return self.heads[self.predict_as or next(iter(self.datasets))](pooled).float()
         return {name: head(pooled).float() for name, head in self.heads.items()}
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
