@@ -4,7 +4,7 @@ The "K400-312p" of the supplementary (Table 4) is such a model. Frames of 312 pi
 the pre-trained 56 x 56 are resized as they are loaded. Its recipe is not known: here that of 224 pixels, with crops
 of 312 out of a short side of 356, and 2 videos on a GPU.
 
-Paper's numbers: none at hand, its main part is not; Table 4 of the supplementary has words alone.
+Paper's numbers: none at hand: the main part of the paper is not. Table 4 of the supplementary has words alone.
 Command: GPUS=256 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b-312_256xb2-32x3-50e_kinetics400-mit-sthv2-activitynet-rgb.py --amp
 Cost: unknown.

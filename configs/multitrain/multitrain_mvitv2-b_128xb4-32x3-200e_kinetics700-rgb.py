@@ -3,7 +3,7 @@
 The start of the joint runs. A batch of 512 videos in two augmented copies each. The paper trains "from scratch" by
 the protocol of MViT, 200 epochs.
 
-Paper's numbers: none at hand, its main part is not; the supplementary has none of this row.
+Paper's numbers: none at hand: the main part of the paper is not, and the supplementary has none of this row.
 Command: GPUS=128 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b_128xb4-32x3-200e_kinetics700-rgb.py --amp
 Cost: 6900 s an epoch on 8 V100 in the paper, which 200 epochs make 383 h.

@@ -4,8 +4,8 @@ Initialised from Kinetics-400 (load_from), whose head is left behind. 512 videos
 expander of 2048, tests of 3 x 3 views, as the supplementary says (2.1). What else is not in it is as released: CutMix
 beside the MixUp it names, repeated augmentation, random erasing, the mixing of datasets.
 
-Paper's numbers: none at hand, its main part is not; Table 4 of the supplementary shows the largest projections of
-such a model, at 312 pixels.
+Paper's numbers: none at hand: the main part of the paper is not. Table 4 of the supplementary shows the largest
+projections of such a model, at 312 pixels.
 Command: GPUS=128 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b_128xb4-32x3-50e_kinetics400-mit-sthv2-activitynet-rgb.py --amp
 Cost: 2 to 4 days on 128 V100 or A100, says the paper of each of its experiments.

@@ -5,7 +5,7 @@ whose loss has the weight 10; the others have 1. It starts from Kinetics-700 (lo
 experiments does. The number of classes of Multi-Moments is that of MMAction2's lists, 313; its second version has
 292. Its views here are those of Moments in Time. The best checkpoint is that of the mean of top-1 and mAP.
 
-Paper's numbers: none at hand, its main part is not; the supplementary has none of this row.
+Paper's numbers: none at hand: the main part of the paper is not, and the supplementary has none of this row.
 Command: GPUS=16 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics700-mmit-activitynet-rgb.py --amp
 Cost: 2 to 4 days on 128 V100 or A100 in the paper.

@@ -3,7 +3,7 @@
 What MultiTrain is compared with: the recipe of the joint run on Moments in Time alone, from Kinetics-400 (load_from),
 with one head, no projections and no informative loss.
 
-Paper's numbers: none at hand, its main part is not; the supplementary has none of this row.
+Paper's numbers: none at hand: the main part of the paper is not, and the supplementary has none of this row.
 Command: GPUS=16 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b_single_16xb4-acc8-32x3-50e_mit-rgb.py --amp
 Cost: unknown.

@@ -4,7 +4,7 @@ What MultiTrain is compared with: the recipe of the joint run on Something-Somet
 (load_from), with one head, no projections and no informative loss. Without RandAugment and random erasing, which the
 released configs of this dataset alone turn off.
 
-Paper's numbers: none at hand, its main part is not; the supplementary has none of this row.
+Paper's numbers: none at hand: the main part of the paper is not, and the supplementary has none of this row.
 Command: GPUS=16 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-b_single_16xb4-acc8-32x3-50e_sthv2-rgb.py --amp
 Cost: unknown.

@@ -1,8 +1,8 @@
 """MViTv2, 16 x 4 frames, Kinetics-400 from ImageNet-21K-P.
 
-It starts from the images of the config named in load_from, as clips of one frame: the positions of time are repeated,
-and the kernels over time keep what they learned at their centre. Only the number of epochs is the paper's; its rate
-and warm-up here are those of MultiTrain's joint runs.
+It starts from a checkpoint of the same 16 blocks trained on images as clips of one frame (temporal_size=1), whose
+position of time is repeated as it is loaded (load_from); no config here trains one. Only the 75 epochs are the
+paper's; rate and warm-up here are those of MultiTrain's joint runs.
 
 Paper's numbers: Supplementary Table 3, from IN-21K-P: top-1 80.6, top-5 94.7.
 Command: GPUS=64 bash tools/slurm_train.sh PARTITION multitrain

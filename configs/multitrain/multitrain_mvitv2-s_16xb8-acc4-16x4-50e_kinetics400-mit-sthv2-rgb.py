@@ -2,7 +2,7 @@
 
 The released 16 x 4 configs have 16 blocks, wider at 1, 3 and 14, where Table 2 of the supplementary has 24.
 
-Paper's numbers: none at hand, its main part is not; the supplementary has none of this row.
+Paper's numbers: none at hand: the main part of the paper is not, and the supplementary has none of this row.
 Command: GPUS=16 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-s_16xb8-acc4-16x4-50e_kinetics400-mit-sthv2-rgb.py --amp
 Cost: unknown.

@@ -6,7 +6,7 @@ batch of 512 videos in two augmented copies each. The paper trains "from scratch
 Paper's numbers: Supplementary Table 3, from scratch: top-1 78.8, top-5 93.5.
 Command: GPUS=64 bash tools/slurm_train.sh PARTITION multitrain
 configs/multitrain/multitrain_mvitv2-s_64xb8-16x4-200e_kinetics400-rgb.py --amp
-Cost: 75.2 clips/s on 8 V100, 3200 s an epoch in the paper, which 200 epochs make 178 h. By its figures for images
+Cost: 75.2 clips/s on 8 V100 and 3200 s an epoch in the paper: 178 h for 200 epochs. By its figures for images
 (1800 s an epoch of IN-1K, 11000 s of IN-21K-P), pre-training there costs 34 % and 92 % more: that follows from 300 +
 100 and 90 + 75 epochs, which are our inference.
 Our status: built and run at tiny size by the tests; not trained by us on Kinetics-400: no number of ours.

@@ -68,6 +68,9 @@ PAPER = {
     'vit-b-16_tap_8xb32-u8-5e': [63.01, 74.67],
     # Supplementary Table 2
     'vit-b-16_ttrans_unfrozen_8xb32-u8-30e': [79.16, 93.55],
+    # MultiTrain, supplementary Table 3
+    'multitrain_mvitv2-s_64xb8-16x4-200e': [78.8, 93.5],
+    'multitrain_mvitv2-s-in21k-p_64xb8-16x4-75e': [80.6, 94.7],
     # Supplementary Table 1, mean class accuracy over three splits
     **{f'vit-l-14_ttrans_8xb16-u8-30e_ucf101-split{split}': [98.2] for split in (1, 2, 3)},
     **{f'vit-l-14_ttrans_8xb16-u8-30e_hmdb51-split{split}': [79.0] for split in (1, 2, 3)},
@@ -76,6 +79,8 @@ PAPER = {
 #: The paper's metrics in metafiles, in the order in which tables here and headers of configs have them.
 METRICS = (
     *(f'Paper Top {k} Accuracy ({views})' for views in ('1 view', '4x3 views') for k in (1, 5)),
+    'Paper Top 1 Accuracy',
+    'Paper Top 5 Accuracy',
     'Paper V100 Days',
     'Paper Mean Class Accuracy (3 splits)',
     'Paper Top 1 Accuracy (zero-shot, untrained)',
@@ -153,10 +158,11 @@ def test_every_row_of_every_table_has_a_config():
     assert {table: len(labels) for table, labels in rows.items()} == ROWS
 
 
-def test_nothing_claims_to_be_trained_by_us():
-    for model in text4vis()['Models']:
+@pytest.mark.parametrize('collection', ['text4vis', 'multitrain'])
+def test_nothing_claims_to_be_trained_by_us(collection):
+    for model in yaml.safe_load((ROOT / collection / 'metafile.yml').read_text())['Models']:
         assert model['Metadata']['Trained By Us'] is False
-        assert all(key.startswith('Paper') for key in metrics(model))
+        assert all(key.startswith(('Paper', 'Released')) for key in metrics(model))
         header = ast.get_docstring(ast.parse((REPO / model['Config']).read_text()))
         assert 'not trained by us' in ' '.join(header.split())
 
@@ -165,13 +171,14 @@ def test_readme_is_up_to_date(capsys):
     assert TOOL['main'](['--check']) == 0, capsys.readouterr().out
 
 
-def test_the_readme_links_every_config():
+@pytest.mark.parametrize('collection', ['text4vis', 'multitrain'])
+def test_the_readme_links_every_config(collection):
     """That links lead somewhere is tested with the documentation."""
-    readme = ROOT / 'text4vis' / 'README.md'
+    readme = ROOT / collection / 'README.md'
     text = readme.read_text()
     links = re.findall(r'\]\(([^)\s]+)\)', text)
-    assert {Path(link).name for link in links if link.startswith('text4vis_')} == {
-        Path(config).name for config in CONFIGS if config.startswith('text4vis')
+    assert {Path(link).name for link in links if link.startswith(f'{collection}_')} == {
+        Path(config).name for config in CONFIGS if config.startswith(f'{collection}/')
     }
     for path in re.findall(r'`((?:_base_|tools|tests|docs)/[\w./-]+\.py)`', text):
         assert (ROOT / path).exists() or (REPO / path).exists(), path

@@ -13,8 +13,9 @@ from textxfer_mm.text.class_names import load_class_names
 
 #: What a config of the backbone leaves out.
 _DEFAULTS = dict(arch='base', temporal_size=32, spatial_size=224)
-#: The list of names in whose order the labels of a dataset with so many classes are taken to be.
-ASSUMED_LISTS = {400: 'kinetics400', 700: 'kinetics700', 174: 'sthv2', 305: 'moments_in_time', 200: 'activitynet'}
+#: The list of names in whose order the labels of a dataset with so many classes are taken to be; those of ``mit`` and
+#: ``activitynet`` are MMAction2's, and do not come with this package.
+ASSUMED_LISTS = {400: 'kinetics400', 700: 'kinetics700', 174: 'sthv2', 305: 'mit', 200: 'activitynet'}
 
 
 def report(done: MultiTrainConversion) -> list[str]:
