@@ -1,6 +1,7 @@
 """Checkpoints of MultiTrain's released code become recognizers that compute what the authors' model computes."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from mmengine.registry import init_default_scope
 from scripts import load_script
 
 from textxfer_mm.convert.conversion import convert_checkpoint
-from textxfer_mm.convert.multitrain import convert_multitrain
+from textxfer_mm.convert.multitrain import MultiTrainConversion, convert_multitrain
 from textxfer_mm.convert.multitrain_summary import report
 from textxfer_mm.convert.reverse import reverse_checkpoint
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully
@@ -265,3 +266,25 @@ def test_sizes_are_told(tmp_path, weights):
         spatial_size=SIZE,
     )
     assert (done.head['hidden_channels'], done.head['expander_channels']) == (HIDDEN, EXPANDED)
+
+
+def conversion(datasets, **backbone):
+    """The conversion of a file of the released size, of which nothing is written."""
+    head = dict(type='MultiDatasetHead', datasets={name: dict(num_classes=k) for name, k in datasets.items()})
+    backbone = dict(type='MultiTrainMViT', arch='base', temporal_size=32, **backbone)
+    return MultiTrainConversion(Path('theirs.pyth'), Path('ours.pth'), backbone, head, (2, 5, 21), 1)
+
+
+def test_the_shipped_config_is_named_and_the_order_of_its_classes():
+    said = report(conversion(dict(kinetics400=400, mit=305, sthv2=174)))
+    config = 'configs/multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics400-mit-sthv2-rgb.py'
+    assert said[-1] == f'test: python tools/test.py {config} ours.pth'
+    assert "classes of kinetics400: ASSUMED to be in the order of the list 'kinetics400'" in '\n'.join(said)
+
+
+def test_names_of_datasets_that_no_config_has_are_told():
+    said = report(conversion(dict(kinetics=400, mit=305, ssv2=174)))
+    assert said[-1].endswith('convert again with --rename kinetics=kinetics400 ssv2=sthv2')
+    larger = report(conversion(dict(kinetics400=400, mit=305, sthv2=174, activitynet=200), spatial_size=312))
+    assert 'b-312_256xb2' in larger[-1]
+    assert 'No shipped config has this model' in report(conversion(dict(a=7)))[-3]
