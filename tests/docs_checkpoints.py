@@ -2,6 +2,7 @@
 
 import open_clip
 import torch
+from authors_multitrain import random_weights
 from captioned import caption_model
 from clip_layouts import vifi_clip
 from mmengine.config import Config
@@ -26,7 +27,7 @@ def write_caption_run(folder):
 
 
 def write_source_file(path, source):
-    """Write a T-Trans checkpoint of Text4Vis or ActionCLIP (the tiny CLIP, and one layer over it), or ViFi-CLIP's."""
+    """Write a checkpoint of ViFi-CLIP or MultiTrain, or with T-Trans one of Text4Vis or ActionCLIP (the tiny CLIP)."""
     torch.manual_seed(0)
     clip = open_clip.CLIP(**TINY_CLIP).state_dict()
     fusion = TemporalTransformerLayers(TINY_CLIP['embed_dim'], num_layers=1).state_dict()
@@ -36,6 +37,9 @@ def write_source_file(path, source):
         return
     if source == 'vifi-clip':
         torch.save(dict(model=vifi_clip(clip, prompts=load_class_names('kinetics400'))), path)
+        return
+    if source == 'multitrain':
+        torch.save(dict(model_state=random_weights()), path)
         return
     assert source == 'text4vis', f'nothing here writes a {source} file'
     weights = {name: value for name, value in clip.items() if name.startswith('visual.') or name == 'logit_scale'}

@@ -34,13 +34,14 @@ TINY_TIMM_CLIP = dict(embed_dim=768, vision_cfg=dict(timm_model_name='test_vit',
 TINY_ARCHS = {
     'SwinTransformer3D': dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24]),
     'MViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
+    'MultiTrainMViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
 }
 
 #: How many class names the lists have that are the user's to write.
 LISTS = {'data/activitynet/class_names.txt': 200, 'data/charades/class_names.txt': 157}
 
-SMALLER = {256: 36, 224: 32}
+SMALLER = {256: 36, 224: 32, 356: 54, 312: 48}
 
 
 def tiny_clip(name: str) -> dict:
@@ -169,7 +170,8 @@ def shrink_pixels(pipeline):
                 step[key] = tuple(SMALLER.get(v, v) for v in value)
             elif value is not None:
                 step[key] = SMALLER.get(value, value)
-        if step['type'] == 'SampleFrames' and step['clip_len'] > 1:
+        shrink_pixels(step.get('transforms', ()))
+        if step['type'] in ('SampleFrames', 'UniformSample') and step['clip_len'] > 1:
             step.update(clip_len=8, num_clips=min(step.get('num_clips', 1), 2))
 
 
@@ -195,9 +197,16 @@ def shrink_selections(dataset):
         dataset = dataset.dataset
 
 
+def leaves(dataset):
+    """The innermost datasets of a loader, in their wrappers; several where it joins several."""
+    if 'datasets' in dataset:
+        return [one for part in dataset.datasets for one in leaves(part)]
+    return leaves(dataset.dataset) if 'dataset' in dataset else [dataset]
+
+
 def leaf(dataset):
-    """The innermost dataset of a loader, in its wrappers."""
-    return leaf(dataset.dataset) if 'dataset' in dataset else dataset
+    """The innermost dataset of a loader, or the first of several."""
+    return leaves(dataset)[0]
 
 
 def tiny_recognizer(cfg: Config) -> Config:
@@ -205,9 +214,11 @@ def tiny_recognizer(cfg: Config) -> Config:
     replace_clip(cfg.model)
     if cfg.model.backbone.type != 'CLIPBackbone':
         shrink_pixels(cfg.test_pipeline)
-        shrink_pixels(cfg.test_dataloader.dataset.pipeline)
-    if cfg.model.backbone.type == 'MViT':
-        cfg.model.backbone.update(spatial_size=32, temporal_size=8)
+        for dataset in leaves(cfg.test_dataloader.dataset):
+            shrink_pixels(dataset.pipeline)
+    if cfg.model.backbone.type in ('MViT', 'MultiTrainMViT'):
+        size = SMALLER[cfg.model.backbone.get('spatial_size', 224)]
+        cfg.model.backbone.update(spatial_size=size, temporal_size=8)
     cfg.load_from = None
     return cfg
 
@@ -252,14 +263,15 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
         loader = cfg[name]
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         shrink_selections(loader.dataset)
-        dataset = leaf(loader.dataset)
-        if 'ann_file' in dataset:
-            dataset.ann_file = str(write_dataset(folder / name, good=2))
-            dataset.data_prefix = dict(video=str(folder / name))
-        else:
-            shrink_scenes(dataset)
-        shrink = shrink_frames if cfg.model.backbone.type == 'CLIPBackbone' else shrink_pixels
-        shrink(dataset.pipeline)
+        videos = functools.cache(lambda name=name: write_dataset(folder / name, good=2))
+        for dataset in leaves(loader.dataset):
+            if 'ann_file' in dataset:
+                dataset.ann_file = str(videos())
+                dataset.data_prefix = dict(video=str(folder / name))
+            else:
+                shrink_scenes(dataset)
+            shrink = shrink_frames if cfg.model.backbone.type == 'CLIPBackbone' else shrink_pixels
+            shrink(dataset.pipeline)
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
         cfg.optim_wrapper.type = 'AutocastOptimWrapper'  # as tools/train.py does without a GPU
     return cfg

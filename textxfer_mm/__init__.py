@@ -20,6 +20,7 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.scene_datasets
     import textxfer_mm.datasets.transforms_released
     import textxfer_mm.datasets.transforms_repeat
+    import textxfer_mm.datasets.transforms_timm
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
     import textxfer_mm.engine.multi_dataset_metric

@@ -24,10 +24,10 @@ from textxfer_mm.vision import input_cfg, preprocessor_cfg
 VIDEO = [c for c in CONFIGS if c not in IMAGE]  # the others are in test_image_configs.py
 TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 #: Whose run is not tested elsewhere.
-RUN = [c for c in VIDEO if not c.startswith('quickstart')]
+RUN = [c for c in VIDEO if not c.startswith(('multitrain', 'quickstart'))]
 STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
-NAMED = [c for c in VIDEO if 'vision-only' not in c and 'activitynet' not in c]
+NAMED = [c for c in VIDEO if 'vision-only' not in c and 'activitynet' not in c and 'multitrain' not in c]
 #: By the first of these words that is in the name.
 CLASSES = {
     'seen300': 300,
@@ -96,7 +96,9 @@ def header_of(name):
 
 
 def test_there_are_configs():
-    assert {Path(c).parts[0] for c in CONFIGS} >= {'image', 'mixing', 'quickstart', 'rendered_scenes', 'text4vis'}
+    assert {Path(c).parts[0] for c in CONFIGS} >= {
+        *('image', 'mixing', 'multitrain', 'quickstart', 'rendered_scenes', 'text4vis')
+    }
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -244,7 +246,7 @@ def check_classes(runner, name):
     assert runner.model.cls_head.num_classes == classes
 
 
-@pytest.mark.parametrize('name', [c for c in VIDEO if not c.startswith(('mixing', 'rendered_scenes'))])
+@pytest.mark.parametrize('name', [c for c in VIDEO if not c.startswith(('mixing', 'multitrain', 'rendered_scenes'))])
 def test_frames_are_normalised_as_the_weights_want(name):
     cfg = load(name)
     backbone, pixels = cfg.model.backbone, cfg.model.data_preprocessor

@@ -68,6 +68,9 @@ PAPER = {
     'vit-b-16_tap_8xb32-u8-5e': [63.01, 74.67],
     # Supplementary Table 2
     'vit-b-16_ttrans_unfrozen_8xb32-u8-30e': [79.16, 93.55],
+    # MultiTrain, supplementary Table 3
+    'multitrain_mvitv2-s_64xb8-16x4-200e': [78.8, 93.5],
+    'multitrain_mvitv2-s-in21k-p_64xb8-16x4-75e': [80.6, 94.7],
     # Supplementary Table 1, mean class accuracy over three splits
     **{f'vit-l-14_ttrans_8xb16-u8-30e_ucf101-split{split}': [98.2] for split in (1, 2, 3)},
     **{f'vit-l-14_ttrans_8xb16-u8-30e_hmdb51-split{split}': [79.0] for split in (1, 2, 3)},
@@ -89,6 +92,8 @@ PAPER = {
 #: The paper's metrics in metafiles, in the order in which tables here and headers of configs have them.
 METRICS = (
     *(f'Paper Top {k} Accuracy ({views})' for views in ('1 view', '4x3 views') for k in (1, 5)),
+    'Paper Top 1 Accuracy',
+    'Paper Top 5 Accuracy',
     'Paper V100 Days',
     'Paper Mean Class Accuracy (3 splits)',
     'Paper Top 1 Accuracy (zero-shot, untrained)',
@@ -174,10 +179,11 @@ def test_every_row_of_every_table_has_a_config():
     assert {table: len(labels) for table, labels in rows.items()} == ROWS
 
 
-def test_nothing_claims_to_be_trained_by_us():
-    for model in (model for metafile in of_the_paper() for model in metafile['Models']):
+@pytest.mark.parametrize('collection', ['image', 'multitrain', 'text4vis'])
+def test_nothing_claims_to_be_trained_by_us(collection):
+    for model in yaml.safe_load((ROOT / collection / 'metafile.yml').read_text())['Models']:
         assert model['Metadata']['Trained By Us'] is False
-        assert all(key.startswith('Paper') for key in metrics(model))
+        assert all(key.startswith(('Paper', 'Released')) for key in metrics(model))
         header = ast.get_docstring(ast.parse((REPO / model['Config']).read_text()))
         assert 'not trained by us' in ' '.join(header.split())
 
@@ -186,14 +192,18 @@ def test_readme_is_up_to_date(capsys):
     assert TOOL['main'](['--check']) == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize('folder', ['text4vis', 'image'])
-def test_the_readme_links_every_config(folder):
+#: How the names of a collection's configs begin.
+PREFIXES = {'image': 'text4vis_', 'multitrain': 'multitrain_', 'text4vis': 'text4vis_'}
+
+
+@pytest.mark.parametrize('collection', PREFIXES)
+def test_the_readme_links_every_config(collection):
     """That links lead somewhere is tested with the documentation."""
-    readme = ROOT / folder / 'README.md'
+    readme = ROOT / collection / 'README.md'
     text = readme.read_text()
     links = re.findall(r'\]\(([^)\s]+)\)', text)
-    assert {Path(link).name for link in links if link.startswith('text4vis_')} == {
-        Path(config).name for config in CONFIGS if config.startswith(f'{folder}/')
+    assert {Path(link).name for link in links if link.startswith(PREFIXES[collection])} == {
+        Path(config).name for config in CONFIGS if config.startswith(f'{collection}/')
     }
     for path in re.findall(r'`((?:_base_|tools|tests|docs)/[\w./-]+\.py)`', text):
         assert (ROOT / path).exists() or (REPO / path).exists(), path

@@ -17,6 +17,7 @@ N, T, D = 2, 4, 32
 VIDEO, MAP = (N, 3, T, 32, 32), (N, D, T, 1, 1)
 TEXT = dict(type='TextClassifier', class_names=list('abcdef'), encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT))
 T1D = dict(type='T1D', init='shift')
+TINY_MVIT = dict(embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1])
 TOKEN_T1D = dict(type='TokenT1D')
 CLASSIFIER = dict(
     type='TextClassifier', class_names=['waving', 'jumping'], encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT)
@@ -32,6 +33,11 @@ PARTS = {
     'CLIPBackbone partly frozen': (dict(type='CLIPBackbone', arch=TINY_VIT, frozen_stages=1), VIDEO, MAP),
     'CLIPBackbone checkpointing': (dict(type='CLIPBackbone', arch=TINY_VIT, with_cp=True), VIDEO, MAP),
     'CLIPImageBackbone': (dict(type='CLIPImageBackbone', arch=TINY_VIT), (N, 3, 32, 32), (N, D)),
+    'MultiTrainMViT': (
+        dict(type='MultiTrainMViT', arch=TINY_MVIT, spatial_size=32, temporal_size=T, drop_path_rate=0.0),
+        VIDEO,
+        (N, D, T // 2, 4, 4),
+    ),
     'TemporalAveragePool': (dict(type='TemporalAveragePool'), MAP, (N, D, 1, 1, 1)),
     'TemporalTransformer': (dict(type='TemporalTransformer', in_channels=D, num_heads=2, num_layers=2), MAP, MAP),
     'LinearProjection': (dict(type='LinearProjection', in_channels=D, out_channels=8), (N, D), (N, 8)),

@@ -91,7 +91,8 @@ def convert_checkpoint(
     Args:
         src: The source's file; no code in it runs.
         dst: Our checkpoint; it is written in one piece, over an older one.
-        source: What it is, a key of ``SOURCES``.
+        source: What it is, a key of ``SOURCES``; for ``'multitrain'`` see
+            :func:`~textxfer_mm.convert.multitrain.convert_multitrain`.
         arch: The architecture, where it cannot be recognised or is to be checked: an open_clip model name or a JSON
             file with a model config.
         class_names: For ``'vifi-clip'``, the names of its classes, see ``load_class_names``: their classifier is made

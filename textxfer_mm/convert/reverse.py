@@ -43,6 +43,8 @@ def reverse_checkpoint(src: str | Path, dst: str | Path, *, source: str = 'text4
     Raises:
         UserError: Entries have no place in that layout, or are missing.
     """
+    if source == 'multitrain':
+        raise UserError('--reverse writes the layout of text4vis only; that of multitrain is read, not written.')
     if source != 'text4vis':
         raise UserError(
             f'--reverse writes the layout of text4vis only: a checkpoint of {source} also holds the text tower, which '

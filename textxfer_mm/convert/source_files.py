@@ -25,6 +25,8 @@ _SCALE = 'logit_scale'
 _STRAY = re.compile(r'(?:^|\.)(fusion_model\..+|logit_scale)$')
 #: A CLIPVisionModel as transformers 5 holds it: no ``vision_model.`` before its names, one of which it misspells.
 _BARE_TOWER = re.compile(r'(?:^|\.)pre_layrnorm\.weight$')
+#: What no CLIP has.
+_MULTITRAIN = re.compile(r'(?:^|\.)pos_embed_spatial$')
 _OURS = re.compile(r'(?:^|\.)cls_head\.')
 
 
@@ -58,11 +60,13 @@ def read_source_file(path: str | Path, source: str) -> SourceFile:
 
     Args:
         path: The file.
-        source: What the user says it is, a key of ``SOURCES``.
+        source: What the user says it is, a key of ``SOURCES`` other than ``'multitrain'``.
 
     Raises:
         UserError: The file cannot be read, holds no vision tower of CLIP, or is another kind of file.
     """
+    if source == 'multitrain':
+        raise UserError('Checkpoints of multitrain are read by textxfer_mm.convert.multitrain.convert_multitrain.')
     if source not in SOURCES:
         raise UserError(f'Unknown source {source!r} of a checkpoint.{nearest(source, SOURCES)}')
     path = Path(path).expanduser()
@@ -79,7 +83,7 @@ def _unpack(raw: object, path: Path) -> SourceFile:
     """Find the weights in what a file holds."""
     entries, nest = unnest(raw, path)
     tensors = _tensors(entries)
-    _refuse_ours(tensors, path)
+    _refuse_others(tensors, path)
     layout = to_open_clip(tensors, path)
     _refuse_values(entries, layout, path)
     _require_vision_tower(layout, path)
@@ -117,9 +121,11 @@ def _with_strays(layout: Layout) -> tuple[dict[str, Tensor], list[str]]:
     return weights, beside
 
 
-def _refuse_ours(weights: Mapping[str, Tensor], path: Path) -> None:
+def _refuse_others(weights: Mapping[str, Tensor], path: Path) -> None:
     if any(_OURS.search(name) for name in weights):
         raise UserError(f"{path} is a checkpoint of a recognizer already; --reverse brings one to the authors' layout.")
+    if any(_MULTITRAIN.search(name) for name in weights):
+        raise UserError(f'{path} looks like {SOURCES["multitrain"]}. Give --source multitrain.')
 
 
 def _refuse_values(entries: Mapping[object, object], layout: Layout, path: Path) -> None:

@@ -26,13 +26,15 @@ class NamedModules(nn.Module):
         for name, module in dict(modules).items():
             if not isinstance(name, str) or not name:
                 raise UserError(f'Modules are told apart by names that are not empty, got {name!r}.')
-            self._modules[_key(name)] = module  # not by add_module, which refuses the names of nn.Module's attributes
+            self._modules[module_key(name)] = (
+                module  # not by add_module, which refuses the names of nn.Module's attributes
+            )
 
     def __getitem__(self, name: str) -> nn.Module:
-        return self._modules[_key(name)]
+        return self._modules[module_key(name)]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in self._modules
+        return isinstance(name, str) and module_key(name) in self._modules
 
     def __iter__(self) -> Iterator[str]:
         return map(unquote, self._modules)
@@ -51,6 +53,6 @@ class NamedModules(nn.Module):
                 module.init_weights()
 
 
-def _key(name: str) -> str:
+def module_key(name: str) -> str:
     """The name as a part of a state-dict key: without dots."""
     return quote(name, safe='').replace('.', '%2E')

@@ -1,6 +1,6 @@
 """Registered shells of MMAction2: importing this package registers backbones, necks and heads, and what they need."""
 
-from textxfer_mm.models.backbones import CLIPBackbone
+from textxfer_mm.models.backbones import CLIPBackbone, MultiTrainMViT
 from textxfer_mm.models.blending import MultiDatasetBlending
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
@@ -20,6 +20,7 @@ __all__ = [
     'MultiDatasetBlending',
     'MultiDatasetHead',
     'MultiDatasetTextHead',
+    'MultiTrainMViT',
     'TemporalAveragePool',
     'TemporalTransformer',
     'TextEmbeddingHead',

@@ -58,6 +58,7 @@ def _ours(members: list[dict[str, Any]]) -> str:
 def _short(model: dict[str, Any], members: list[dict[str, Any]]) -> str:
     """The name of a config without what all of them share; of several in a row, the last part alone."""
     name = model['Name'].removesuffix('-rgb').removesuffix('_kinetics400').removeprefix('text4vis_')
+    name = name.removeprefix('multitrain_')
     return name.rsplit('_', 1)[-1] if len(members) > 1 else name
 
 

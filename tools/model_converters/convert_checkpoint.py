@@ -40,9 +40,22 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='SRC is ours; DST gets the layout of text4vis, or with --source open_clip is a folder for the two towers',
     )
+    parser.add_argument(
+        '--rename',
+        nargs='+',
+        default=[],
+        metavar='THEIRS=OURS',
+        help='with --source multitrain, what datasets of the file are called in the config',
+    )
     args = parser.parse_args()
     if args.reverse and args.arch:
         parser.error('--arch says nothing with --reverse')
+    if args.arch and args.source == 'multitrain':
+        parser.error('--arch says nothing with --source multitrain, whose weights tell it')
+    if args.rename and (args.reverse or args.source != 'multitrain'):
+        parser.error('--rename needs --source multitrain, and says nothing with --reverse')
+    if any(not all(pair.partition('=')) for pair in args.rename):
+        parser.error('--rename takes pairs like kinetics=k400')
     if args.class_names and (args.reverse or args.source != 'vifi-clip'):
         parser.error('--class-names needs --source vifi-clip, and says nothing with --reverse')
     if args.config and not (args.reverse and args.source == 'open_clip'):
@@ -72,6 +85,7 @@ def main() -> None:
         require_writable_file(args.dst, 'DST')
 
     import textxfer_mm.register  # noqa: F401
+    from textxfer_mm.convert import multitrain, multitrain_summary
     from textxfer_mm.convert.conversion import convert_checkpoint
     from textxfer_mm.convert.reverse import reverse_checkpoint, reverse_to_folder
     from textxfer_mm.convert.summary import report
@@ -81,6 +95,9 @@ def main() -> None:
     elif args.reverse:
         lines = reverse_checkpoint(args.src, args.dst, source=args.source)
         print('\n'.join([f'{args.src} -> {args.dst}', *(f'left out, {line}' for line in lines)]))
+    elif args.source == 'multitrain':
+        renamed = dict(pair.split('=', 1) for pair in args.rename)
+        print('\n'.join(multitrain_summary.report(multitrain.convert_multitrain(args.src, args.dst, renamed=renamed))))
     else:
         done = convert_checkpoint(args.src, args.dst, source=args.source, arch=args.arch, class_names=args.class_names)
         print('\n'.join(report(done)))

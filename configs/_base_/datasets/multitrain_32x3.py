@@ -6,7 +6,7 @@ Something-Something v2) in proportion to their sizes; configs on top of this tak
 `train_dataloader = dict(dataset=dict(datasets=[_base_.multitrain.kinetics700.train, ...]))`, and so on.
 
 Every third frame at 30 frames a second is taken (of Something-Something one from each of 32 segments, whatever its
-rate), and of each clip two augmented copies are made: RandAugment (4 operations of magnitude 7, from pytorchvideo),
+rate), and of each clip two augmented copies are made: RandAugment (4 operations of magnitude 7, as timm has them),
 random crops, flips (not of Something-Something), random erasing. Tested with 1 crop x 5 clips (Kinetics, ActivityNet),
 3 x 2 (Moments in Time) and 3 x 1 (Something-Something); the paper's supplementary material has 3 x 3 for all.
 
@@ -29,7 +29,7 @@ segments = dict(type='UniformSample', clip_len=num_frames)
 packed = [dict(type='FormatShape', input_format='NCTHW'), dict(type='PackActionInputs')]
 
 augmentations = [
-    dict(type='PytorchVideoWrapper', op='RandAugment', magnitude=7, num_layers=4),
+    dict(type='TimmRandAugment', policy='rand-m7-n4-mstd0.5-inc1'),
     dict(type='RandomResizedCrop', area_range=(0.08, 1.0), aspect_ratio_range=(0.75, 1.3333)),
     dict(type='Resize', scale=(size, size), keep_ratio=False, interpolation='bicubic'),
     dict(type='Flip', flip_ratio=0.5),
