@@ -35,7 +35,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
+from tiny_configs import TINY_CLIP, replace_clip, tiny_recognizer, tiny_run
 from tiny_runs import write_dataset, write_video
 from typer.testing import CliRunner
 
@@ -52,6 +52,11 @@ PRETRAINED = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip'
 
 #: Commands that other tests or continuous integration run: pattern -> file, and what the file must hold.
 ELSEWHERE = {
+    r'bash tools/dist_(train|test)\.sh configs/image/.*': (
+        'tests/test_tools/test_image_tools.py',
+        "shell('dist_train.sh'",
+    ),
+    r'textxfer evaluate configs/image/.*': ('tests/test_tools/test_image_tools.py', "'evaluate', "),
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
     r'textxfer evaluate configs/quickstart/.*': ('tests/test_quickstart/test_quickstart.py', "'evaluate', CONFIG"),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
@@ -278,9 +283,26 @@ def check_fragment(name: str, value: dict) -> None:
         MODELS.build(value)
 
 
+def step_on_images(cfg: Config) -> None:
+    """The same for a config of images."""
+    from mmpretrain.structures import DataSample
+
+    replace_clip(cfg.model)
+    cfg.model.data_preprocessor = {**cfg.get('data_preprocessor', {}), **cfg.model.get('data_preprocessor', {})}
+    model = MODELS.build(cfg.model)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    inputs = torch.randn(2, 3, 224, 224)
+    assert torch.isfinite(model.eval().predict(inputs, samples)[0].pred_score).all()
+    model.train().loss(inputs, samples)['loss'].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
 def step(cfg: Config) -> None:
     """One prediction and one loss with gradients of a config at tiny size, on one view of one video."""
     init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmpretrain':
+        step_on_images(cfg)
+        return
     tiny_recognizer(cfg)
     model = MODELS.build(cfg.model)
     crops = {'ThreeCrop': 'CenterCrop', 'TenCrop': 'CenterCrop'}
