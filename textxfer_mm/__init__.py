@@ -16,6 +16,7 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.few_shot
     import textxfer_mm.datasets.label_fraction
     import textxfer_mm.datasets.scene_datasets
+    import textxfer_mm.datasets.transforms_image
     import textxfer_mm.datasets.transforms_released
     import textxfer_mm.datasets.transforms_tolerant
     import textxfer_mm.engine.hooks
