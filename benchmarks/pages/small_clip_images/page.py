@@ -92,8 +92,8 @@ def introduction(results: Results, scale: Scale) -> list[str]:
         f'verb and an object that no caption told of; and top-1 on {UNSEEN * scale.unseen} stills of {UNSEEN} unseen '
         f'classes by their names alone (chance {100 / UNSEEN:.0f}). The rows of a seed share its stills, so their '
         'differences are paired by seed; they count as resolved where their 95 % interval (Student, over the seeds) '
-        f'does not hold zero. One rate for all rows ({scale.lr:g} for the encoder, {scale.new:g} times that for what is new) is the '
-        'best one of vision-only, by a seed that is not reported '
+        f'does not hold zero. One rate for all rows ({scale.lr:g} for the encoder, {scale.new:g} times that for what '
+        'is new) is the best one of vision-only, by a seed that is not reported '
         '([the rates](small_clip_images_rates.md)); claims and rates were committed before a reported seed was run.',
         '',
     ]
