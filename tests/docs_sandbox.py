@@ -39,7 +39,7 @@ from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from tiny_configs import TINY_CLIP, tiny_recognizer, tiny_run
+from tiny_configs import TINY_CLIP, replace_clip, tiny_recognizer, tiny_run
 from tiny_runs import write_dataset, write_video
 from tiny_wordnet import write_wordnet
 from typer.testing import CliRunner
@@ -57,6 +57,11 @@ PRETRAINED = 'work_dirs/clip_rn-w16_2xb64-8e_rendered-scenes/open_clip'
 
 #: Commands that other tests or continuous integration run: pattern -> file, and what the file must hold.
 ELSEWHERE = {
+    r'bash tools/dist_(train|test)\.sh configs/image/.*': (
+        'tests/test_tools/test_image_tools.py',
+        "shell('dist_train.sh'",
+    ),
+    r'textxfer evaluate configs/image/.*': ('tests/test_tools/test_image_tools.py', "'evaluate', "),
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
     r'textxfer evaluate configs/quickstart/.*': ('tests/test_quickstart/test_quickstart.py', "'evaluate', CONFIG"),
     r'python tools/deployment/publish_model\.py .*': ('tests/test_tools/test_publish.py', 'deployment/publish_model'),
@@ -315,9 +320,26 @@ def check_loader(loader: dict) -> None:
     }
 
 
+def step_on_images(cfg: Config) -> None:
+    """The same for a config of images."""
+    from mmpretrain.structures import DataSample
+
+    replace_clip(cfg.model)
+    cfg.model.data_preprocessor = {**cfg.get('data_preprocessor', {}), **cfg.model.get('data_preprocessor', {})}
+    model = MODELS.build(cfg.model)
+    samples = [DataSample().set_gt_label(label) for label in (0, 1)]
+    inputs = torch.randn(2, 3, 224, 224)
+    assert torch.isfinite(model.eval().predict(inputs, samples)[0].pred_score).all()
+    model.train().loss(inputs, samples)['loss'].backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
 def step(cfg: Config) -> None:
     """One prediction and one loss with gradients of a config at tiny size, on one view of one video."""
     init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmpretrain':
+        step_on_images(cfg)
+        return
     tiny_recognizer(cfg)
     model = MODELS.build(cfg.model)
     crops = {'ThreeCrop': 'CenterCrop', 'TenCrop': 'CenterCrop'}

@@ -17,7 +17,7 @@ from tiny_runs import write_dataset
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 #: Those under MMPretrain.
-IMAGE = [c for c in CONFIGS if c.startswith('image')]
+IMAGE = [c for c in CONFIGS if c.startswith('image') or '_stills_' in c]
 
 #: What stands in for a CLIP of 512 dimensions: one layer, on the frames' true size.
 TINY_CLIP = dict(

@@ -18,6 +18,7 @@ def register_all_modules() -> None:
     import textxfer_mm.datasets.one_dataset_batches
     import textxfer_mm.datasets.ratio_samplers
     import textxfer_mm.datasets.scene_datasets
+    import textxfer_mm.datasets.transforms_image
     import textxfer_mm.datasets.transforms_released
     import textxfer_mm.datasets.transforms_repeat
     import textxfer_mm.datasets.transforms_timm

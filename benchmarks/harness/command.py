@@ -65,7 +65,8 @@ def _parser(page: Page, description: str) -> argparse.ArgumentParser:
     """The options of a page's command."""
     results = BENCHMARKS / 'results' / f'{page.name}.jsonl'
     parser = argparse.ArgumentParser(description=description.split('\n')[0], allow_abbrev=False)
-    parser.add_argument('--folder', type=Path, default=Path('work_dirs') / page.name, help='data and log')
+    folder = Path('work_dirs') / (page.folder or page.name)
+    parser.add_argument('--folder', type=Path, default=folder, help='data and log')
     parser.add_argument('--results', type=Path, default=results, help='results of finished runs (%(default)s)')
     parser.add_argument('--seeds', type=int, nargs='+', default=page.seeds)
     parser.add_argument('--jobs', type=int, default=2, help='processes of one thread each')

@@ -86,7 +86,7 @@ class Page:
     """A page of results.
 
     Attributes:
-        name: Name of its Markdown file, of its file of results and of its folder for data and logs.
+        name: Name of its Markdown file, of its file of results and of its log.
         work: What gives its numbers.
         measures: What is measured, by name.
         tables: Its tables.
@@ -98,6 +98,7 @@ class Page:
         extra: The cells of the extra columns, by heading and row.
         falsifiers: What would falsify the finding that it tests, answered before everything else.
         derive: Further rows, made from the results of those that were run.
+        folder: Name of its folder for data, towers and logs, where it is that of another page; empty is its own.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Page:
     extra: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     falsifiers: tuple[Falsifier, ...] = ()
     derive: Callable[[Results], Results] = lambda results: {}
+    folder: str = ''
 
     def measure_of(self, claim: Claim) -> Measure:
         """What a claim compares."""

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from textxfer_mm.apis import extract_features
 from textxfer_mm.classifiers.feature_file import LabelledFeatures
+from textxfer_mm.engine.classes import classifier_of, head_of
 
 Edit = Callable[[Config], None]
 
@@ -25,12 +26,12 @@ def edits(*parts: Edit) -> Edit:
 
 def head(**options: Any) -> Edit:
     """Options of the head."""
-    return lambda cfg: cfg.model.cls_head.update(options)
+    return lambda cfg: head_of(cfg).update(options)
 
 
 def text(**options: Any) -> Edit:
     """Options of the text classifier."""
-    return lambda cfg: cfg.model.cls_head.classifier.update(options)
+    return lambda cfg: classifier_of(cfg).update(options)
 
 
 def untrained(cfg: Config) -> None:
@@ -53,7 +54,7 @@ def drawn(kind: str, width: int) -> Edit:
     """A frozen classifier of a width that knows nothing of the classes; its seed is the run's."""
 
     def edit(cfg: Config) -> None:
-        cfg.model.cls_head.classifier = dict(
+        head_of(cfg).classifier = dict(
             type=kind, class_names=cfg.class_names, embed_dims=width, seed=cfg.randomness.seed
         )
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from textxfer_mm.apis import load_recognizer, sweep
 from textxfer_mm.apis.interpolation import Interpolation
+from textxfer_mm.engine.classes import head_of
 
 
 def saved(model: nn.Module, cfg: Config) -> Path:
@@ -41,6 +42,6 @@ def with_unseen_classes(model: nn.Module, cfg: Config) -> nn.Module:
     """
     checkpoint = saved(model, cfg)
     cfg = Config(dict(cfg.to_dict(), test_pipeline=cfg.test_dataloader.dataset.pipeline))
-    if not cfg.model.cls_head.get('frozen', True):
-        cfg.model.cls_head.frozen = True
+    if not head_of(cfg).get('frozen', True):
+        head_of(cfg).frozen = True
     return load_recognizer(cfg, checkpoint, class_names=list(cfg.unseen_class_names), device='cpu')

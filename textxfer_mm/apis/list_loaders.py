@@ -6,10 +6,19 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from textxfer_mm.engine.annotation_lists import AnnotationList, join, kind_of, missing_files
+from textxfer_mm.engine.annotation_lists import (
+    AnnotationList,
+    image_folder,
+    is_of_images,
+    join,
+    kind_of,
+    missing_files,
+)
 from textxfer_mm.engine.data_checks import PREFIXES, innermost_datasets
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.inputs import require_file
+
+from mmaction.datasets import RawframeDataset  # isort: skip  (after the registry: it repairs mmaction)
 
 
 def loader_of_list(
@@ -37,7 +46,7 @@ def loader_of_list(
     if not annotations.rows:
         raise UserError(f'{option} {list_file} is empty.')
     annotations.check(train=True, classes=None)
-    missing = missing_files(annotations.files(str(root)), folders='img' in dataset.data_prefix)
+    missing = missing_files(annotations.files(str(root)), folders=kind_of(dataset) is RawframeDataset)
     if missing:
         raise UserError(
             f'{len(missing)} of {len(annotations.rows)} videos of {option} {list_file} are missing: '
@@ -79,10 +88,14 @@ def with_list(dataset: ConfigDict, file: str | Path, root: str | Path | None, op
     """
     made = copy.deepcopy(next(innermost_datasets(dataset)))
     kind = kind_of(made)
+    if kind is None and is_of_images(made):
+        own, pipeline = image_folder(made), made.get('pipeline')
+        listed = dict(type='mmpretrain.CustomDataset', ann_file=str(file), pipeline=pipeline, test_mode=True)
+        return ConfigDict(listed, data_prefix=own if root is None else str(root))
     if kind is None:
         raise UserError(
-            f'{option} {file} is a list of videos, and the config reads {made.get("type")}, which takes none. Give a '
-            'config with a VideoDataset or RawframeDataset.'
+            f'{option} {file} is a list of videos or images, and the config reads {made.get("type")}, which takes '
+            "none. Give a config with a VideoDataset, a RawframeDataset, or MMPretrain's CustomDataset or ImageNet."
         )
     prefix = PREFIXES[kind]
     own = join(made.pop('data_root', None), (made.get('data_prefix') or {}).get(prefix) or '')

@@ -1,4 +1,4 @@
-"""Annotation lists of stock video and raw-frame datasets: their lines, labels and files, read as the datasets do."""
+"""Annotation lists of stock datasets of videos, frames and images: lines, labels and files, read as these do."""
 
 import os
 import re
@@ -9,6 +9,8 @@ from typing import Any
 
 from textxfer_mm.compat_datasets import read_list
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.registry import DATASETS as ROOT_DATASETS
+from textxfer_mm.registry import look_up
 from textxfer_mm.text.class_folders import require_order_of_folders
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
@@ -18,6 +20,8 @@ from mmaction.registry import DATASETS  # isort: skip  (stock datasets, and ours
 _WORTH_LISTING = 8
 #: File systems on the network answer slowly, but many at a time.
 _THREADS = 16
+#: What reads lists of images, and the scope of its types.
+_OF_IMAGES, _MMPRETRAIN = 'mmpretrain.datasets.custom.CustomDataset', 'mmpretrain'
 _URL = re.compile(r'^\S+://')
 
 
@@ -36,6 +40,23 @@ def kind_of(dataset: Mapping[str, Any]) -> type | None:
     kind = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else dataset.get('type')
     kinds = (VideoDataset, RawframeDataset)
     return next((base for base in kinds if isinstance(kind, type) and issubclass(kind, base)), None)
+
+
+def is_of_images(dataset: Mapping[str, Any]) -> bool:
+    """Whether a dataset config is MMPretrain's ``CustomDataset`` or of its kin (``ImageNet``), which take a list.
+
+    MMPretrain is asked about types that MMAction2 does not know.
+    """
+    kind = dataset.get('type')
+    if isinstance(kind, str):
+        kind = DATASETS.get(kind) or look_up(kind, ROOT_DATASETS, _MMPRETRAIN)
+    return isinstance(kind, type) and any(f'{base.__module__}.{base.__name__}' == _OF_IMAGES for base in kind.__mro__)
+
+
+def image_folder(dataset: Mapping[str, Any]) -> str:
+    """Where the paths of a list of images begin, as MMPretrain joins them."""
+    prefix = dataset.get('data_prefix') or dataset.get('split') or ''
+    return join(dataset.get('data_root'), prefix.get('img_path') or '' if isinstance(prefix, Mapping) else prefix)
 
 
 @dataclass(frozen=True)
@@ -63,8 +84,12 @@ class AnnotationList:
         """
         kind, ann_file = kind_of(dataset), dataset.get('ann_file')
         path = join(dataset.get('data_root'), ann_file or '')
-        if kind is None or not ann_file or is_remote(path):
+        if not ann_file or is_remote(path) or (kind is None and not is_of_images(dataset)):
             return None
+        if kind is None:
+            labelled = dataset.get('with_label', True)
+            rows = [line.strip().rsplit(' ', 1) if labelled else [line.strip()] for line in read_list(path)]
+            return cls(path, rows, 1, False)
         # Columns before the labels: video | frame_dir [offset] total_frames
         leading = 1 if kind is VideoDataset else 2 + bool(dataset.get('with_offset'))
         delimiter = dataset.get('delimiter', ' ') if kind is VideoDataset else None

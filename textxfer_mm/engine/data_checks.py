@@ -10,7 +10,14 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from textxfer_mm.engine.annotation_lists import AnnotationList, is_remote, join, kind_of, missing_files
+from textxfer_mm.engine.annotation_lists import (
+    AnnotationList,
+    image_folder,
+    is_remote,
+    join,
+    kind_of,
+    missing_files,
+)
 from textxfer_mm.engine.classes import class_names_of, name_classes, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
 from textxfer_mm.engine.launch import RANK_VARIABLES
@@ -22,6 +29,8 @@ from mmaction.registry import DATASETS  # isort: skip
 
 #: What ``data_prefix`` names the folder of videos, or that of the folders of frames.
 PREFIXES = {VideoDataset: 'video', RawframeDataset: 'img'}
+#: What the lines of a list stand for; lists that are none of MMAction2's are of images.
+_KINDS = {VideoDataset: 'videos', RawframeDataset: 'folders of frames', None: 'images'}
 
 
 def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str] = ()) -> set[str]:
@@ -163,7 +172,7 @@ def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
     ):
         raise UserError(
             f'data_prefix={shown(repr(prefixes))} of {phase}_dataloader: {kind.__name__} takes '
-            f"dict({wanted}='FOLDER'), the folder of its {'videos' if kind is VideoDataset else 'folders of frames'}."
+            f"dict({wanted}='FOLDER'), the folder of its {_KINDS[kind]}."
         )
     return prefixes
 
@@ -198,8 +207,12 @@ def _check_files(
     total, share, what = 0, _max_share(cfg) if tolerant else 0.0, 'videos'
     for dataset, annotations in found:
         kind = kind_of(dataset)
-        prefix = join(dataset.get('data_root'), _prefixes(dataset, phase).get(PREFIXES[kind]) or '')
-        what = 'videos' if kind is VideoDataset else 'folders of frames'
+        what = _KINDS[kind]
+        prefix = (
+            image_folder(dataset)
+            if kind is None
+            else join(dataset.get('data_root'), _prefixes(dataset, phase).get(PREFIXES[kind]) or '')
+        )
         missing += missing_files(annotations.files(prefix), folders=kind is RawframeDataset)
         total += len(annotations.rows)
         if not any(str(step.get('type')).startswith('Tolerant') for step in dataset.get('pipeline') or ()):

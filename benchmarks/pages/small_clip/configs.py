@@ -117,8 +117,9 @@ def prepare(root: Path, seed: int, scale: Scale, say: Callable[[str], None], exp
     done = root / f'seed{seed}-{scale.train}-{scale.test}-{scale.unseen}'
     if not done.exists():
         say(f'seed {seed}: rendering its clips')
-        init_default_scope('mmaction')
-        for dataset in datasets_of(experiment.config('text', seed)):
+        cfg = experiment.config(next(iter(experiment.settings)), seed)
+        init_default_scope(cfg.default_scope)
+        for dataset in datasets_of(cfg):
             DATASETS.build(dataset)[0]
         root.mkdir(parents=True, exist_ok=True)
         done.touch()
