@@ -14,7 +14,7 @@ Our status: built and run at tiny size by the tests; not trained by us on ImageN
 _base_ = [
     '../_base_/models/text4vis_image_vit-b-16.py',
     '../_base_/datasets/imagenet.py',
-    '../_base_/schedules/text4vis_image_200e.py',
+    '../_base_/schedules/text4vis_200e.py',
     '../_base_/default_runtime_image.py',
 ]
 
@@ -32,3 +32,4 @@ train_dataloader = dict(
     dataset=dict(_delete_=True, type='FewShotDataset', shots=5, seed=0, dataset=_base_.train_dataloader.dataset)
 )
 default_hooks = dict(checkpoint=dict(interval=20))
+auto_scale_lr = dict(base_batch_size=128)  # the paper's, as in the other configs of images

@@ -65,6 +65,24 @@ def test_image_encoders_of_table_12(cfg, size, params, gflops):
     assert (millions(frame.paper_params), giga(frame.paper_macs)) == (params, gflops)
 
 
+@pytest.mark.parametrize(
+    ('name', 'params', 'gflops', 'tower'),
+    [
+        ('vit-b-16', '57.3', '11.3', dict(layers=12, width=768, patch=16, size=224, out=512)),
+        ('vit-l-14-336', '202.1', '116.5', dict(layers=24, width=1024, patch=14, size=336, out=768)),
+    ],
+)
+def test_the_configs_of_table_12(name, params, gflops, tower):
+    """The cost columns are those of the image configs, as MMPretrain's pipelines and classifiers have them."""
+    result = count_complexity(Config.fromfile(ROOT / f'image/text4vis_{name}_8xb16-10e_in1k.py'))
+    backbone, head = result.parts['backbone'], result.parts['head']
+    assert result.views == Views((3, tower['size'], tower['size']))
+    assert (millions(backbone.paper_params), giga(backbone.paper_macs)) == (params, gflops)
+    assert backbone.macs == vit_macs(**tower)
+    assert head.macs == 1000 * tower['out']
+    assert result.frame is None
+
+
 def test_vit_l_with_32_frames_of_table_7():
     result = count_complexity(text4vis(VIT_L))
     assert result.views == Views((3, 32, 224, 224), 4, 3)  # 1662 x 4 x 3
@@ -228,6 +246,7 @@ def test_class_names_that_are_not_at_hand():
     ('shape', 'message'),
     [
         ((4, 3, 32, 32), 'One view of Recognizer3D has the shape 3 T H W, not 4 3 32 32'),
+        ((3, 32, 32), 'One view of Recognizer3D has the shape 3 T H W, not 3 32 32'),
         ((3, -4, 32, 32), 'has the shape 3 T H W, not 3 -4 32 32'),
         ((3, 0, 32, 32), 'has the shape 3 T H W, not 3 0 32 32'),
         ((3, 4, 48, 48), 'takes frames of 32 x 32 pixels but got 48 x 48'),

@@ -177,6 +177,21 @@ def test_lists_of_images_are_checked_before_a_run(made, tmp_path, lines, message
         check_datasets(cfg, ('test',))
 
 
+@pytest.mark.parametrize(
+    ('dataset', 'folder'),
+    [
+        (dict(type='ImageNet', data_root='data/nowhere', split='val'), 'data/nowhere/val'),
+        (dict(type='CustomDataset', data_prefix='data/nowhere'), 'data/nowhere'),
+        (dict(type='CustomDataset', data_root='data', data_prefix=dict(img_path='none')), 'data/none'),
+    ],
+)
+def test_folders_of_images_that_are_not_there(made, dataset, folder):
+    cfg = copy.deepcopy(made[1])
+    cfg.test_dataloader.dataset = dict(**dataset, pipeline=PIPELINE)
+    with pytest.raises(UserError, match=f'data folder {folder} of test_dataloader .* does not exist'):
+        check_datasets(cfg, ('test',))
+
+
 def test_what_is_refused(made):
     folder, cfg = made
     with pytest.raises(UserError, match='--average-clips feature: an image has one view'):

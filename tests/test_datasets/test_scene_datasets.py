@@ -387,10 +387,8 @@ def test_equally_many_scenes_of_either_kind_have_caches_of_their_own(tmp_path):
 
 def test_stills_feed_the_steps_of_mmpretrain():
     """The pixels of a still reach an image model in BGR, as those of a file do, with the label of the class."""
-    plain = SceneClasses([], kinds=('motion',), per_class=1, size=32)
-    image = SceneClasses(
-        [dict(type='FrameAsImage'), dict(type='mmpretrain.PackInputs')], kinds=('motion',), per_class=1, size=32
-    )
+    steps, options = [dict(type='FrameAsImage'), dict(type='mmpretrain.PackInputs')], dict(kinds=('motion',), size=32)
+    plain, image = (SceneClasses(pipeline, per_class=1, **options) for pipeline in ([], steps))
     frame, packed = plain[3]['array'][0], image[3]
     np.testing.assert_array_equal(packed['inputs'].permute(1, 2, 0).numpy()[..., ::-1], frame)
     assert packed['data_samples'].gt_label.tolist() == [3]

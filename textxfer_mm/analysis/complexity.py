@@ -27,14 +27,14 @@ from textxfer_mm.analysis.views import Views, views_of_config
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.classes import head_of
-from textxfer_mm.engine.frameworks import enter_scope
+from textxfer_mm.engine.frameworks import HEADS, enter_scope, takes_images
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.lazy import LazyWeights
 from textxfer_mm.models.heads import CosineHead, TextEmbeddingHead
 from textxfer_mm.registry import MODELS
 from textxfer_mm.registry_errors import accepted_arguments
 
-PARTS = ('backbone', 'neck', 'cls_head')
+PARTS = ('backbone', 'neck', *HEADS)
 
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -69,7 +69,7 @@ class Complexity:
     """What a recognizer costs.
 
     Attributes:
-        parts: The cost of ``backbone``, ``neck`` (where there is one) and ``cls_head``, for one view.
+        parts: The cost of ``backbone``, ``neck`` (where there is one) and head, for one view.
         views: The view, and how many of them a video has in testing.
         frame: The cost of one frame of the view in a backbone that works frame by frame; None for others.
     """
@@ -89,7 +89,8 @@ def count_complexity(cfg: Config, *, shape: tuple[int, ...] | None = None) -> Co
 
     Args:
         cfg: A config with ``model``, and with a test pipeline unless ``shape`` is given.
-        shape: The shape of one view instead of the test pipeline's: (3, T, H, W), or (T, 3, H, W) for 2-D recognizers.
+        shape: The shape of one view instead of the test pipeline's: (3, T, H, W), (T, 3, H, W) for 2-D recognizers, or
+            (3, H, W) for models of images.
 
     Raises:
         UserError: The model is no recognizer of frames, does not take the shape, or needs true values to run.
@@ -98,17 +99,17 @@ def count_complexity(cfg: Config, *, shape: tuple[int, ...] | None = None) -> Co
         raise UserError('The config has no `model` with a backbone.')
     views = Views(tuple(shape)) if shape else views_of_config(cfg)
     model = build_on_meta(cfg)
-    inputs = torch.empty(1, *_as_inputs(views.shape, cfg.model.type), device='meta')
+    inputs = torch.empty(1, *_as_inputs(views.shape, cfg.model), device='meta')
     counter = FlopCounterMode(display=False)
     with _paper_macs(model) as paper_macs, _autocast_ignores_meta(), counter, torch.no_grad():
         try:
-            model(inputs, mode='tensor', stage='head')
+            model(inputs, mode='tensor', **({} if takes_images(cfg.model) else dict(stage='head')))
         except UserError:
             raise
         except Exception as error:  # any model's code runs here
             raise UserError(
                 f'{cfg.model.type} with {cfg.model.backbone.type} cannot be run on one view of shape {views.shape} '
-                f'without values ({type(error).__name__}: {error}). Check --shape: 3 T H W, or T 3 H W in 2-D.'
+                f'without values ({type(error).__name__}: {error}). Check --shape: 3 T H W, T 3 H W in 2-D, or 3 H W.'
             ) from error
     parts = _costs(model, counter, paper_macs)
     return Complexity(parts, views, _frame(parts['backbone'], views.shape, cfg.model))
@@ -151,13 +152,13 @@ def _fill(rows: ClassRows) -> None:
     rows.replace(ClassifierBundle.from_rows(values, class_names=names, encoder_id='none'))
 
 
-def _as_inputs(shape: tuple[int, ...], kind: str) -> tuple[int, ...]:
-    """The shape of a video of one view: (1, 3, T, H, W) for Recognizer3D, (T, 3, H, W) for Recognizer2D."""
-    axis = 1 if kind == 'Recognizer2D' else 0
-    if len(shape) != 4 or shape[axis] != 3 or min(shape) < 1:
-        wanted = 'T 3 H W' if axis else '3 T H W'
-        raise UserError(f'One view of {kind} has the shape {wanted}, not {" ".join(map(str, shape))}.')
-    return shape if axis else (1, *shape)
+def _as_inputs(shape: tuple[int, ...], model: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of a video of one view: (1, 3, T, H, W) for Recognizer3D, (T, 3, H, W) for 2-D; (3, H, W) of images."""
+    is_2d, of_images = model['type'] == 'Recognizer2D', takes_images(model)
+    wanted = '3 H W' if of_images else 'T 3 H W' if is_2d else '3 T H W'
+    if len(shape) != len(wanted.split()) or shape[1 if is_2d else 0] != 3 or min(shape) < 1:
+        raise UserError(f'One view of {model["type"]} has the shape {wanted}, not {" ".join(map(str, shape))}.')
+    return shape if is_2d or of_images else (1, *shape)
 
 
 def _without_weights(node: Any) -> Any:

@@ -22,7 +22,7 @@ class Views:
     """The views of one video.
 
     Attributes:
-        shape: What the recognizer takes for one view: (3, T, H, W), or (T, 3, H, W) for 2-D recognizers.
+        shape: What the model takes for one view: (3, T, H, W), (T, 3, H, W) for 2-D recognizers, (3, H, W) for images.
         clips: Temporal clips.
         crops: Spatial crops.
     """
@@ -51,8 +51,10 @@ def views_of_config(cfg: Config) -> Views:
     except Exception as error:  # steps of any package run here
         raise UserError(
             f'The test pipeline cannot be run on a black video ({type(error).__name__}: {error}); give the shape of '
-            'one view: --shape 3 T H W (2-D recognizers: --shape T 3 H W).'
+            'one view: --shape 3 T H W (2-D recognizers: --shape T 3 H W; images: --shape 3 H W).'
         ) from error
+    if len(inputs) == 3:
+        return Views(inputs)
     crops = next((_CROPS[step['type']] for step in pipeline if step['type'] in _CROPS), 1)
     if len(inputs) == 5:  # (V, 3, T, H, W)
         return Views(inputs[1:], inputs[0] // crops, crops)
@@ -83,11 +85,19 @@ def _frames_of_a_view(model: Mapping[str, Any]) -> int | None:
 def _stand_in(step: Mapping[str, Any]) -> Any:
     """Replace what opens or decodes files; all other steps stay."""
     kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
+    if kind.endswith('LoadImageFromFile'):
+        return _load
     if kind.endswith('Init'):
         return _open
     if kind.endswith('Decode'):
         return _decode
     return dict(step)
+
+
+def _load(results: dict[str, Any]) -> dict[str, Any]:
+    """Stand in for reading an image: a black one."""
+    size = (HEIGHT, WIDTH)
+    return {**results, 'img': np.zeros((*size, 3), np.uint8), 'img_shape': size, 'ori_shape': size}
 
 
 def _open(results: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from textxfer_mm.engine.annotation_lists import (
     AnnotationList,
     image_folder,
+    is_of_images,
     is_remote,
     join,
     kind_of,
@@ -148,8 +149,8 @@ def _check_paths(dataset: ConfigDict, phase: str) -> None:
                 )
             hint = nearest(Path(path).name, os.listdir(folder)) if folder.is_dir() else f' {folder} does not exist.'
             raise UserError(f'annotation file {shown(path)} of {phase}_dataloader does not exist.{hint}')
-    for prefix in _prefixes(dataset, phase).values():
-        path = join(root, prefix or '')
+    folders = [join(root, prefix or '') for prefix in _prefixes(dataset, phase).values()]
+    for path in [image_folder(dataset)] if is_of_images(dataset) else folders:
         if path and not is_remote(path) and not os.path.isdir(path):
             raise UserError(
                 f'data folder {shown(path)} of {phase}_dataloader (data_root, data_prefix) does not exist; '

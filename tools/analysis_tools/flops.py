@@ -34,10 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files; no weights are loaded')
     parser.add_argument(
         '--shape',
-        nargs=4,
+        nargs='+',
         type=int,
-        metavar=('3', 'T', 'H', 'W'),
-        help='shape of one view, for 2-D recognizers T 3 H W (default: what the test pipeline makes)',
+        metavar='N',
+        help='shape of one view: 3 T H W, of 2-D recognizers T 3 H W, of images 3 H W (default: what the test pipeline '
+        'makes)',
     )
     parser.add_argument('--json', type=Path, help='write the counts to this file')
     add_config_options(parser)
