@@ -13,12 +13,11 @@ from textxfer_mm.errors import UserError, first_few, first_line
 from textxfer_mm.inputs import require_file
 
 #: What must be equal, by what it is called in the message.
-_OF_RESULT = {'average_clips': 'averages of views', 'templates': 'templates', 'glosses': 'glosses'}
+_OF_RESULT = {'average_clips': 'averages of views', 'templates': 'templates'}
 _OF_LIST = {
     'class_digest': 'class lists',
     'views': 'numbers of views',
     'pipeline': 'test pipelines',
-    'glosses': 'glosses',
 }
 
 
@@ -56,7 +55,7 @@ def mean_over_results(results: Sequence[Mapping[str, Any]], names: Sequence[obje
         several, and the numbers it is the mean of.
 
     Raises:
-        UserError: They differ in protocols, class lists, views, pipelines or templates, or two are the same.
+        UserError: They differ in protocols, class lists, views, pipelines, templates or glosses, or two are the same.
     """
     first = results[0]
     _refuse_different(results, names)
@@ -125,6 +124,9 @@ def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator
         for key, what in _OF_LIST.items():
             if mine[key] != theirs[key]:
                 yield what, str(mine[key])[:12], str(theirs[key])[:12]
+        has, other_has = (entry.get('glosses', {}).get('digest', 'none') for entry in (mine, theirs))
+        if has != other_has:
+            yield 'glosses', has[:12], other_has[:12]
 
 
 def _keyed(result: Mapping[str, Any]) -> dict[tuple, Mapping[str, Any]]:
