@@ -84,6 +84,7 @@ def edited(folder, tmp_path, change):
     ('change', 'message'),
     [
         (lambda r: r['results'].pop(), 'are of different protocols or lists'),
+        (lambda r: r['lists'][0].update(glosses=dict(classes=4, digest='ab')), 'have different glosses (none / ab)'),
         (lambda r: r['lists'][0].update(class_digest='x'), 'have different class lists'),
         (lambda r: r['lists'][1].update(views=1), 'have different numbers of views (6 / 1)'),
         (lambda r: r['lists'][0].update(pipeline='x'), 'have different test pipelines'),

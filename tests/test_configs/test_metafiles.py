@@ -92,8 +92,6 @@ PAPER = {
 #: The paper's metrics in metafiles, in the order in which tables here and headers of configs have them.
 METRICS = (
     *(f'Paper Top {k} Accuracy ({views})' for views in ('1 view', '4x3 views') for k in (1, 5)),
-    'Paper Top 1 Accuracy',
-    'Paper Top 5 Accuracy',
     'Paper V100 Days',
     'Paper Mean Class Accuracy (3 splits)',
     'Paper Top 1 Accuracy (zero-shot, untrained)',

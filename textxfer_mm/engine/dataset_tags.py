@@ -8,7 +8,7 @@ from mmengine.config import Config
 from textxfer_mm.datasets.list_trees import names_of
 from textxfer_mm.datasets.multi_dataset import MultiDataset
 from textxfer_mm.datasets.tagged import TaggedDataset
-from textxfer_mm.engine.classes import head_of
+from textxfer_mm.engine.classes import classifier_of, head_of
 from textxfer_mm.errors import UserError, nearest, shown
 from textxfer_mm.registry import DATASETS, look_up
 from textxfer_mm.text.class_names import load_class_names, require_same_names
@@ -71,7 +71,8 @@ def check_tags(cfg: Config, phase: str) -> None:
         UserError: It has none for one of them, or the loader has datasets without names.
     """
     known = head_datasets(cfg)
-    if not known or (phase != 'train' and head_of(cfg).get('predict_as') is not None):
+    told = head_of(cfg).get('predict_as') is not None or (classifier_of(cfg) or {}).get('class_names') is not None
+    if not known or (phase != 'train' and told):
         return
     tags = list(tags_of(cfg[f'{phase}_dataloader'].dataset))
     if not tags:

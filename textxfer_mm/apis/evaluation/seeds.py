@@ -16,14 +16,12 @@ from textxfer_mm.inputs import require_file
 _OF_RESULT = {
     'average_clips': 'averages of views',
     'templates': 'templates',
-    'glosses': 'glosses',
     'training': 'parts of the training videos',
 }
 _OF_LIST = {
     'class_digest': 'class lists',
     'views': 'numbers of views',
     'pipeline': 'test pipelines',
-    'glosses': 'glosses',
 }
 
 
@@ -61,7 +59,7 @@ def mean_over_results(results: Sequence[Mapping[str, Any]], names: Sequence[obje
         several, and the numbers it is the mean of.
 
     Raises:
-        UserError: They differ in protocols, class lists, views, pipelines or templates, or two are the same.
+        UserError: They differ in protocols, class lists, views, pipelines, templates or glosses, or two are the same.
     """
     first = results[0]
     _refuse_different(results, names)
@@ -131,6 +129,9 @@ def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator
         for key, what in _OF_LIST.items():
             if mine[key] != theirs[key]:
                 yield what, str(mine[key])[:12], str(theirs[key])[:12]
+        has, other_has = (entry.get('glosses', {}).get('digest', 'none') for entry in (mine, theirs))
+        if has != other_has:
+            yield 'glosses', has[:12], other_has[:12]
 
 
 def _keyed(result: Mapping[str, Any]) -> dict[tuple, Mapping[str, Any]]:
