@@ -40,7 +40,7 @@ def adapt(cfg: Config, scale: Scale) -> None:
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=scale.batch, num_workers=0, persistent_workers=False)
         loader.pop('worker_init_fn', None)  # there are no workers
-        loader.dataset.update(kinds=(kind,), per_class=per_class[split], seed=cfg.randomness.seed)
+        loader.dataset.update(kinds=(kind,), per_class=per_class[split])
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=scale.passes_downstream, val_interval=1000)
     set_rate(cfg, scale.lr, scale.new)
     for schedule in cfg.param_scheduler[1:]:
@@ -51,7 +51,7 @@ def adapt(cfg: Config, scale: Scale) -> None:
 
 def measure(model: nn.Module, cfg: Config) -> Mapping[str, Any]:
     """Top-1 accuracies (0 to 1) among the 60 classes, and by names on the unseen ones."""
-    scores = score_videos(model, cfg.val_dataloader, seed=cfg.randomness.seed)
+    scores = score_videos(model, cfg.val_dataloader)
     names = scores.class_names
     result = dict(
         row_cosine=largest_cosine(model),
@@ -61,7 +61,7 @@ def measure(model: nn.Module, cfg: Config) -> Mapping[str, Any]:
         unseen=None,
     )
     if classifier_of(cfg).get('type') == 'TextClassifier':
-        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader, seed=cfg.randomness.seed)
+        unseen = score_videos(with_unseen_classes(model, cfg), cfg.test_dataloader)
         result.update(unseen=unseen.top(1))
     return result
 
