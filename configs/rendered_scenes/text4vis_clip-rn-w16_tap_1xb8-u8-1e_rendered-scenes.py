@@ -5,8 +5,8 @@ clip_rn-w16_2xb64-8e_rendered-scenes.py leaves; docs/small_clip.md has the paper
 
 Reproduces: no paper's row; Text4Vis (TAP) in the small.
 Command: python tools/train.py configs/rendered_scenes/text4vis_clip-rn-w16_tap_1xb8-u8-1e_rendered-scenes.py
-Cost: not measured yet
-Our status: not run yet
+Cost: 85 s on two CPU cores beside other work, with two validations and the rendering of all clips
+Our status: run once by us, from the main tower of docs/small_clip.md: top-1 30.0 % before training and 37.2 % after
 """
 
 _base_ = [
