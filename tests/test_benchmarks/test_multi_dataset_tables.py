@@ -162,7 +162,7 @@ def test_the_page_says_what_was_not_run(tmp_path):
     without = [one for one in made_up() if one['row'] not in WITH_CLIPS]
     text = write_page(PAGE, tmp_path, without).read_text()
     assert '**The rows with real clips were not run: no folder of clips was given.**' in text
-    assert '| the clips alone, as many steps | - | not run | - |' in text
+    assert '| the clips alone, as many steps | - | not run | not run |' in text
     nothing = write_page(PAGE, tmp_path, []).read_text()
     assert set(re.findall(r'\*\*([^*]+)\*\* \(\d', nothing)) == {'Not run'}
     others = [dict(one, clips=one['row']) if 'clips' in one else one for one in made_up()]
@@ -212,6 +212,11 @@ def test_lists_of_clips_are_checked(tmp_path, clips):
     with pytest.raises(UserError, match=r'lists a b\.mp4, which is not in'):
         take_clips(tmp_path, tmp_path / 'data', print)
     assert not (tmp_path / 'data').exists()
+    for name in ('a b', 'b'):
+        (tmp_path / f'{name}.mp4').write_text('no video')
+    with pytest.raises(UserError, match=r'--clips: .*a b\.mp4 cannot be decoded'):
+        take_clips(tmp_path, tmp_path / 'data', print)
+    assert not list((tmp_path / 'data').rglob('*.json'))
     said = []
     take_clips(clips, tmp_path / 'data', said.append)
     assert len(said) == 2

@@ -7,9 +7,11 @@ import cv2
 import numpy as np
 
 from pages.multi_dataset.vocabularies import CLIP_NAMES, CLIPS, TOYS, actions_of
-from pages.small_scale.data import decoded, keep
+from pages.small_scale.data import keep
 from textxfer_mm.datasets.toy_actions import files, render_clip
 from textxfer_mm.errors import UserError
+from textxfer_mm.video.reader import VideoReader
+from textxfer_mm.video.unreadable import UnreadableVideoError
 
 #: Width and height of the frames that are kept; clips of another shape are squeezed.
 SIZE = (96, 72)
@@ -73,7 +75,7 @@ def take_clips(source: Path, root: Path, say: Callable[[str], None]) -> None:
         say: Told what is done.
 
     Raises:
-        UserError: A list is not there, or its labels are not those of the two classes.
+        UserError: A list is not there, its labels are not those of the two classes, or a clip cannot be decoded.
     """
     for split in SPLITS:
         file = root / CLIPS / f'{split}.json'
@@ -82,20 +84,37 @@ def take_clips(source: Path, root: Path, say: Callable[[str], None]) -> None:
         _check_list(source / f'{split}.txt')
         say(f'decoding the clips of {split}.txt')
         file.parent.mkdir(parents=True, exist_ok=True)
-        keep(file, decoded(source, f'{split}.txt', lambda height, width: SIZE))
+        keep(file, _decoded(source, split))
+
+
+def _decoded(source: Path, split: str) -> Iterator[tuple[str, int, list[np.ndarray]]]:
+    """Yield name, label and frames of the clips of one list, by the package's reader: their sizes are unequal."""
+    for path, label in _entries(source / f'{split}.txt'):
+        try:
+            reader = VideoReader(str(source / path))
+            frames = reader.read(range(len(reader)))
+        except UnreadableVideoError as error:
+            raise UserError(f'--clips: {source / path} cannot be decoded: {error}') from error
+        reader.close()
+        yield path, int(label), [cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+def _entries(file: Path) -> list[list[str]]:
+    """The lines ``path label`` of a list."""
+    return [line.rsplit(' ', 1) for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
 
 
 def _check_list(file: Path) -> None:
     """Refuse a list that is not of the two classes."""
     if not file.is_file():
         raise UserError(f'--clips: {file.parent} has no {file.name}; lines of it are "path label".')
-    lines = file.read_text(encoding='utf-8').splitlines()
-    labels = {line.rsplit(' ', 1)[-1] for line in lines}
+    entries = _entries(file)
+    labels = {entry[-1] for entry in entries}
     if labels != {str(label) for label in range(len(CLIP_NAMES))}:
         raise UserError(
             f'--clips: the lines of {file} end with the label 0 ({CLIP_NAMES[0]}) or 1 ({CLIP_NAMES[1]}), and both '
             'occur.'
         )
-    absent = [path for path in (line.rsplit(' ', 1)[0] for line in lines) if not (file.parent / path).is_file()]
+    absent = [entry[0] for entry in entries if not (file.parent / entry[0]).is_file()]
     if absent:
         raise UserError(f'--clips: {file} lists {absent[0]}, which is not in {file.parent}.')

@@ -113,8 +113,8 @@ ZERO_SHOT = Table(
 CLIPS = Table(
     'Real clips as a fourth dataset',
     'Clips of surveillance cameras, 48 for training and 16 for tests, fighting or not (chance 50). They are the same '
-    'in all seeds: one clip is 6 points, and an interval over seeds says nothing of other clips. The project does not come '
-    'with them.',
+    'in all seeds: one clip is 6 points, and an interval over seeds says nothing of other clips. The project does not '
+    'come with them.',
     (
         Row('clips-single', 'the clips alone, as many passes'),
         Row('clips-long', 'the clips alone, as many steps'),

@@ -1,7 +1,7 @@
 """The toy actions of one seed, decoded once: all frames of a list lie in one array on disk that processes share."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,30 +59,20 @@ def prepare(root: Path, seed: int, clips: Clips, say: Callable[[str], None]) -> 
 
 
 def _decode(videos: Path, split: str, folder: Path, short_side: int) -> None:
-    """Keep the frames of one list, resized to a short side."""
-
-    def size(height: int, width: int) -> tuple[int, int]:
-        scale = short_side / min(height, width)
-        return round(width * scale), round(height * scale)
-
-    keep(folder / f'{split}.json', decoded(videos, f'{split}.txt', size))
+    """Keep the frames of one list."""
+    keep(folder / f'{split}.json', _decoded(videos, split, short_side))
 
 
-def decoded(
-    videos: Path, list_file: str, size: Callable[[int, int], tuple[int, int]]
-) -> Iterable[tuple[str, int, list[np.ndarray]]]:
-    """Yield the name, the label and the frames of the videos of a list.
-
-    Args:
-        videos: Folder of the list, from which its paths begin.
-        list_file: The list, of lines ``path label``.
-        size: Makes (width, height) of the frames that are kept of (height, width) of the video.
-    """
-    for line in (videos / list_file).read_text().splitlines():
+def _decoded(videos: Path, split: str, short_side: int) -> Iterator[tuple[str, int, list[np.ndarray]]]:
+    """Yield the name, the label and the frames of the videos of one list."""
+    for line in (videos / f'{split}.txt').read_text().splitlines():
         path, label = line.rsplit(' ', 1)
         reader = decord.VideoReader(str(videos / path), num_threads=1)
-        frames = reader.get_batch(range(len(reader))).asnumpy()
-        yield path, int(label), [imresize(frame, size(*frames.shape[1:3])) for frame in frames]
+        decoded = reader.get_batch(range(len(reader))).asnumpy()
+        height, width = decoded.shape[1:3]
+        scale = short_side / min(height, width)
+        size = (round(width * scale), round(height * scale))
+        yield path, int(label), [imresize(frame, size) for frame in decoded]
 
 
 def keep(ann_file: Path, videos: Iterable[tuple[str, int, list[np.ndarray]]]) -> None:
