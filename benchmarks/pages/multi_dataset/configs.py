@@ -32,7 +32,7 @@ class Scale:
     size: int = 64
     frames: int = 8
     batch: int = 12
-    epochs: int = 10
+    epochs: int = 8
     lr: float = 1e-3
     single_lr: float = 1e-3
     text_lr: float = 1e-3
