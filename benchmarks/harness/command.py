@@ -8,7 +8,7 @@ from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.page import Page
+from harness.page import Given, Page
 from harness.queue import perform, serve
 from harness.report import write_page
 from harness.runs import ResultsFile, Run
@@ -29,7 +29,8 @@ def run_command(page: Page, script: str, description: str, argv: Sequence[str] |
         argv: The command line; None takes that of the process.
 
     Raises:
-        UserError: A row or an entry of the scale is unknown, or there are no results to report.
+        UserError: A row or an entry of the scale is unknown, there are no results to report, or the folder that all of
+            the rows need is not given.
     """
     args = _parser(page, description).parse_args(argv)
     changes = _changes(args.scale, page)
@@ -81,6 +82,8 @@ def _parser(page: Page, description: str) -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='another scale, such as a learning rate, to choose one; no page is written',
     )
+    if page.given:
+        parser.add_argument(f'--{page.given.option}', type=Path, metavar='FOLDER', help=page.given.help)
     parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
     return parser
 
@@ -104,6 +107,8 @@ def _perform(page: Page, runs: Sequence[Run], results: ResultsFile, args: argpar
     """Prepare and do the chosen runs that are missing; what went wrong."""
     chosen = [run for run in runs if not args.only or run.row in args.only]
     args.folder.mkdir(parents=True, exist_ok=True)
+    if page.given:
+        chosen = _with_given(page, page.given, chosen, results, args)
     page.work.prepare([run for run in chosen if run not in results], args.folder, say)
     command = [sys.executable, script, '--worker', '--folder', str(args.folder), '--scale', *args.scale]
     log = args.folder / 'workers.log'
@@ -113,3 +118,26 @@ def _perform(page: Page, runs: Sequence[Run], results: ResultsFile, args: argpar
         return ', '.join(f'{one.title} {value:.{one.digits}f}' for one, value in numbers.items() if value is not None)
 
     return perform(chosen, results, jobs=args.jobs, command=command, log=log, say=say, told=told)
+
+
+def _with_given(
+    page: Page, given: Given, runs: Sequence[Run], results: ResultsFile, args: argparse.Namespace
+) -> list[Run]:
+    """Take the folder that some rows need, if one of them is missing; without it, the runs that are left.
+
+    Raises:
+        UserError: The folder is needed and does not hold what it should, or nothing is left without it.
+    """
+    missing = [run for run in runs if run.row in given.rows and run not in results]
+    folder = getattr(args, given.option)
+    if not missing:
+        return list(runs)
+    if folder is not None:
+        given.take(folder, args.folder / 'data', page.work.scale, say)
+        return list(runs)
+    rows = ', '.join(dict.fromkeys(run.row for run in missing))
+    left = [run for run in runs if run not in missing]
+    if not left:
+        raise UserError(f'{rows}: give --{given.option} FOLDER, {given.help}.')
+    say(f'without --{given.option} FOLDER, {given.help}, these rows are skipped: {rows}')
+    return left

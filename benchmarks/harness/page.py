@@ -82,6 +82,24 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Given:
+    """A folder that only whoever runs the command can have, and without which some rows are not run.
+
+    Attributes:
+        option: The option of the command that names it, without dashes.
+        help: What it holds.
+        rows: The rows that need it.
+        take: Called with it, the folder of the page's data, the scale and where to say what is done, before anything is
+            prepared: makes of it what the rows need, unless that is there.
+    """
+
+    option: str
+    help: str
+    rows: tuple[str, ...]
+    take: Callable[[Path, Path, Any, Say], None]
+
+
+@dataclass(frozen=True)
 class Page:
     """A page of results.
 
@@ -99,6 +117,7 @@ class Page:
         falsifiers: What would falsify the finding that it tests, answered before everything else.
         derive: Further rows, made from the results of those that were run.
         folder: Name of its folder for data, towers and logs, where it is that of another page; empty is its own.
+        given: A folder that some rows need and that does not come with the project.
     """
 
     name: str
@@ -114,6 +133,7 @@ class Page:
     falsifiers: tuple[Falsifier, ...] = ()
     derive: Callable[[Results], Results] = lambda results: {}
     folder: str = ''
+    given: Given | None = None
 
     def measure_of(self, claim: Claim) -> Measure:
         """What a claim compares."""

@@ -1,7 +1,7 @@
 """The toy actions of one seed, decoded once: all frames of a list lie in one array on disk that processes share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ def prepare(root: Path, seed: int, clips: Clips, say: Callable[[str], None]) -> 
 
 
 def _decode(videos: Path, split: str, folder: Path, short_side: int) -> None:
-    """Write the frames of one list (all frames, H, W, 3), uint8, and then the list itself as the sign of success."""
-    entries, frames, start = [], [], 0
+    """Keep the frames of one list."""
+    keep(folder / f'{split}.json', _decoded(videos, split, short_side))
+
+
+def _decoded(videos: Path, split: str, short_side: int) -> Iterator[tuple[str, int, list[np.ndarray]]]:
+    """Yield the name, the label and the frames of the videos of one list."""
     for line in (videos / f'{split}.txt').read_text().splitlines():
         path, label = line.rsplit(' ', 1)
         reader = decord.VideoReader(str(videos / path), num_threads=1)
@@ -68,12 +72,24 @@ def _decode(videos: Path, split: str, folder: Path, short_side: int) -> None:
         height, width = decoded.shape[1:3]
         scale = short_side / min(height, width)
         size = (round(width * scale), round(height * scale))
-        frames += [imresize(frame, size) for frame in decoded]
-        entries.append(dict(filename=path, label=int(label), start=start, total_frames=len(decoded)))
-        start += len(decoded)
-    with replacing(folder / f'{split}.npy') as part:
+        yield path, int(label), [imresize(frame, size) for frame in decoded]
+
+
+def keep(ann_file: Path, videos: Iterable[tuple[str, int, list[np.ndarray]]]) -> None:
+    """Write the frames of one list (all frames, H, W, 3), uint8, and then the list itself as the sign of success.
+
+    Args:
+        ann_file: The list that :class:`DecodedVideos` reads.
+        videos: Name, label and RGB frames (H, W, 3) of each.
+    """
+    entries, frames, start = [], [], 0
+    for name, label, shown in videos:
+        entries.append(dict(filename=name, label=label, start=start, total_frames=len(shown)))
+        frames += shown
+        start += len(shown)
+    with replacing(ann_file.with_suffix('.npy')) as part:
         np.save(part, np.stack(frames))
-    write_text(folder / f'{split}.json', json.dumps(entries))
+    write_text(ann_file, json.dumps(entries))
 
 
 @DATASETS.register_module()
@@ -81,7 +97,7 @@ class DecodedVideos(BaseActionDataset):
     """Videos whose frames are an array already; ``UniformSample`` and ``ArrayDecode`` pick from it.
 
     Args:
-        ann_file: List written by :func:`prepare`; the frames lie beside it.
+        ann_file: List written by :func:`keep`; the frames lie beside it.
         pipeline: Steps of a pipeline.
         test_mode: As in every dataset of MMEngine.
     """
