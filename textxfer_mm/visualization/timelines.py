@@ -67,10 +67,8 @@ def plot_timeline(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, edges[-1])))
     axes.tick_params(axis='y', length=0)
     hidden = len(class_names) - len(rows)
-    heading = ', '.join(
-        filter(None, [*labels([title] if title else []), f'{hidden} labels are left out' * bool(hidden)])
-    )
-    axes.set_title(heading, loc='left', fontsize='medium', **AS_WRITTEN)
+    heading = [*labels([title] if title else []), *([f'{hidden} labels are left out'] if hidden else [])]
+    axes.set_title(', '.join(heading), loc='left', fontsize='medium', **AS_WRITTEN)
     figure.colorbar(shades, ax=axes, label='score', pad=0.01, fraction=0.04)
     return save_figure(figure, path)
 

@@ -80,7 +80,7 @@ class VideoEncoder:
     def __init__(self, model: nn.Module) -> None:
         steps = steps_for_arrays([dict(step) for step in model.cfg.test_pipeline])
         place = next((i for i, step in enumerate(steps) if step['type'] == 'ArrayDecode'), None)
-        shape = next((step for step in steps if step['type'] == 'FormatShape'), {})
+        shape = next((step for step in steps if str(step['type']).endswith('FormatShape')), {})
         if place is None or shape.get('input_format') not in ('NCTHW', 'NCHW') or shape.get('collapse'):
             raise UserError(
                 'timeline needs a test_pipeline that decodes a video, and FormatShape(input_format="NCTHW" or "NCHW") '
@@ -135,7 +135,7 @@ class ImageEncoder:
     shares_frames = True
 
     def __init__(self, model: nn.Module) -> None:
-        self.sampling = [dict(type='UniformSample', clip_len=NUM_FRAMES, test_mode=True)]
+        self.sampling = [dict(type='mmaction.UniformSample', clip_len=NUM_FRAMES, test_mode=True)]
         self._prepare = Compose(steps_behind_loading([dict(step) for step in model.cfg.test_pipeline]))
         self._model = model
 

@@ -39,7 +39,7 @@ def own_window(sampling: Sequence[Mapping[str, Any]], frame_rate: float) -> tupl
 
     ``SampleFrames`` of clips takes frames at a fixed interval: the window is one clip of them. ``UniformSample``
     spreads its frames over any length: the window is the one nearest to :data:`DEFAULT_WINDOW` of which T parts are
-    whole frames. The stride is half of it, a whole number of the steps between the frames, so that windows share frames.
+    whole frames. The stride is half of it, a whole number of the steps between the frames, so that windows share some.
 
     Args:
         sampling: The configs of the sampling steps.
@@ -49,7 +49,7 @@ def own_window(sampling: Sequence[Mapping[str, Any]], frame_rate: float) -> tupl
         Window, stride and the sampling steps for it: views that would be one and the same clip are one.
     """
     steps = [dict(step) for step in sampling]
-    clips = next((step for step in steps if step['type'] == 'SampleFrames' and step.get('clip_len', 1) > 1), None)
+    clips = next((step for step in steps if _kind(step) == 'SampleFrames' and step.get('clip_len', 1) > 1), None)
     if clips is not None:
         clips['num_clips'] = 1
         frames, step = clips['clip_len'], clips.get('frame_interval', 1)
@@ -57,12 +57,16 @@ def own_window(sampling: Sequence[Mapping[str, Any]], frame_rate: float) -> tupl
             rate = clips['target_fps']
             return frames * step / rate, max(frames // 2, 1) * step / rate, steps
         return ((frames - 1) * step + 1) / frame_rate, max(frames // 2, 1) * step / frame_rate, steps
-    uniform = next((step for step in steps if step['type'] == 'UniformSample'), None)
+    uniform = next((step for step in steps if _kind(step) == 'UniformSample'), None)
     if uniform is None:
         return DEFAULT_WINDOW, DEFAULT_WINDOW / 2, steps
     frames = uniform['clip_len']
     step = max(round(DEFAULT_WINDOW * frame_rate / frames), 1)
     return (frames * step + 1) / frame_rate, max(frames // 2, 1) * step / frame_rate, steps
+
+
+def _kind(step: Mapping[str, Any]) -> str:
+    return str(step['type']).rpartition('.')[2]
 
 
 def place_windows(seconds: np.ndarray, duration: float, window: float, stride: float) -> Windows:
