@@ -216,6 +216,7 @@ def test_a_window_that_is_longer_than_the_video_is_the_video(video):
     model = built(clip_config())
     found = timeline(model, video, window=60)
     assert (found.starts.tolist(), found.ends.tolist()) == ([0], [pytest.approx(3.6)])
+    assert found.window == pytest.approx(3.6)
     assert found.notes == ('The video is 3.60 s long, shorter than the window of 60.00 s: it is one window.',)
     (alone,) = predict_videos(model, [str(video)])
     np.testing.assert_allclose(found.scores[0], alone.scores, atol=1e-5)

@@ -138,7 +138,8 @@ def _show(console: Console, found: Any) -> None:
         times = (_clock(segment.start), _clock(segment.end))
         table.add_row(*times, Text(shown(segment.shown_label)), f'{segment.score:.3f}', style=style)
     console.print(table)
-    windows = f'{len(found.starts):,} windows of {found.window:.2f} s, one every {found.stride:.2f} s'
+    one, number = f'of {found.window:.2f} s', len(found.starts)
+    windows = f'1 window {one}' if number == 1 else f'{number:,} windows {one}, one every {found.stride:.2f} s'
     frames = f'{found.frames:,} frames, {found.encoded:,} encoded'
     console.print(Text(f'{windows}; {frames}.'), soft_wrap=True)
     for note in found.notes:

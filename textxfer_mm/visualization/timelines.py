@@ -42,6 +42,7 @@ def plot_timeline(
     Raises:
         UserError: The lengths differ, or there is nothing to draw.
     """
+    edges = np.asarray(edges)
     if not len(scores) or scores.shape != (len(edges) - 1, len(class_names)):
         raise UserError(
             f'A timeline needs scores (W, K) for K names between W + 1 borders, and one window at least: got '

@@ -133,7 +133,7 @@ def timeline(
     with in_scope(model.cfg):
         encoder = encoder_of(model)
         try:
-            plan = _Plan(str(video), encoder, window, stride)
+            plan = Plan(str(video), encoder, window, stride)
             scores = _score_windows(plan, encoder, batch_size, progress)
         except UnreadableVideoError as error:
             raise CorruptVideoError(str(video), str(error)) from error
@@ -173,7 +173,7 @@ def check_threshold(threshold: float | None, name: str) -> None:
         raise UserError(f'{name} {threshold} is no score: scores are from 0 to 1, and so is the threshold.')
 
 
-class _Plan:
+class Plan:
     """Which windows there are, and which frames of the video each takes.
 
     Args:
@@ -203,6 +203,7 @@ class _Plan:
                 f'The video is {duration - seconds[0]:.2f} s long, shorter than the window of {self.window:.2f} s: it '
                 'is one window.'
             )
+            self.window = duration - float(seconds[0])
         self.windows: Windows = place_windows(seconds, duration, self.window, self.stride)
         self._chosen: dict[int, tuple[np.ndarray, int]] = {}
         is_wanted, self.sampled = np.zeros(self.frames, dtype=bool), 0
@@ -228,7 +229,7 @@ class _Plan:
 
 
 def _score_windows(
-    plan: _Plan, encoder: Encoder, batch_size: int, progress: Callable[[int, int], None] | None
+    plan: Plan, encoder: Encoder, batch_size: int, progress: Callable[[int, int], None] | None
 ) -> np.ndarray:
     """Scores (W, K): frames are decoded, encoded, scored as soon as a window has all of its own, and forgotten."""
     buffer, scores, total = FrameBuffer(), [], len(plan.windows)
