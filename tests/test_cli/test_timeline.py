@@ -83,9 +83,9 @@ def test_a_window_that_is_too_long_is_told(clip, video):
     [
         (('--threshold', '1.5'), '--threshold 1.5 is no score: scores are from 0 to 1, and so is the threshold.'),
         (('--threshold', 'nan'), '--threshold nan is no score'),
-        (('--window', '0'), '--window 0.0 is no length of time: give seconds above 0.'),
-        (('--stride', '-2'), '--stride -2.0 is no length of time'),
-        (('--smoothing', '-1'), '--smoothing -1.0 is no length of time: give seconds, 0 for none.'),
+        (('--window', '0'), '--window 0 is no length of time: give seconds above 0.'),
+        (('--stride', '-2'), '--stride -2 is no length of time'),
+        (('--smoothing', '-1'), '--smoothing -1 is no length of time: give seconds, 0 for none.'),
         (('--min-length', 'nan'), '--min-length nan is no length of time'),
         (('--plot', 'a.jpg'), '--plot a.jpg: figures are PNG files'),
         (('--json', '/dev/null'), '--json /dev/null is a device or a pipe'),

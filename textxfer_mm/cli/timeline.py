@@ -24,7 +24,7 @@ from textxfer_mm.cli.model_options import (
 )
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_png, require_writable_file, write_text
-from textxfer_mm.inputs import is_image, require_file
+from textxfer_mm.inputs import is_image, require_file, require_seconds, require_threshold
 
 
 def timeline(
@@ -71,7 +71,11 @@ def timeline(
     if is_image(video):
         raise UserError(f'{video} is an image, which has no timeline: give a video.')
     chosen.check()
-    _check_numbers(window, stride, threshold, smoothing, min_length)
+    require_seconds(window, '--window')
+    require_seconds(stride, '--stride')
+    require_threshold(threshold, '--threshold')
+    require_seconds(smoothing, '--smoothing', may_be_zero=True)
+    require_seconds(min_length, '--min-length', may_be_zero=True)
     for option, file in (('--json', json_file), ('--csv', csv_file), ('--vtt', vtt_file)):
         if file is not None:
             require_writable_file(file, option)
@@ -94,20 +98,6 @@ def timeline(
     _show(console, found)
     for file in filter(None, (json_file, csv_file, vtt_file, plot)):
         console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
-
-
-def _check_numbers(
-    window: float | None, stride: float | None, threshold: float | None, smoothing: float, min_length: float
-) -> None:
-    """Refuse lengths that are none, and a threshold that is no score, before anything is loaded."""
-    for option, value in (('--window', window), ('--stride', stride)):
-        if value is not None and not 0 < value < float('inf'):
-            raise UserError(f'{option} {value} is no length of time: give seconds above 0.')
-    for option, value in (('--smoothing', smoothing), ('--min-length', min_length)):
-        if not 0 <= value < float('inf'):
-            raise UserError(f'{option} {value} is no length of time: give seconds, 0 for none.')
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise UserError(f'--threshold {threshold} is no score: scores are from 0 to 1, and so is the threshold.')
 
 
 def _write(found: Any, json_file: Path | None, csv_file: Path | None, vtt_file: Path | None, plot: Path | None) -> None:

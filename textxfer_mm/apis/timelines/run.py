@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from textxfer_mm.apis.timelines.encoders import Encoder, encoder_of
 from textxfer_mm.apis.timelines.segments import Segment, cell_edges, find_segments, smooth
-from textxfer_mm.apis.timelines.windows import Windows, check_seconds, length_of, own_window, place_windows
+from textxfer_mm.apis.timelines.windows import Windows, length_of, own_window, place_windows
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.engine.classes import labels_of, rows_of
 from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import has_several_labels, head_module, in_scope
 from textxfer_mm.errors import UserError
-from textxfer_mm.inputs import is_image
+from textxfer_mm.inputs import is_image, require_seconds, require_threshold
 from textxfer_mm.text.glosses.table import told_apart
 from textxfer_mm.video.guard import open_video
 from textxfer_mm.video.unreadable import UnreadableVideoError
@@ -124,10 +124,11 @@ def timeline(
     Raises:
         UserError: An option is wrong, the file is no video or cannot be decoded, or the scores are not finite.
     """
-    check_seconds(
-        above_zero=dict(window=window, stride=stride), not_below=dict(smoothing=smoothing, min_length=min_length)
-    )
-    check_threshold(threshold, 'threshold')
+    require_seconds(window, 'window')
+    require_seconds(stride, 'stride')
+    require_threshold(threshold, 'threshold')
+    require_seconds(smoothing, 'smoothing', may_be_zero=True)
+    require_seconds(min_length, 'min_length', may_be_zero=True)
     if is_image(video):
         raise UserError(f'{video} is an image, which has no timeline: give a video.')
     with in_scope(model.cfg):
@@ -161,16 +162,6 @@ def timeline(
         encoded=len(plan.wanted) if encoder.shares_frames else plan.sampled,
         notes=tuple(plan.notes),
     )
-
-
-def check_threshold(threshold: float | None, name: str) -> None:
-    """Refuse a threshold that is no score.
-
-    Raises:
-        UserError: It is not between 0 and 1.
-    """
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise UserError(f'{name} {threshold} is no score: scores are from 0 to 1, and so is the threshold.')
 
 
 class Plan:

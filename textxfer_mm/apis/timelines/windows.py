@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from textxfer_mm.errors import UserError
-
 #: A window in seconds, where the model's sampling does not give one.
 DEFAULT_WINDOW = 2.0
 #: Times closer than this are one, in seconds: those of files are rounded.
@@ -99,21 +97,3 @@ def length_of(seconds: np.ndarray, frame_rate: float) -> float:
     between = np.diff(seconds)
     usual = 1 / frame_rate if frame_rate else float(np.median(between)) if len(between) else 0.04
     return float(seconds[-1]) + usual
-
-
-def check_seconds(*, above_zero: Mapping[str, float | None], not_below: Mapping[str, float]) -> None:
-    """Refuse lengths that are none.
-
-    Args:
-        above_zero: Seconds by option that must be above 0; None is let pass.
-        not_below: Seconds by option that must not be below 0.
-
-    Raises:
-        UserError: The first that is wrong.
-    """
-    for option, value in above_zero.items():
-        if value is not None and not 0 < value < np.inf:
-            raise UserError(f'{option} {value} is no length of time: give seconds above 0.')
-    for option, value in not_below.items():
-        if not 0 <= value < np.inf:
-            raise UserError(f'{option} {value} is no length of time: give seconds, 0 for none.')
