@@ -129,6 +129,28 @@ def require_device_name(device: str, option: str) -> None:
         raise UserError(f'{option} {device} is no device; give {", ".join(DEVICES)}, or one by its number: cuda:0.')
 
 
+def require_seconds(value: float | None, option: str, *, may_be_zero: bool = False) -> None:
+    """Refuse what is no length of time; None is let pass.
+
+    Raises:
+        UserError: It is below 0, not finite, or 0 where it must not be.
+    """
+    if value is None or 0 < value < float('inf') or (may_be_zero and value == 0):
+        return
+    wanted = 'seconds, 0 for none' if may_be_zero else 'seconds above 0'
+    raise UserError(f'{option} {value:g} is no length of time: give {wanted}.')
+
+
+def require_threshold(value: float | None, option: str) -> None:
+    """Refuse a threshold that is no score; None is let pass.
+
+    Raises:
+        UserError: It is not between 0 and 1.
+    """
+    if value is not None and not 0 <= value <= 1:
+        raise UserError(f'{option} {value:g} is no score: scores are from 0 to 1, and so is the threshold.')
+
+
 def find_videos(path: str | Path) -> list[Path]:
     """Return the video itself, or the videos of a folder, sorted by name.
 

@@ -464,7 +464,7 @@ def test_many_names_show_their_progress(weights, videos, monkeypatch):
             shown.append((self.tasks[task_id].description, fields['completed'], fields['total']))
             super().update(task_id, **fields)
 
-    monkeypatch.setattr('textxfer_mm.cli.predict.Progress', Bar)
+    monkeypatch.setattr('textxfer_mm.cli.model_options.Progress', Bar)
     names = ','.join(f'name {number}' for number in range(600))
     assert run(videos / '0.mp4', '--labels', names, '--model', NAME, '--pretrained', weights).exit_code == 0
     assert shown == [('Embedding the class names', done, 600) for done in (256, 512, 600)]

@@ -10,11 +10,13 @@ from textxfer_mm.visualization import (
     plot_class_correlations,
     plot_confusion_matrix,
     plot_loss_curves,
+    plot_timeline,
     plot_trade_off,
     plot_training_curves,
 )
 from textxfer_mm.visualization.curves import _smoothed
 from textxfer_mm.visualization.matrices import _scales
+from textxfer_mm.visualization.timelines import _chosen
 
 NAMES = ['waving one hand', 'waving two hands', 'walking to the left']
 
@@ -214,3 +216,23 @@ def test_a_trade_off_needs_as_many_points_as_alphas(tmp_path):
         plot_trade_off(tmp_path / 'x.png', {}, alphas=[0, 1])
     with pytest.raises(UserError, match='own: 2 and 2 accuracies for 1 values of alpha'):
         plot_trade_off(tmp_path / 'x.png', {'own': ([0.1, 0.9], [0.8, 0.3])}, alphas=[1])
+
+
+def test_a_timeline_has_a_row_for_each_label_and_one_for_none(tmp_path):
+    scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.3, 0.3, 0.4]])
+    lines = dict(class_names=NAMES, edges=[0, 2, 4, 6], scores=scores)
+    found = [(NAMES[0], 0, 2), (NAMES[1], 2, 4)]
+    three = pixels(plot_timeline(tmp_path / 'a.png', segments=found, title='cost $5 a$b', **lines))
+    four = pixels(plot_timeline(tmp_path / 'b.png', segments=[*found, (None, 4, 6)], **lines))
+    assert four.shape[0] > three.shape[0]
+    with pytest.raises(UserError, match=r'scores \(W, K\) for K names between W \+ 1 borders.* got \(3, 3\) for 2'):
+        plot_timeline(tmp_path / 'c.png', **{**lines, 'class_names': NAMES[:2]}, segments=[])
+
+
+def test_a_timeline_of_many_labels_shows_those_that_were_found(tmp_path):
+    rng = np.random.default_rng(0)
+    names, scores = [f'class {k}' for k in range(400)], rng.uniform(0, 0.4, (5000, 400))
+    assert 399 in _chosen(names, scores, [('class 399', 0, 1), ('class 7', 3, 4)])
+    assert len(_chosen(names, scores, [])) == 20
+    path = plot_timeline(tmp_path / 'a.png', class_names=names, edges=np.arange(5001), scores=scores, segments=[])
+    assert pixels(path).shape[0] < 1500

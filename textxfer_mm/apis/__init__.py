@@ -6,6 +6,8 @@ from typing import Any
 _MODULES = {
     'Interpolation': 'apis.interpolation',
     'Retrieval': 'apis.retrieval',
+    'Segment': 'apis.timelines',
+    'Timeline': 'apis.timelines',
     'VideoFailure': 'apis.inference',
     'VideoPrediction': 'apis.inference',
     'clip_zero_shot_config': 'apis.model_configs',
@@ -21,6 +23,7 @@ _MODULES = {
     'predict_videos': 'apis.inference',
     'score_videos': 'apis.scoring',
     'sweep': 'apis.interpolation_sweep',
+    'timeline': 'apis.timelines',
 }
 
 __all__ = sorted(_MODULES)

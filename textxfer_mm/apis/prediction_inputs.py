@@ -39,13 +39,13 @@ class PredictionInputs:
         steps = with_exact_decoding([dict(step) for step in pipeline])
         self._prepare: Callable[[Medium], list[Any]]
         if takes_images(model):
-            self._of_file, self._of_frame = Compose(steps), Compose(_behind_loading(steps))
+            self._of_file, self._of_frame = Compose(steps), Compose(steps_behind_loading(steps))
             sample = UniformSample(clip_len=NUM_FRAMES, test_mode=True)
             self._frames_of_file = Compose([ExactVideoInit(), sample, ExactVideoDecode()])
             self._frames_of_array = Compose([sample, ArrayDecode()])
             self._prepare = self._for_images
         else:
-            self._of_file, self._of_frame = Compose(steps), Compose(_for_arrays(steps))
+            self._of_file, self._of_frame = Compose(steps), Compose(steps_for_arrays(steps))
             self._prepare = self._for_videos
 
     def __call__(self, medium: Medium) -> list[Any]:
@@ -74,7 +74,7 @@ class PredictionInputs:
             name, found = 'array', self._frames_of_array(dict(array=medium, total_frames=len(medium), **about))
         else:
             name, found = str(medium), self._frames_of_file(dict(filename=str(medium), **about))
-        return [self._of_frame(_as_loaded(frame, name)) for frame in found['imgs']]
+        return [self._of_frame(as_loaded(frame, name)) for frame in found['imgs']]
 
 
 @torch.no_grad()
@@ -88,12 +88,28 @@ def scores_of(model: nn.Module, samples: list[Any]) -> Tensor:
         model: The model.
         samples: What :class:`PredictionInputs` made.
     """
+    if len(samples) == 1:
+        return model.test_step(pseudo_collate(samples))[0].pred_score
+    return scores_of_frames(model, encode_frames(model, samples))
+
+
+def encode_frames(model: nn.Module, samples: list[Any]) -> Tensor:
+    """What a model of images makes of frames of a video, one row each, whose mean :func:`scores_of_frames` takes.
+
+    Returns:
+        Embeddings (n, D), or probabilities (n, K) where the head does not tell what it compares with class rows.
+    """
+    if not hasattr(head_module(model), 'view_logits'):
+        return torch.stack([sample.pred_score for sample in model.test_step(pseudo_collate(samples))])
+    return embeddings_of(model, features_of(model, samples)[0])
+
+
+def scores_of_frames(model: nn.Module, frames: Tensor) -> Tensor:
+    """Scores (K,) of a video from what :func:`encode_frames` made of its frames."""
     head = head_module(model)
-    if len(samples) == 1 or not hasattr(head, 'view_logits'):
-        return torch.stack([sample.pred_score for sample in model.test_step(pseudo_collate(samples))]).mean(0)
-    feats, _ = features_of(model, samples)
-    video = embeddings_of(model, feats).mean(0)  # (D,)
-    logits = head.view_logits(video[None, None])[0, 0]  # (K,)
+    if not hasattr(head, 'view_logits'):
+        return frames.mean(0)
+    logits = head.view_logits(frames.mean(0)[None, None])[0, 0]  # (K,)
     return logits.sigmoid() if has_several_labels(head) else logits.softmax(-1)
 
 
@@ -120,24 +136,24 @@ def require_frames(frames: np.ndarray, position: int) -> None:
         )
 
 
-def _for_arrays(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def steps_for_arrays(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The steps for frames in memory: nothing is opened, and MMAction2's ``ArrayDecode`` picks the frames."""
     steps: list[Mapping[str, Any]] = []
     for step in pipeline:
         kind = str(step['type'])
         if kind == 'TolerantDecode':
-            steps += _for_arrays(step['transforms'])
+            steps += steps_for_arrays(step['transforms'])
         elif not kind.endswith('Init'):
             steps.append(dict(type='ArrayDecode') if kind.endswith('Decode') else step)
     return steps
 
 
-def _behind_loading(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def steps_behind_loading(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The steps of a pipeline of images for an image in memory."""
     return [step for step in pipeline if not str(step['type']).endswith('LoadImageFromFile')]
 
 
-def _as_loaded(frame: np.ndarray, name: str) -> dict[str, Any]:
+def as_loaded(frame: np.ndarray, name: str) -> dict[str, Any]:
     """What ``LoadImageFromFile`` makes of an image, which is BGR."""
     size = frame.shape[:2]
     return dict(img=np.ascontiguousarray(frame[..., ::-1]), img_shape=size, ori_shape=size, img_path=name)

@@ -8,7 +8,18 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from textxfer_mm.cli import data, doctor, evaluate, glosses, interpolate, predict, quickstart, report, toy_actions
+from textxfer_mm.cli import (
+    data,
+    doctor,
+    evaluate,
+    glosses,
+    interpolate,
+    predict,
+    quickstart,
+    report,
+    timeline,
+    toy_actions,
+)
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
 from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
@@ -73,6 +84,7 @@ def textxfer(
 
 # One line a subcommand: its module imports typer and rich at the top and everything heavy inside the function.
 app.command('predict')(predict.predict)
+app.command('timeline')(timeline.timeline)
 app.command('evaluate')(evaluate.evaluate)
 app.command('report')(report.report)
 app.command('glosses')(glosses.glosses)

@@ -6,19 +6,22 @@ The child lives as long as its owner, or until a file kills it; the next call st
 
 import atexit
 import functools
+import itertools
 import os
 import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from textxfer_mm.video.child import READY
 from textxfer_mm.video.index import VideoFacts, VideoIndex
-from textxfer_mm.video.reader import VideoReader
+from textxfer_mm.video.reader import Shown, VideoReader
 from textxfer_mm.video.unreadable import UnreadableVideoError
 
 _START = 'import sys; sys.path[:] = {path!r}; from textxfer_mm.video.child import main; main()'
@@ -95,6 +98,21 @@ class GuardedReader:
         """Decode frames, see :meth:`VideoReader.read`."""
         return _child_of(os.getpid()).call(_read, self._source, self._num_threads, indices)
 
+    def seconds(self) -> np.ndarray:
+        """When each frame is shown, see :meth:`VideoReader.seconds`."""
+        return _child_of(os.getpid()).call(_seconds, self._source, self._num_threads)
+
+    def stream(self, numbers: np.ndarray) -> Iterator[Shown]:
+        """Decode frames in one go, see :meth:`VideoReader.stream`."""
+        child, name = _child_of(os.getpid()), uuid.uuid4().hex
+        child.call(_begin_stream, name, self._source, self._num_threads, numbers)
+        try:
+            while frames := child.call(_next_of_stream, name):
+                yield from frames
+        finally:
+            with suppress(UnreadableVideoError):
+                child.call(_end_stream, name)
+
 
 def open_video(source: str | bytes, num_threads: int = 1) -> VideoReader | GuardedReader:
     """Open a video; one that is out of the ordinary is decoded by a child process.
@@ -133,3 +151,27 @@ def _read(source: str | bytes, num_threads: int, indices: np.ndarray) -> np.ndar
 def _reader_of(source: str | bytes, num_threads: int) -> VideoReader:
     """The reader in the child; the last one stays open."""
     return VideoReader(source, num_threads)
+
+
+def _seconds(source: str | bytes, num_threads: int) -> np.ndarray:
+    return _reader_of(source, num_threads).seconds()
+
+
+#: In the child: what is being streamed, by name.
+_STREAMS: dict[str, Iterator[Shown]] = {}
+#: Frames that the child hands over at once.
+_AT_ONCE = 8
+
+
+def _begin_stream(name: str, source: str | bytes, num_threads: int, numbers: np.ndarray) -> None:
+    _STREAMS[name] = VideoReader(source, num_threads).stream(numbers)
+
+
+def _next_of_stream(name: str) -> list[Shown]:
+    if name not in _STREAMS:
+        raise UnreadableVideoError('the process that decoded it has ended')
+    return list(itertools.islice(_STREAMS[name], _AT_ONCE))
+
+
+def _end_stream(name: str) -> None:
+    _STREAMS.pop(name, None)

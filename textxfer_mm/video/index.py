@@ -100,6 +100,22 @@ class VideoIndex:
         number = int(np.searchsorted(self.times, frame.pts))
         return number if number < len(self.times) and self.times[number] == frame.pts else -1
 
+    def seconds(self) -> np.ndarray:
+        """When each frame is shown (n,), in seconds since the file begins; increasing, float64.
+
+        They are the stream's own times, or numbers by the frame rate where the file tells none (AVI).
+
+        Raises:
+            UnreadableVideoError: The file tells neither times nor a frame rate.
+        """
+        if self.times is not None and not self._is_numbered:
+            begin = (self._container.start_time or 0) / av.time_base
+            first = float(self.times[0] * self.stream.time_base)
+            return (self.times - self.times[0]) * float(self.stream.time_base) + max(first - begin, 0.0)
+        if not self.facts.frame_rate:
+            raise UnreadableVideoError('it tells neither the times of its frames nor a frame rate')
+        return (np.arange(self.facts.frames) if self.times is None else self.times) / self.facts.frame_rate
+
     def correct(self, frames: int) -> None:
         """Set the number of frames to those that could be decoded, where packets alone do not tell it.
 
@@ -146,7 +162,8 @@ class VideoIndex:
                 f'truncated: it holds {len(times)} of the {self.stream.frames} frames it declares'
             )
         numbers = self._numbers() if container == 'avi' and is_sound and keys[0] else None
-        is_timed = container in _TIMED or numbers is not None
+        self._is_numbered = numbers is not None
+        is_timed = container in _TIMED or self._is_numbered
         self._place(numbers or times, keys, shown, is_timed=is_timed)
         self.facts = self._facts(container, times, keys, shown, is_sound=is_sound)
 

@@ -2,7 +2,8 @@
 
 import bisect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,6 +15,20 @@ from textxfer_mm.video.unreadable import UnreadableVideoError
 
 #: Codecs that mark frames which no other leans on, so that leaving these out changes no pixel of the others.
 _MARKS_UNUSED = ('h264', 'mpeg1video', 'mpeg2video', 'mpeg4')
+
+
+class Shown(NamedTuple):
+    """A frame of :meth:`VideoReader.stream`.
+
+    Attributes:
+        number: Its number.
+        pixels: RGB (H, W, 3), uint8.
+        is_stand_in: Whether it is another one, which takes the place of a damaged frame.
+    """
+
+    number: int
+    pixels: np.ndarray
+    is_stand_in: bool
 
 
 class VideoReader:
@@ -71,6 +86,40 @@ class VideoReader:
         unique, inverse = np.unique(asked, return_inverse=True)
         return self._pixels(self._decode_all(unique.tolist()))[inverse]
 
+    def seconds(self) -> np.ndarray:
+        """When each frame is shown (n,), see :meth:`VideoIndex.seconds`."""
+        return self._index.seconds()
+
+    def stream(self, numbers: np.ndarray) -> Iterator[Shown]:
+        """Decode frames in one go from the beginning, holding one at a time.
+
+        The last frame before a damaged one takes its place, or else the first one after it.
+
+        Args:
+            numbers: Increasing numbers (n,) of the wanted frames.
+
+        Raises:
+            UnreadableVideoError: There is nothing to stand in for a damaged frame.
+        """
+        may_skip = self._index.times is not None and self.facts.codec in _MARKS_UNUSED
+        needed = _Sorted(self._index.times[numbers]) if may_skip else None
+        asked, first, last = iter(numbers.tolist()), None, None
+        number = next(asked, None)
+        for shown, frame in itertools.chain.from_iterable(self._decoded(self._index.entries[0][0], needed)):
+            first = first or frame
+            while number is not None and number <= shown:
+                found = frame if number == shown or last is None else last
+                yield Shown(number, self._pixels([found], first)[0], number != shown)
+                number = next(asked, None)
+            if number is None:
+                return
+            last = frame if shown >= 0 else last
+        while number is not None:
+            if last is None:
+                raise UnreadableVideoError(f'damaged: frame {number} of {len(self)} cannot be decoded')
+            yield Shown(number, self._pixels([last], first)[0], True)
+            number = next(asked, None)
+
     def count(self) -> tuple[int, int]:
         """Decode everything.
 
@@ -125,7 +174,7 @@ class VideoReader:
                         held[shown] = frame
         return held
 
-    def _decoded(self, start: int, needed: set[int] | None = None) -> Iterator[list[tuple[int, av.VideoFrame]]]:
+    def _decoded(self, start: int, needed: Container[int] | None = None) -> Iterator[list[tuple[int, av.VideoFrame]]]:
         """Decode from an entry on: the frames that come out after each packet, with their numbers.
 
         Args:
@@ -147,11 +196,25 @@ class VideoReader:
             count += len(frames)
             yield list(zip(numbers, frames, strict=True))
 
-    def _pixels(self, frames: list[av.VideoFrame]) -> np.ndarray:
-        """The pixels (n, H, W, 3) of frames, all as large as the first and upright."""
-        width, height, turn = frames[0].width, frames[0].height, turn_of(frames[0])
+    def _pixels(self, frames: list[av.VideoFrame], model: av.VideoFrame | None = None) -> np.ndarray:
+        """The pixels (n, H, W, 3) of frames, all as large as a model, by default the first, and upright."""
+        model = model or frames[0]
+        width, height, turn = model.width, model.height, turn_of(model)
         try:
             images = [self._reformatter.reformat(f, width, height, 'rgb24').to_ndarray() for f in frames]
         except (av.FFmpegError, ValueError) as error:
             raise UnreadableVideoError(f'its pixels ({frames[0].format.name}) cannot be made RGB') from error
         return np.stack(images if turn is None else [turn(image) for image in images])
+
+
+class _Sorted:
+    """Sorted numbers, of which it is asked whether one is among them; a set of many would take ten times the memory."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def __contains__(self, value: int | None) -> bool:
+        if value is None:
+            return False
+        place = int(np.searchsorted(self._values, value))
+        return place < len(self._values) and self._values[place] == value

@@ -1,0 +1,176 @@
+"""What ``textxfer predict`` and its kin are told of labels and model: the options, their checks, and the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import (
+    find_clip_folder,
+    find_config,
+    require_checkpoint,
+    require_device_name,
+    require_weights,
+)
+from textxfer_mm.text.class_names import check_class_names, load_class_names
+from textxfer_mm.text.glosses.table import gloss_table
+from textxfer_mm.text.templates import TEMPLATES, resolve_templates
+
+Labels = Annotated[str | None, typer.Option(help='Class names, separated by commas.')]
+LabelsFile = Annotated[
+    str | None, typer.Option(help='Class names: a .txt, .csv or .json file, or a dataset name (kinetics400).')
+]
+ModelConfig = Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')]
+Checkpoint = Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')]
+CLIPModel = Annotated[
+    str | None,
+    typer.Option(
+        help='A CLIP model instead: a name of open_clip such as ViT-B-32-quickgelu, or a folder with '
+        'open_clip_config.json and weights.'
+    ),
+]
+Pretrained = Annotated[
+    str | None,
+    typer.Option(
+        help="open_clip tag or local file: weights of --model (openai by default), or of a config's text encoder."
+    ),
+]
+Template = Annotated[
+    str | None, typer.Option(help="Prompt such as 'a video of a person {}.', or the name of a template set.")
+]
+Glosses = Annotated[
+    str | None,
+    typer.Option(
+        help='Glosses behind the class names: kinetics400, ucf101, hmdb51, imagenet1k, or a .csv or .json file; '
+        'none leaves out those of the model.'
+    ),
+]
+Device = Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the GPU where there is one.')]
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """The options that say which labels to look for and with which model; each as it was given."""
+
+    labels: str | None
+    labels_file: str | None
+    config: str | None
+    checkpoint: Path | None
+    model: str | None
+    pretrained: str | None
+    template: str | None
+    glosses: str | None
+    device: str | None
+
+    def check_options(self) -> None:
+        """Refuse options that exclude each other, or lack one another.
+
+        Raises:
+            UserError: The first of them.
+        """
+        if self.labels is not None and self.labels_file is not None:
+            raise UserError('Give --labels or --labels-file, not both.')
+        if self.model is not None and (self.config is not None or self.checkpoint is not None):
+            raise UserError('Give --model, or --config and --checkpoint, not both.')
+        if self.config is None and self.checkpoint is None:
+            if self.pretrained is not None and self.model is None:
+                raise UserError(
+                    '--pretrained are the weights of a CLIP model: say which, such as --model ViT-B-32-quickgelu.'
+                )
+            if self.labels is None and self.labels_file is None:
+                raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
+
+    def check(self) -> None:
+        """Check, as far as that is known without torch, that all of them name something.
+
+        Raises:
+            UserError: The first that does not.
+        """
+        names = self._class_names()
+        if self.glosses not in (None, 'none'):
+            table = gloss_table(self.glosses)
+            if names is not None:
+                check_class_names(names, table.find(names))
+        if self.config is not None:
+            find_config(self.config)
+        if self.checkpoint is not None:
+            require_checkpoint(self.checkpoint)
+        if self.model is not None and find_clip_folder(self.model) is not None and self.pretrained is not None:
+            raise UserError(f'--model {self.model} is a folder, which holds its weights: leave --pretrained out.')
+        if self.template is not None and self.template not in TEMPLATES:
+            resolve_templates(self.template)
+        if self.pretrained is not None:
+            require_weights(self.pretrained, '--pretrained')
+        if self.device is not None:
+            require_device_name(self.device, '--device')
+
+    def load(self, console: Console) -> Any:
+        """Build the model, with its class names embedded.
+
+        Raises:
+            UserError: The options do not fit together, or weights are not at hand.
+        """
+        with console.status('Loading the model ...'):
+            from textxfer_mm import register  # noqa: F401
+            from textxfer_mm.apis.inference import load_recognizer
+            from textxfer_mm.engine.classes import set_template
+
+            names = self._class_names()
+            cfg = self._config(names)
+            if self.template is not None:
+                set_template(cfg, self.template)
+            options = dict(class_names=names, glosses=self.glosses, device=self.device)
+            recognizer = load_recognizer(cfg, self.checkpoint, **options)
+        _embed_names(recognizer, console)
+        return recognizer
+
+    def _class_names(self) -> tuple[str, ...] | None:
+        """The class names that were given, if any."""
+        distinct = self.glosses is None
+        if self.labels is not None:
+            return load_class_names([name.strip() for name in self.labels.split(',')], distinct=distinct)
+        return None if self.labels_file is None else load_class_names(self.labels_file, distinct=distinct)
+
+    def _config(self, names: tuple[str, ...] | None) -> Any:
+        """The config of the model that was asked for."""
+        from textxfer_mm.apis.model_configs import (
+            DEFAULT_CONFIG,
+            clip_zero_shot_config,
+            config_of_checkpoint,
+            load_config,
+        )
+        from textxfer_mm.engine.classes import set_text_weights
+        from textxfer_mm.text.clip_folders import read_clip_folder
+
+        if self.config is not None or self.checkpoint is not None:
+            cfg = load_config(self.config) if self.config is not None else config_of_checkpoint(self.checkpoint)
+            if self.pretrained is not None:
+                try:
+                    set_text_weights(cfg, self.pretrained)
+                except UserError as error:
+                    raise UserError(f'--pretrained without --model: {error}') from error
+            return cfg
+        if self.model is not None:
+            if find_clip_folder(self.model) is None:
+                return clip_zero_shot_config(self.model, self.pretrained or 'openai', names)
+            folder = read_clip_folder(self.model)
+            return clip_zero_shot_config(folder.arch, str(folder.weights), names)
+        return load_config(DEFAULT_CONFIG)
+
+
+def _embed_names(recognizer: Any, console: Console) -> None:
+    """Embed the class names, unless the model has rows already: many of them take minutes, which a bar shows."""
+    from textxfer_mm.engine.classes import rows_of
+    from textxfer_mm.text.encoding import telling_progress
+
+    rows = rows_of(recognizer)
+    if rows is None or rows.is_filled:
+        return
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task('Embedding the class names', total=None)
+        with telling_progress(lambda done, total: bars.update(task, completed=done, total=total)):
+            rows.fill()
