@@ -74,7 +74,8 @@ def _key(given: str | None, usual: Sequence[str], what: str, there: Sequence[str
     if found is None:
         hint = nearest(given, there) if given is not None else f' Name it by {what}_key, or in the file.'
         looked = given if given is not None else ', '.join(usual)
-        raise UserError(f'{place} has no column of {what}s ({looked}); there is {first_few(there, 10) or "none"}.{hint}')
+        columns = first_few(there, 10) or 'none'
+        raise UserError(f'{place} has no column of {what}s ({looked}); there is {columns}.{hint}')
     return found
 
 
