@@ -32,13 +32,12 @@ TINY_TIMM_CLIP = dict(embed_dim=768, vision_cfg=dict(timm_model_name='test_vit',
 
 #: ``arch`` of other backbones by type.
 TINY_ARCHS = {
-    'SwinTransformer3D': dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24]),
     'MViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'MultiTrainMViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
     'VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
 }
-#: Widths of MMPretrain's Swin by ``arch``, of which one block a stage is left.
+#: Widths of a Swin by ``arch``, of which one block a stage is left.
 SWIN_WIDTHS = dict(tiny=96, base=128)
 
 #: How many class names the lists have that are the user's to write.
@@ -149,7 +148,7 @@ def shrink_node(node: dict) -> None:
         node['pretrained2d'] = False
     if kind in TINY_ARCHS:
         node['arch'] = TINY_ARCHS[kind]
-    if kind == 'SwinTransformer':
+    if kind in ('SwinTransformer', 'SwinTransformer3D'):
         heads = SWIN_WIDTHS[node['arch']] // 32
         node['arch'] = dict(embed_dims=heads * 32, depths=[1] * 4, num_heads=[heads, heads * 2, heads * 4, heads * 8])
     if kind == 'mmpretrain.VisionTransformer':
