@@ -314,6 +314,11 @@ def check_loader(loader: dict) -> None:
         for tagged in loader['dataset']['datasets']:
             tagged['class_names'] = ['dark', 'bright']
             tagged['dataset'].update(listed)
+            if tagged['dataset']['type'] == 'CaptionedVideos':
+                names = [line.split()[0] for line in Path(listed['ann_file']).read_text().splitlines()]
+                captions = Path(folder) / 'captions.csv'
+                captions.write_text('\n'.join(['path,caption', *(f'{name},about {name}' for name in names)]))
+                tagged['dataset']['ann_file'] = str(captions)
         batch = next(iter(Runner.build_dataloader(loader, seed=0)))
     assert {sample.dataset_name for sample in batch['data_samples']} <= {
         tagged['name'] for tagged in loader['dataset']['datasets']

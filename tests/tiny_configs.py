@@ -17,7 +17,7 @@ from tiny_runs import write_dataset
 ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 #: Those under MMPretrain.
-IMAGE = [c for c in CONFIGS if c.startswith('image') or '_stills_' in c]
+IMAGE = [c for c in CONFIGS if 'default_runtime_image.py' in (ROOT / c).read_text()]
 
 #: What stands in for a CLIP of 512 dimensions: one layer, on the frames' true size.
 TINY_CLIP = dict(
@@ -32,11 +32,13 @@ TINY_TIMM_CLIP = dict(embed_dim=768, vision_cfg=dict(timm_model_name='test_vit',
 
 #: ``arch`` of other backbones by type.
 TINY_ARCHS = {
-    'SwinTransformer3D': dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24]),
     'MViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'MultiTrainMViT': dict(embed_dims=96, num_layers=4, num_heads=1, downscale_indices=[1, 2, 3]),
     'mmpretrain.VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
+    'VisionTransformer': dict(embed_dims=768, num_layers=1, num_heads=12, feedforward_channels=32),
 }
+#: Widths of a Swin by ``arch``, of which one block a stage is left.
+SWIN_WIDTHS = dict(tiny=96, base=128)
 
 #: How many class names the lists have that are the user's to write.
 LISTS = {'data/activitynet/class_names.txt': 200, 'data/charades/class_names.txt': 157}
@@ -100,9 +102,9 @@ def kind(cfg: Config, phase: str) -> str:
     arch, data = cfg.model.backbone.get('arch'), []
     tower = arch['vision_cfg'].get('timm_model_name') if isinstance(arch, dict) else 'RN' in str(arch)
     dataset = cfg[f'{phase}_dataloader'].dataset
-    while 'dataset' in dataset:
+    while 'dataset' in dataset or 'datasets' in dataset:
         data.append(dataset.type)
-        dataset = dataset.dataset
+        dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset
     source = dataset.ann_file.split('/')[:1] if 'ann_file' in dataset else [dataset.type]
     data += [*source, *(step['type'] for step in dataset.pipeline)]
     if phase == 'train':
@@ -136,7 +138,7 @@ def shrink_node(node: dict) -> None:
     if kind == 'LanguageModelEncoder' and node['model'] != 'packaged':
         node['model'] = tiny_bert()
     names = node.get('class_names')
-    if kind == 'TextClassifier' and isinstance(names, str) and names.startswith('data/'):
+    if kind == 'TextClassifier' and isinstance(names, str) and names in LISTS:
         node['class_names'] = [f'class {label}' for label in range(LISTS[names])]
     if node.get('templates') == 'imagenet':  # 80 prompts for each of 1000 names
         node['templates'] = ['a photo of a {}.', 'a drawing of a {}.']
@@ -146,6 +148,9 @@ def shrink_node(node: dict) -> None:
         node['pretrained2d'] = False
     if kind in TINY_ARCHS:
         node['arch'] = TINY_ARCHS[kind]
+    if kind in ('SwinTransformer', 'SwinTransformer3D'):
+        heads = SWIN_WIDTHS[node['arch']] // 32
+        node['arch'] = dict(embed_dims=heads * 32, depths=[1] * 4, num_heads=[heads, heads * 2, heads * 4, heads * 8])
     if kind == 'mmpretrain.VisionTransformer':
         node['img_size'] = SMALLER[node['img_size']]
 
@@ -263,6 +268,8 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
         loader = cfg[name]
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         shrink_selections(loader.dataset)
+        if 'length' in loader.sampler:
+            loader.sampler.length = 4
         videos = functools.cache(lambda name=name: write_dataset(folder / name, good=2))
         for dataset in leaves(loader.dataset):
             if 'ann_file' in dataset:

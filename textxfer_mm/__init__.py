@@ -12,6 +12,7 @@ __all__ = ['__version__', 'register_all_modules']
 def register_all_modules() -> None:
     """Repair the released upstream packages and register every class of this package; calling it twice is harmless."""
     import textxfer_mm.registry
+    import textxfer_mm.datasets.captioned
     import textxfer_mm.datasets.class_subset
     import textxfer_mm.datasets.few_shot
     import textxfer_mm.datasets.label_fraction

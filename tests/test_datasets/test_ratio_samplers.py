@@ -74,11 +74,21 @@ class TestShares:
             (dict(a=0, b=0.0), 'all ratios are 0'),
             ({}, 'ratios lack a, b'),
             ([1, 1], 'ratios is a dict of numbers by dataset'),
+            (1.5, r"x: ratio 1\.5 is not from 0 to 1, the share of 'a'; 'b' has the rest"),
+            (-0.1, r'ratio -0\.1 is not from 0 to 1'),
+            (math.nan, 'ratio nan is not from 0 to 1'),
         ],
     )
     def test_mistakes(self, ratios, message):
         with pytest.raises(UserError, match=message):
             exact_shares(ratios, ('a', 'b'), 'x')
+
+    @pytest.mark.parametrize('share', [0, 0.1, 0.25, 0.5, 0.9, 1])
+    def test_one_number_is_the_share_of_the_first_of_two(self, share):
+        expected = Fraction(str(share))
+        assert exact_shares(share, ('a', 'b'), 'x') == dict(a=expected, b=1 - expected)
+        with pytest.raises(UserError, match='is for two datasets; give one for each of a, b, c'):
+            exact_shares(share, ('a', 'b', 'c'), 'x')
 
     def test_counts_are_less_than_one_from_the_shares(self):
         generator = np.random.default_rng(0)

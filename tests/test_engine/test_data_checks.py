@@ -9,8 +9,8 @@ from mmengine.registry import init_default_scope
 from tiny_runs import run_config, write_corrupt, write_dataset, write_video
 
 import textxfer_mm.register  # noqa: F401
+from textxfer_mm.datasets.places import missing_files
 from textxfer_mm.engine import data_checks
-from textxfer_mm.engine.annotation_lists import missing_files
 from textxfer_mm.engine.classes import num_classes_of
 from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.errors import UserError

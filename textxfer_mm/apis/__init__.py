@@ -14,6 +14,8 @@ _MODULES = {
     'config_of_checkpoint': 'apis.model_configs',
     'evaluate': 'apis.evaluation',
     'evaluate_retrieval': 'apis.retrieval',
+    'evaluate_sets': 'apis.classification_sets',
+    'sets_table': 'apis.classification_sets',
     'extract_features': 'apis.feature_extraction',
     'find_media': 'inputs',
     'find_videos': 'inputs',

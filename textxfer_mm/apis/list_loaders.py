@@ -6,14 +6,8 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from textxfer_mm.engine.annotation_lists import (
-    AnnotationList,
-    image_folder,
-    is_of_images,
-    join,
-    kind_of,
-    missing_files,
-)
+from textxfer_mm.datasets.places import join, missing_files
+from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, is_of_images, kind_of
 from textxfer_mm.engine.data_checks import PREFIXES, innermost_datasets
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.inputs import require_file

@@ -56,12 +56,12 @@ def evaluate_retrieval(
     Raises:
         UserError: The model has no text encoder, an entry has no caption, or there is nothing to be told apart.
     """
-    encode_texts = _text_encoder(model)
+    encode_texts = text_encoder(model)
     model.eval()
     dataset = DATASETS.build(dataloader['dataset'])
     first, captions = _items(dataset)
     videos = Videos(dataset, lambda labels: first)
-    made = encode_videos(videos, lambda batch: [_embed(model, batch)], dataloader, progress)
+    made = encode_videos(videos, lambda batch: [embed_items(model, batch)], dataloader, progress)
     texts = [(item, text) for item, position in enumerate(made.rows) for text in captions[position]]
     (items,) = made.stacked()
     embeddings = encode_texts([text for _, text in texts])
@@ -70,7 +70,7 @@ def evaluate_retrieval(
     return Retrieval(recalls, len(items), len(texts), skipped)
 
 
-def _text_encoder(model: nn.Module) -> Callable[[list[str]], Tensor]:
+def text_encoder(model: nn.Module) -> Callable[[list[str]], Tensor]:
     """What embeds any texts as the model's class rows are embedded."""
     head = head_module(model)
     rows = getattr(head, 'class_rows', None)
@@ -107,7 +107,7 @@ def _items(dataset: Any) -> tuple[list[int], list[list[str]]]:
     return [index for index, _ in found.values()], [texts for _, texts in found.values()]
 
 
-def _embed(model: nn.Module, batch: list[Any]) -> Tensor:
+def embed_items(model: nn.Module, batch: list[Any]) -> Tensor:
     """Embeddings (N, D) of N items, averaged over all that one has of frames and views."""
     features, _ = features_of(model, batch)
     return embeddings_of(model, features).float().unflatten(0, (len(batch), -1)).mean(1)

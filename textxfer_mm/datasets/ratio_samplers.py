@@ -29,7 +29,8 @@ class DatasetRatioSampler(Sampler[int]):
 
     Args:
         dataset: A ``MultiDataset``, or a ``TaggedDataset``.
-        ratios: A number for each dataset, such as ``dict(labelled=25, captioned=75)``; 0 leaves a dataset out.
+        ratios: A number for each dataset, such as ``dict(labelled=25, captioned=75)``; 0 leaves a dataset out. Of two
+            datasets also the share of the first alone, from 0 to 1.
         length: Samples of an epoch over all ranks, rounded up to the same number for each. By default as many as the
             datasets have whose share is not 0.
         seed: Seed of the order; MMEngine's runner gives its own. None: one that the ranks agree on.
@@ -42,7 +43,7 @@ class DatasetRatioSampler(Sampler[int]):
     def __init__(
         self,
         dataset: Any,
-        ratios: Mapping[str, float],
+        ratios: Mapping[str, float] | float,
         *,
         length: int | None = None,
         seed: int | None = None,

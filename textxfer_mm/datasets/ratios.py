@@ -16,13 +16,17 @@ def exact_shares(ratios: Any, names: Sequence[str], asker: str) -> dict[str, Fra
     """Return the share of each dataset, which sum to 1.
 
     Args:
-        ratios: Numbers by name; what counts is their ratio. 0 leaves a dataset out.
+        ratios: Numbers by name; what counts is their ratio. 0 leaves a dataset out. Of two datasets also one number
+            from 0 to 1: the share of the first.
         names: The datasets; the shares come in their order.
         asker: Who asks, for messages.
 
     Raises:
-        UserError: A name is unknown or missing, a number is negative or not finite, or all are 0.
+        UserError: A name is unknown or missing, a number is negative or not finite, or all are 0; one number is not
+            from 0 to 1, or there are not two datasets.
     """
+    if isinstance(ratios, Real) and not isinstance(ratios, bool):
+        ratios = _of_two(ratios, names, asker)
     if not isinstance(ratios, Mapping):
         raise UserError(f'{asker}: ratios is a dict of numbers by dataset, got {shown(repr(ratios), 80)}.')
     for name, value in ratios.items():
@@ -38,6 +42,19 @@ def exact_shares(ratios: Any, names: Sequence[str], asker: str) -> dict[str, Fra
         raise UserError(f'{asker}: all ratios are 0, so that nothing is drawn; give one of {first_few(names)} a share.')
     parts = {name: _fraction(ratios[name], max(ratios.values())) for name in names}
     return {name: part / sum(parts.values()) for name, part in parts.items()}
+
+
+def _of_two(ratio: Real, names: Sequence[str], asker: str) -> dict[str, Fraction]:
+    """The shares of two datasets, of which the first has a ratio."""
+    if len(names) != 2:
+        raise UserError(f'{asker}: one ratio ({ratio}) is for two datasets; give one for each of {first_few(names)}.')
+    if not 0 <= ratio <= 1:
+        raise UserError(
+            f'{asker}: ratio {ratio} is not from 0 to 1, the share of {shown(names[0])!r}; {shown(names[1])!r} has the '
+            'rest.'
+        )
+    share = Fraction(float(ratio)).limit_denominator(_DENOMINATOR)
+    return {names[0]: share, names[1]: 1 - share}
 
 
 def _fraction(value: Real, largest: Real) -> Fraction:

@@ -9,21 +9,19 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 
-from textxfer_mm.engine.annotation_lists import (
-    AnnotationList,
-    image_folder,
-    is_of_images,
-    is_remote,
-    join,
-    kind_of,
-    missing_files,
-)
+from textxfer_mm.datasets.captioned import CaptionedImages, CaptionedVideos
+from textxfer_mm.datasets.list_trees import lazy_config
+from textxfer_mm.datasets.places import is_remote, join, missing_files
+from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, is_of_images, kind_of
 from textxfer_mm.engine.classes import class_names_of, name_classes, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
 from textxfer_mm.engine.launch import RANK_VARIABLES
 from textxfer_mm.engine.selection_checks import check_selection, renumbers, require_batch
 from textxfer_mm.errors import UserError, first_few, nearest, shown
+from textxfer_mm.registry import DATASETS as ROOT_DATASETS
+from textxfer_mm.registry import look_up
 
 from mmaction.datasets import RawframeDataset, VideoDataset  # isort: skip  (after the registry: it repairs mmaction)
 from mmaction.registry import DATASETS  # isort: skip
@@ -69,6 +67,8 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
         for dataset, renumbered, tag in _innermost(whole):
             _check_paths(dataset, phase)
             name_classes(dataset)
+            if _is_first_rank(cfg):
+                _check_captions(cfg, dataset)
             annotations = AnnotationList.of(dataset)
             if annotations is not None:
                 if not annotations.rows:
@@ -156,6 +156,14 @@ def _check_paths(dataset: ConfigDict, phase: str) -> None:
                 f'data folder {shown(path)} of {phase}_dataloader (data_root, data_prefix) does not exist; '
                 'files are looked for relative to the folder in which the command runs.'
             )
+
+
+def _check_captions(cfg: Config, dataset: ConfigDict) -> None:
+    """Read a list of captions, whose dataset says what is wrong with it."""
+    kind = look_up(dataset.get('type'), ROOT_DATASETS, dataset.get('_scope_'))
+    if kind in (CaptionedImages, CaptionedVideos) and not is_remote(str(dataset.ann_file)):
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmengine')):
+            ROOT_DATASETS.build(lazy_config({**dataset, 'pipeline': []})).load_data_list()
 
 
 def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:

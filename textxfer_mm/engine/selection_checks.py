@@ -15,9 +15,9 @@ from textxfer_mm.datasets.class_subset import ClassSubsetDataset
 from textxfer_mm.datasets.few_shot import FewShotDataset
 from textxfer_mm.datasets.list_trees import lazy_config, names_of
 from textxfer_mm.datasets.multi_dataset import MultiDataset
+from textxfer_mm.datasets.places import is_remote, join
 from textxfer_mm.datasets.selected import SelectedDataset
 from textxfer_mm.datasets.tagged import TaggedDataset
-from textxfer_mm.engine.annotation_lists import is_remote, join
 from textxfer_mm.engine.classes import class_names_of, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_classes_of_tags, head_datasets
 from textxfer_mm.errors import UserError

@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from textxfer_mm.apis.list_loaders import with_list
-from textxfer_mm.engine.annotation_lists import join
+from textxfer_mm.datasets.places import join
 from textxfer_mm.engine.classes import set_class_names
 from textxfer_mm.engine.data_checks import check_datasets, innermost_datasets
 from textxfer_mm.errors import UserError, first_few

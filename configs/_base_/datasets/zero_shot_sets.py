@@ -1,0 +1,61 @@
+"""Eleven of the twelve sets that Kornblith et al. (2019) compare on, for zero-shot recognition (iCLIP, Table 3).
+
+`zero_shot_sets` has a dataset of MMPretrain, a list of class names and a measure for each. The templates of CIFAR are
+OpenAI's, as MMPretrain has them; those of the other sets are in no package that was looked through, so that they have
+`a photo of a {}.` here. Birdsnap's class names are in none either: add the set with a list of your own. Folders are as
+MMPretrain's classes describe them.
+"""
+
+zero_shot_sets = dict(
+    Food101=dict(
+        dataset=dict(type='Food101', data_root='data/food-101', split='test'),
+        class_names='food101',
+    ),
+    CIFAR10=dict(
+        dataset=dict(type='CIFAR10', data_root='data/cifar10', split='test', download=False),
+        class_names='cifar10',
+        templates='clip_cifar',
+    ),
+    CIFAR100=dict(
+        dataset=dict(type='CIFAR100', data_root='data/cifar100', split='test', download=False),
+        class_names='cifar100',
+        templates='clip_cifar',
+    ),
+    SUN397=dict(
+        dataset=dict(type='SUN397', data_root='data/sun397', split='test'),
+        class_names='sun397',
+    ),
+    StanfordCars=dict(
+        dataset=dict(type='StanfordCars', data_root='data/stanford-cars', split='test'),
+        class_names='stanford_cars',
+    ),
+    FGVCAircraft=dict(
+        dataset=dict(type='FGVCAircraft', data_root='data/fgvc-aircraft-2013b', split='test'),
+        class_names='fgvc_aircraft',
+        measure='mean_class',
+    ),
+    VOC2007=dict(
+        dataset=dict(type='VOC', data_root='data/VOCdevkit/VOC2007', split='test'),
+        class_names='voc2007',
+        measure='map_11',
+    ),
+    DTD=dict(
+        dataset=dict(type='DTD', data_root='data/dtd', split='test'),
+        class_names='dtd',
+    ),
+    OxfordPets=dict(
+        dataset=dict(type='OxfordIIITPet', data_root='data/oxford-iiit-pet', split='test'),
+        class_names='oxford_pets',
+        measure='mean_class',
+    ),
+    Caltech101=dict(
+        dataset=dict(type='Caltech101', data_root='data/caltech-101', split='test'),
+        class_names='caltech101',
+        measure='mean_class',
+    ),
+    Flowers102=dict(
+        dataset=dict(type='Flowers102', data_root='data/flowers102', split='test'),
+        class_names='flowers102',
+        measure='mean_class',
+    ),
+)
