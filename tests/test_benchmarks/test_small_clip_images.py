@@ -59,6 +59,14 @@ def test_every_row_can_be_built(row):
     assert ('normalize' in cfg.model.head) == row.startswith('literal')
 
 
+def test_a_seed_has_stills_of_its_own():
+    stills = [
+        [EXPERIMENT.config('text', seed)[f'{split}_dataloader'].dataset.seed for split in ('train', 'val', 'test')]
+        for seed in (0, 1)
+    ]
+    assert stills == [[0] * 3, [1] * 3]
+
+
 def test_few_shots_take_as_many_steps_as_all_stills():
     for count in (1, 3, 5):
         dataset = PAGE.work.config(f'text-{count}', 0).train_dataloader.dataset

@@ -40,7 +40,7 @@ def adapt(cfg: Config, scale: Scale) -> None:
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=scale.batch, num_workers=0, persistent_workers=False)
         loader.pop('worker_init_fn', None)  # there are no workers
-        loader.dataset.update(kinds=(kind,), per_class=per_class[split])
+        loader.dataset.update(kinds=(kind,), per_class=per_class[split], seed=cfg.randomness.seed)
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=scale.passes_downstream, val_interval=1000)
     set_rate(cfg, scale.lr, scale.new)
     for schedule in cfg.param_scheduler[1:]:
