@@ -314,6 +314,19 @@ class TestCache:
         assert [file.suffix for file in tmp_path.iterdir()] == ['.lock']
         assert captioned(cache_dir=tmp_path)[0]['array'].any()
 
+    def test_what_a_killed_rendering_left_is_removed(self, tmp_path, caplog):
+        with caplog.at_level('INFO'):
+            captioned(cache_dir=tmp_path)[0]
+        (file,) = tmp_path.glob('*.npy')
+        assert f'into {file}, once' in caplog.text
+        left, others = (tmp_path / f'.{stem}.{"0" * 32}.npy' for stem in (file.stem, 'others'))
+        for path in (left, others):
+            path.touch()
+        file.unlink()
+        captioned(cache_dir=tmp_path)[0]
+        assert not left.exists()
+        assert others.exists()
+
     def test_a_folder_that_cannot_be_made(self, tmp_path):
         (tmp_path / 'file').touch()
         with pytest.raises(UserError, match=r'cache_dir .*file is no folder that can be written to'):

@@ -1,5 +1,6 @@
 """Rendered frames in a file: written once by whoever asks first, mapped into memory by all."""
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import numpy as np
 from filelock import FileLock
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import replacing, require_writable_folder
+from textxfer_mm.files import leftovers, replacing, require_writable_folder
+
+logger = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
 
@@ -44,9 +47,17 @@ class FrameCache:
                 require_writable_folder(self.file.parent, 'cache_dir')
                 with FileLock(self.file.with_suffix('.lock')):
                     if not self.file.exists():
+                        self._remove_leftovers()
+                        logger.info('Rendering %d entries into %s, once; this takes a while.', shape[0], self.file)
                         _write(self.file, shape, render())
             self._frames = _map(self.file, shape)
         return self._frames
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a process left that was killed while it rendered; under the lock nobody else does."""
+        for part in leftovers(self.file.parent, self.file.suffix):
+            if part.name.startswith(f'.{self.file.stem}.'):
+                part.unlink(missing_ok=True)
 
 
 def _write(file: Path, shape: Shape, frames: Iterable[np.ndarray]) -> None:

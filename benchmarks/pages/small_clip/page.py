@@ -69,9 +69,9 @@ def _regimes(scale: Scale) -> list[str]:
         f'Two regimes: one rate for all rows, the best one of *vision-only* ({scale.lr:g} for the encoder, '
         f'{scale.new:g} times that for what is new), and each row at its own best rate of four. The rates were chosen '
         'with a seed that is not reported, and committed with the claims below before the reported seeds were run. '
-        f'Rows whose own rate is the common one ({", ".join(shared)}) are the same runs in both regimes: what both say '
-        f'of them is said once. A better rate may lie beyond the four for {", ".join(highest)} (best at the highest) '
-        f'and {", ".join(lowest)} (best at the lowest).'
+        f'Rows whose own rate is the common one ({", ".join(shared)}) are the same runs in both regimes, and what '
+        'is said of two of them stands there twice. A better rate may lie beyond the four for '
+        f'{", ".join(highest)} (best at the highest) and {", ".join(lowest)} (best at the lowest).'
     ]
 
 

@@ -176,8 +176,11 @@ class ModelState:
                 f'without its {type(model.neck).__name__}, which starts from random weights: frames are averaged'
             )
             del model.neck
-        if len(getattr(model.backbone, 'temporal', ())):
+        temporal = getattr(model.backbone, 'temporal', None) or {}
+        if len(temporal):
             notes.append('with the temporal modules of its backbone as they start')
+        for module in temporal.values():
+            module.mixes_untrained = False  # the backbone need not warn of what the note says
         self.note = ', and '.join(notes)
         return model
 
