@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +87,14 @@ def _call(cfg: Mapping[str, Any]) -> str:
     return f'dict(_delete_=True, {", ".join(f"{key}={value!r}" for key, value in cfg.items())})'
 
 
-def _configs() -> Iterator[tuple[Path, Config]]:
-    """The shipped configs of this method, the plainest names first."""
-    for path in sorted((config_dir() / 'multitrain').glob('*.py'), key=lambda path: (len(path.name), path.name)):
-        cfg = Config.fromfile(path)
-        if cfg.get('model', {}).get('backbone', {}).get('type') == 'MultiTrainMViT':
-            yield path, cfg
+@cache
+def _configs() -> tuple[tuple[Path, Config], ...]:
+    """The shipped configs of this method, the plainest names first; reading them takes seconds."""
+    paths = sorted((config_dir() / 'multitrain').glob('*.py'), key=lambda path: (len(path.name), path.name))
+    read = [(path, Config.fromfile(path)) for path in paths]
+    return tuple(
+        (path, cfg) for path, cfg in read if cfg.get('model', {}).get('backbone', {}).get('type') == 'MultiTrainMViT'
+    )
 
 
 def _fits(model: Mapping[str, Any], done: MultiTrainConversion, *, by_name: bool = True) -> bool:
