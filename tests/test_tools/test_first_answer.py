@@ -17,8 +17,10 @@ TOOLS = {
     'analysis_tools/loss_curves.py': (['a.png', 'nosuch'], 'nosuch does not exist'),
     'analysis_tools/class_correlation.py': (['a.png', 'nosuch.pth'], 'checkpoint nosuch.pth does not exist'),
     'analysis_tools/cross_dataset_pairs.py': (['nosuch.pth', 'a.png'], 'checkpoint nosuch.pth does not exist'),
+    'analysis_tools/zero_shot_sets.py': (['nosuch.py'], 'config nosuch.py does not exist'),
     'deployment/publish_model.py': (['nosuch.pth', 'a.pth'], 'IN nosuch.pth does not exist'),
     'model_converters/convert_checkpoint.py': (['--source', 'openai', 'nosuch.pt', 'b.pth'], 'SRC nosuch.pt does not'),
+    'model_converters/export_backbone.py': (['nosuch.pth', 'a.pth'], 'nosuch.pth does not exist'),
 }
 MISTAKES = [
     *((tool, words, message) for tool, (words, message) in TOOLS.items()),
