@@ -1,6 +1,6 @@
 """The rates: how they were chosen, before any reported seed was run, and what was chosen; docs/small_clip_rates.md."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -63,10 +63,10 @@ AT_OWN = _settings({row: (rate,) for row, rate in OWN.items()}, lambda row, rate
 TRIED = _settings(dict.fromkeys(_CHANGES, RATES), lambda row, rate: f'{row}@{rate:g}')
 
 
-def best(results: Results) -> dict[str, float]:
+def best(results: Results, rows: Iterable[str] = _CHANGES) -> dict[str, float]:
     """The best rate of each row whose four rates have results."""
     found = {}
-    for row in _CHANGES:
+    for row in rows:
         accuracies = [values(results, f'{row}@{rate:g}', MEASURES['seen']).get(SEED) for rate in RATES]
         if None not in accuracies:
             found[row] = RATES[accuracies.index(max(accuracies))]

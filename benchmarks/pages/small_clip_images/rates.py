@@ -9,11 +9,11 @@ from harness.statistics import values
 from harness.training import Experiment
 
 from pages.small_clip.measures import MEASURES
+from pages.small_clip.rates import SEED
+from pages.small_clip.rates import best as best_of_rows
 from pages.small_clip.rows import RATES
 from pages.small_clip_images.rows import RATED, TRIED
 
-#: The seed the rates are chosen with; it is not reported.
-SEED = 100
 #: The common rate when the rates are tried; each run has its own, but their keys hold it.
 BEFORE = 3e-4
 #: The common rate: the best one of vision-only.
@@ -24,12 +24,7 @@ OWN: dict[str, float] = {'text': 3e-4, 'vision': 1e-4, 'literal': 1e-4, 'text-1'
 
 def best(results: Results) -> dict[str, float]:
     """The best rate of each row whose four rates have results."""
-    found = {}
-    for row in RATED:
-        accuracies = [values(results, f'{row}@{rate:g}', MEASURES['seen']).get(SEED) for rate in RATES]
-        if None not in accuracies:
-            found[row] = RATES[accuracies.index(max(accuracies))]
-    return found
+    return best_of_rows(results, RATED)
 
 
 def _introduction(results: Results, scale: Any) -> list[str]:
