@@ -21,7 +21,12 @@ TABLE_10 = Table(
     ),
     (
         *(
-            Claim(f'Text rows beat a learned classifier with {k} shot(s)', paper, (f'text-{k}',), (f'vision-{k}',))
+            Claim(
+                f'Text rows beat a learned classifier with {k} shot{"s" * (k > 1)}',
+                paper,
+                (f'text-{k}',),
+                (f'vision-{k}',),
+            )
             for k, paper in ((1, '71.50 against 4.71'), (3, '73.64 against 30.44'), (5, '74.99 against 41.70'))
         ),
         Claim('Text rows beat a learned classifier with all labels', '82.25 against 79.70', ('text',), ('vision',)),
