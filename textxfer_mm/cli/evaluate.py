@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.evaluation.protocol_names import check_protocols
 from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_file
 from textxfer_mm.text.class_names import list_datasets, load_class_names
@@ -75,6 +76,7 @@ def evaluate(
     generalized test the config's own list as well. Everything is computed from features that are encoded once;
     --features keeps them, and needs no videos the next time.
     """
+    check_protocols(protocol or ())
     _check_files(config, checkpoint, ann_file, features, calibrate, json_file, markdown_file)
     if device is not None:
         require_device_name(device, '--device')
@@ -97,14 +99,10 @@ def evaluate(
     cfg = _load(config, cfg_options, launcher)
     for handler in MMLogger.get_current_instance().handlers:
         handler.setLevel('WARNING')  # what is loaded, and with which classes, is in the report
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
+    with progress_on(console) as tell:
 
         def progress(title: str, done: int, total: int) -> None:
-            if title not in tasks:
-                tasks[title] = bars.add_task(f'Encoding {shown(Path(title).name, 40)}', total=total)
-            bars.update(tasks[title], completed=done, total=total)
+            tell(f'Encoding {shown(Path(title).name, 40)}', done, total)
 
         options = dict(protocols=protocol, labels=names, ann_files=ann_file or (), data_root=data_root)
         options |= dict(glosses=glosses or ())

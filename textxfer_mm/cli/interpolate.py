@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_png, require_writable_file, write_text
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name
@@ -169,12 +169,7 @@ def _swept(ends: 'Interpolation', lists: Any, names: str, shares: list[float] | 
     from textxfer_mm.apis.interpolation_sweep import ALPHAS, sweep
     from textxfer_mm.text.class_names import load_class_names
 
-    with Progress(transient=True) as bars:
-        task = bars.add_task('')
-
-        def progress(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what, completed=done, total=total)
-
+    with progress_on(Console()) as progress:
         return sweep(ends, *lists, load_class_names(names), alphas=shares or ALPHAS, progress=progress, **options)
 
 

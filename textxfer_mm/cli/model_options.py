@@ -1,13 +1,14 @@
 """What ``textxfer predict`` and its kin are told of labels and model: the options, their checks, and the model."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import (
     find_clip_folder,
@@ -170,7 +171,5 @@ def _embed_names(recognizer: Any, console: Console) -> None:
     rows = rows_of(recognizer)
     if rows is None or rows.is_filled:
         return
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task('Embedding the class names', total=None)
-        with telling_progress(lambda done, total: bars.update(task, completed=done, total=total)):
-            rows.fill()
+    with progress_on(console) as tell, telling_progress(partial(tell, 'Embedding the class names')):
+        rows.fill()

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_folder
 
@@ -32,17 +32,13 @@ def quickstart(
         register_all_modules()
         from textxfer_mm.quickstart import STEPS, QuickstartSettings, run_quickstart
 
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks = {}
+    with progress_on(console) as tell:
 
         def progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bars.add_task(STEPS[step], total=total)
-            bars.update(tasks[step], completed=done, total=total)
+            tell(STEPS[step], done, total)
 
         def finished(step: str, seconds: float, note: str) -> None:
-            bars.remove_task(tasks.pop(step))
+            tell.finish(STEPS[step])
             console.print(
                 Text.assemble((f'{seconds:6.1f} s  ', 'green'), f'{STEPS[step]}: {shown(note, None)}'), soft_wrap=True
             )

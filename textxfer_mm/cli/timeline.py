@@ -1,12 +1,12 @@
 """``textxfer timeline``: what happens when in a long video."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,7 @@ from textxfer_mm.cli.model_options import (
     Pretrained,
     Template,
 )
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_png, require_writable_file, write_text
 from textxfer_mm.inputs import is_image, require_file, require_seconds, require_threshold
@@ -85,15 +86,9 @@ def timeline(
 
     from textxfer_mm.apis.timelines import timeline as run
 
-    columns = (TextColumn('Windows'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task('', total=None)
-
-        def progress(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
-
+    with progress_on(console) as tell:
         lengths = dict(window=window, stride=stride, smoothing=smoothing, min_length=min_length)
-        found = run(recognizer, video, **lengths, threshold=threshold, progress=progress)
+        found = run(recognizer, video, **lengths, threshold=threshold, progress=partial(tell, 'Windows'))
     _write(found, json_file, csv_file, vtt_file, plot)  # whatever becomes of the terminal
     _show(console, found)
     for file in filter(None, (json_file, csv_file, vtt_file, plot)):

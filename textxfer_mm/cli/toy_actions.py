@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_folder
 
@@ -24,16 +24,14 @@ def toy_actions(
     from textxfer_mm.datasets.toy_actions import render_toy_actions
 
     console = Console()
-    columns = (TextColumn('rendering'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        task = bars.add_task('')
+    with progress_on(console) as tell:
         root = render_toy_actions(
             folder,
             seed=seed,
             train_clips=train_clips,
             val_clips=val_clips,
             zero_shot_clips=zero_shot_clips,
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=lambda done, total: tell('Rendering', done, total),
         )
     lists = ', '.join(f'{path.name} ({len(path.read_text().splitlines())})' for path in sorted(root.glob('*.txt')))
     console.print(Text(f'{shown(root)}: {lists}'), soft_wrap=True)

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.class_splits import half_class_split
+from textxfer_mm.evaluation.protocol_names import HALF_CLASS_DRAWS
 from textxfer_mm.evaluation.scores import Scores
 from textxfer_mm.evaluation.view_logits import require_one_label
-
-#: The draws of the half-class protocol, seeds 0 to 9.
-HALF_CLASS_DRAWS = 10
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,13 @@ from textxfer_mm.apis.evaluation.lists import TestList
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation import protocols
 from textxfer_mm.evaluation.calibration import stacking
+from textxfer_mm.evaluation.protocol_names import OF_TWO
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import ViewLogits
 
-#: What is asked for on the command line, and what it is called in a report.
-PROTOCOLS = {
-    'full': 'full-class',
-    'half': f'half-class, {protocols.HALF_CLASS_DRAWS} draws',
-    'mean-class': 'mean class accuracy',
-    'map': 'mAP',
-    'map-11': '11-point mAP',
-    'splits': 'mean over lists',
-    'base-to-novel': 'base to novel',
-    'generalized': 'base to novel, all names competing',
-}
-#: Protocols of two lists: one of the model's own classes and one of others.
-OF_TWO = ('base-to-novel', 'generalized')
 #: The subject of what is said of base and novel classes together.
 BOTH = 'both'
+#: The key of a number, and what it is called in a report.
 METRICS = {
     'top1': 'top-1',
     'top5': 'top-5',
@@ -46,7 +35,7 @@ class Part:
     """What a protocol says of one list, or of several together.
 
     Attributes:
-        protocol: A key of :data:`PROTOCOLS`.
+        protocol: A key of :data:`textxfer_mm.evaluation.protocol_names.PROTOCOLS`.
         subject: The list or lists.
         classes: How many names compete.
         videos: How many videos are tested.

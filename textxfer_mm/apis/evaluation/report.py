@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from textxfer_mm.apis.evaluation.measures import METRICS, PROTOCOLS
+from textxfer_mm.apis.evaluation.measures import METRICS
 from textxfer_mm.errors import first_few
+from textxfer_mm.evaluation.protocol_names import PROTOCOLS
 from textxfer_mm.files import write_text
 
 COLUMNS = ('protocol', 'list', 'measure', 'classes', 'videos', 'chance', 'untrained', 'trained')

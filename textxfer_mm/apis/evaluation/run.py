@@ -11,7 +11,7 @@ from textxfer_mm import register_all_modules
 from textxfer_mm.apis.evaluation.banks import Banks, ListProgress, banks_of
 from textxfer_mm.apis.evaluation.calibrating import calibration_of, validation_of
 from textxfer_mm.apis.evaluation.lists import Names, TestList, digest, lists_of
-from textxfer_mm.apis.evaluation.measures import OF_TWO, PROTOCOLS, Part, Tested, parts_of, two_lists
+from textxfer_mm.apis.evaluation.measures import Part, Tested, parts_of, two_lists
 from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, about_glosses, states_of
 from textxfer_mm.apis.inference import choose_device
 from textxfer_mm.engine.classes import NO_GLOSSES, class_names_of, head_of, name_classes, set_glosses
@@ -19,6 +19,7 @@ from textxfer_mm.engine.config_parts import check_model_and_datasets
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import average_of, has_several_labels, takes_images
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.evaluation.protocol_names import OF_TWO, check_protocols
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import AVERAGES
 from textxfer_mm.text.glosses.table import Glosses, GlossTable, gloss_table, joined_tables
@@ -129,10 +130,7 @@ def _protocols(cfg: Config, given: Sequence[str] | None) -> list[str]:
     """
     if not given:
         return ['map' if has_several_labels(head_of(cfg)) else 'full']
-    for protocol in given:
-        if protocol not in PROTOCOLS:
-            raise UserError(f'Unknown protocol {protocol!r}.{nearest(protocol, PROTOCOLS)}')
-    return list(dict.fromkeys(given))
+    return check_protocols(given)
 
 
 def _set_average(cfg: Config, average_clips: str | None) -> None:

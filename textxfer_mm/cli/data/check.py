@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, nearest, shown
 from textxfer_mm.files import require_writable_file, write_text
 
@@ -43,7 +43,11 @@ def check(
         require_writable_file(json_file, '--json')
     videos = videos_to_check(source, data_root)
     found = check_videos(videos, min_frames=min_frames, workers=workers)
-    reports = list(track(found, 'Decoding', total=len(videos), console=console, transient=True))
+    reports = []
+    with progress_on(console) as tell:
+        for report in found:
+            reports.append(report)
+            tell('Decoding', len(reports), len(videos))
     result = summary(reports, size)
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2, ensure_ascii=False))
