@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import open_clip
@@ -15,7 +16,6 @@ import torch
 from mmengine.runner.checkpoint import save_checkpoint
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from PIL import Image
-from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from tiny import TINY_VIT
 from tiny_runs import write_corrupt, write_video
@@ -459,12 +459,11 @@ def test_many_names_show_their_progress(weights, videos, monkeypatch):
     """Their embedding takes longer than the videos."""
     shown = []
 
-    class Bar(Progress):
-        def update(self, task_id, **fields):
-            shown.append((self.tasks[task_id].description, fields['completed'], fields['total']))
-            super().update(task_id, **fields)
+    @contextmanager
+    def listening(console):
+        yield lambda *told: shown.append(told)
 
-    monkeypatch.setattr('textxfer_mm.cli.model_options.Progress', Bar)
+    monkeypatch.setattr('textxfer_mm.cli.model_options.progress_on', listening)
     names = ','.join(f'name {number}' for number in range(600))
     assert run(videos / '0.mp4', '--labels', names, '--model', NAME, '--pretrained', weights).exit_code == 0
     assert shown == [('Embedding the class names', done, 600) for done in (256, 512, 600)]
