@@ -63,7 +63,10 @@ ELSEWHERE = {
     ),
     r'textxfer evaluate configs/image/.*': ('tests/test_tools/test_image_tools.py', "'evaluate', "),
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
-    r'textxfer evaluate configs/quickstart/.*': ('tests/test_quickstart/test_quickstart.py', "'evaluate', CONFIG"),
+    r'textxfer evaluate configs/quickstart/quickstart_.*': (
+        'tests/test_quickstart/test_quickstart.py',
+        "'evaluate', CONFIG",
+    ),
     r'python tools/deployment/publish_model\.py .*': ('tests/test_tools/test_publish.py', 'deployment/publish_model'),
     r'python tools/analysis_tools/cross_dataset_pairs\.py .*': (
         'tests/test_tools/test_publish.py',

@@ -1,9 +1,12 @@
 """``textxfer evaluate``: any protocol, beside the untrained model, from features that are encoded once."""
 
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +18,9 @@ from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_file
 from textxfer_mm.text.class_names import list_datasets, load_class_names
 from textxfer_mm.text.glosses.table import gloss_table
+
+#: How wide a table may be where no terminal sets it.
+WIDE = 160
 
 
 def evaluate(
@@ -86,6 +92,8 @@ def evaluate(
             gloss_table(given)
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
     with console.status('importing'):
         from textxfer_mm import register_all_modules
 
@@ -155,7 +163,14 @@ def _names(given: str, distinct: bool) -> tuple[str, ...]:
     """Class names as they are given on the command line."""
     is_file = len(given) < 250 and Path(given).is_file()  # a file may have commas in its name
     is_list = ',' in given and given not in list_datasets() and not is_file
-    return load_class_names([name.strip() for name in given.split(',')] if is_list else given, distinct=distinct)
+    if is_list:
+        return load_class_names([name.strip() for name in given.split(',')], distinct=distinct)
+    try:
+        return load_class_names(given, distinct=distinct)
+    except UserError as error:
+        if is_file or Path(given).suffix:
+            raise
+        raise UserError(f'--labels: {error} Several names are given with commas: "a,b,c".') from error
 
 
 def _load(config: str, cfg_options: list[str] | None, launcher: str) -> Any:
@@ -196,12 +211,14 @@ def _show(console: Console, result: dict[str, Any]) -> None:
 
     for line in facts_of(result):
         console.print(Text(shown(line, None)), soft_wrap=True)
-    table = Table(caption='accuracies and deviations in per cent')
-    for column in COLUMNS:
-        table.add_column(column, justify='right' if column in NUMBERS else 'left', overflow='fold')
-    for row in table_of(result):
-        table.add_row(*(Text(shown(cell)) for cell in row))
-    console.print(table)
+    for protocol, rows in groupby(table_of(result), key=itemgetter(0)):
+        table = Table(title=protocol, title_justify='left', box=SIMPLE, pad_edge=False, collapse_padding=True)
+        for column in COLUMNS[1:]:
+            table.add_column(column, justify='right' if column in NUMBERS else 'left', overflow='fold')
+        for row in rows:
+            table.add_row(*(Text(shown(cell)) for cell in row[1:]))
+        console.print(table)
+    console.print('Accuracies and deviations in per cent.')
     calibrated = calibration_lines(result['calibration']) if 'calibration' in result else []
     for line in (*notes_of(result), *calibrated):
         console.print(Text(shown(line, None)), soft_wrap=True)
