@@ -104,22 +104,14 @@ def evaluated(tmp_path_factory):
 def test_evaluate(evaluated, tmp_path, protocol):
     found = []
     for name, device in (('ours', DEVICES[0]), ('cpu', ('--device', 'cpu'))):
-        words = [
-            '--protocol',
-            protocol,
-            *device,
-            '--json',
-            tmp_path / name,
-            '--features',
-            tmp_path / f'{name}.safetensors',
-        ]
+        features = tmp_path / f'{name}.safetensors'
+        words = ['--protocol', protocol, *device, '--json', tmp_path / name, '--features', features]
         if protocol == 'generalized':
             words += ['--ann-file', evaluated / 'videos' / 'unseen.txt', '--labels', ','.join(UNSEEN)]
         run('evaluate', evaluated / 'config.py', evaluated / 'trained1.pth', *words)
         found.append(json.loads((tmp_path / name).read_text())['results'])
         assert features.is_file()
-        again = [*words[2:], '--protocol', protocol]
-        run('evaluate', evaluated / 'config.py', evaluated / 'trained1.pth', *again)  # of the file of features
+        run('evaluate', evaluated / 'config.py', evaluated / 'trained1.pth', *words)  # of the file of features
     ours, want = ([row[state]['value'] for row in rows for state in ('untrained', 'trained')] for rows in found)
     assert ours == pytest.approx(want, abs=0.15)  # a video of eleven may change sides, between near-equal scores
 
