@@ -1,5 +1,6 @@
 """The shipped configs at tiny size: encoders of one layer, few frames, small files, no downloads."""
 
+import csv
 import functools
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
 #: Those under MMPretrain.
 IMAGE = [c for c in CONFIGS if 'default_runtime_image.py' in (ROOT / c).read_text()]
+#: Those of iCLIP on the pairs of the paper.
+PAIRED = [c for c in CONFIGS if c.startswith('iclip/') and 'yfcc' in c]
 
 #: What stands in for a CLIP of 512 dimensions: one layer, on the frames' true size.
 TINY_CLIP = dict(
@@ -42,6 +45,14 @@ SWIN_WIDTHS = dict(tiny=96, base=128)
 
 #: How many class names the lists have that are the user's to write.
 LISTS = {'data/activitynet/class_names.txt': 200, 'data/charades/class_names.txt': 157}
+
+#: The classes that stand in for ImageNet-21K: a name that two share, and what tells them apart.
+PAIRED_CLASSES = [
+    ('crane', 'a large long-necked wading bird'),
+    ('crane', 'lifts and moves heavy objects'),
+    ('tench', 'a freshwater fish'),
+    ('tabby', 'a cat with a grey coat'),
+]
 
 SMALLER = {256: 36, 224: 32, 356: 54, 312: 48}
 
@@ -250,12 +261,54 @@ def tiny_image_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
     write_images(folder)
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[name].update(batch_size=2, num_workers=0, persistent_workers=False)
+        if 'length' in cfg[name].sampler:
+            cfg[name].sampler.length = 4
         dataset = leaf(cfg[name].dataset)
+        if 'data_root' not in dataset:  # scenes, which lie nowhere
+            for scenes in leaves(cfg[name].dataset):
+                shrink_scenes(scenes)
+            continue
         dataset.data_root = str(folder)
         if cfg[name].dataset.type == 'FewShotDataset':
             cfg[name].batch_size, cfg[name].dataset.shots = 500, 1
         else:
             dataset.indices = 10
+    return cfg
+
+
+def write_pairs(folder: Path) -> None:
+    """Ten images in the layout of each dataset of iCLIP, and the lists that are the user's to write."""
+    write_images(folder / 'imagenet')
+    write_images(folder / 'imagenet21k', classes=20)
+    lines = [f'{number % 10}.png {number % 4}\n' for number in range(20)]
+    (folder / 'imagenet21k' / 'meta' / 'train.txt').write_text(''.join(lines))
+    write_images(folder / 'yfcc14m' / 'images')
+    for name, header, rows in (
+        ('yfcc14m/captions.csv', ('path', 'caption'), [(f'train/{n}.png', f'about {n}') for n in range(10)]),
+        ('imagenet21k/glosses.csv', ('label', 'name', 'gloss'), [(n, *row) for n, row in enumerate(PAIRED_CLASSES)]),
+    ):
+        with (folder / name).open('w', newline='') as file:
+            csv.writer(file).writerows([header, *rows])
+    (folder / 'imagenet21k' / 'names.txt').write_text('crane\ncrane (machine)\ntench\ntabby\n')
+
+
+def tiny_paired_run(cfg: Config, work_dir: Path) -> Config:
+    """The same config of iCLIP on batches of four, where :func:`write_pairs` has written ``data``."""
+    replace_clip(cfg.model)
+    cfg.work_dir = str(work_dir)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
+    cfg.custom_hooks = []
+    for phase in ('train', 'val', 'test'):
+        loader = cfg.get(f'{phase}_dataloader')
+        if loader:
+            loader.update(num_workers=0, persistent_workers=False, batch_size=4)
+            for dataset in leaves(loader.dataset):
+                if 'Scene' in dataset.type:
+                    shrink_scenes(dataset)
+    cfg.train_dataloader.sampler.length = 4
+    for name in ('val_evaluator', 'test_evaluator'):
+        if cfg.get(name):
+            cfg[name].topk = 1  # of four classes
     return cfg
 
 
@@ -279,6 +332,6 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
                 shrink_scenes(dataset)
             shrink = shrink_frames if cfg.model.backbone.type == 'CLIPBackbone' else shrink_pixels
             shrink(dataset.pipeline)
-    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper':
-        cfg.optim_wrapper.type = 'AutocastOptimWrapper'  # as tools/train.py does without a GPU
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AutocastOptimWrapper'  # as tools/train.py does
     return cfg

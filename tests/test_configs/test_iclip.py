@@ -1,7 +1,6 @@
 """The configs of iCLIP: what the rows of its tables differ in, and steps of each kind at tiny size."""
 
 import copy
-import csv
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from tiny_configs import CONFIGS, ROOT, leaves, load, replace_clip, shrink_scenes, write_images
+from tiny_configs import CONFIGS, PAIRED, PAIRED_CLASSES, ROOT, leaves, load, tiny_paired_run, write_pairs
 
 import textxfer_mm.register  # noqa: F401
 from textxfer_mm.datasets.scene_datasets import scene_class_names
@@ -20,40 +19,15 @@ from textxfer_mm.parts.captions import caption_of
 from textxfer_mm.text.class_names import load_class_names
 
 ICLIP = [c for c in CONFIGS if c.startswith('iclip/')]
-#: On the data of the paper.
-PAPER = [c for c in ICLIP if 'yfcc' in c]
 STILLS = 'iclip/iclip_clip-rn-w16_stills_2xb64-8e_rendered-scenes.py'
 #: One of each kind; the rows of Table 1 differ in the shares alone.
-COMPUTED = [c for c in PAPER if not re.search(r'yfcc(90|75|25|10)-', c)]
+COMPUTED = [c for c in PAIRED if not re.search(r'yfcc(90|75|25|10)-', c)]
 #: E.g. iclip_swin-t_yfcc90-in21k10_32xb128-32e
 NAME = re.compile(
     r'(?P<loss>iclip|unicl|clip)_(?P<arch>swin-t|swin-b|vit-b-16)_yfcc(?P<captioned>\d*)(-in21k(?P<labelled>\d*))?_'
     r'(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e'
 )
 WIDTHS = {'swin-t': 768, 'swin-b': 1024, 'vit-b-16': 768}
-#: A name that two classes share, and what tells them apart.
-CLASSES = [
-    ('crane', 'a large long-necked wading bird'),
-    ('crane', 'lifts and moves heavy objects'),
-    ('tench', 'a freshwater fish'),
-    ('tabby', 'a cat with a grey coat'),
-]
-
-
-def write_data(folder):
-    """Ten images in the layout of each dataset, and the lists that are the user's to write."""
-    write_images(folder / 'imagenet')
-    write_images(folder / 'imagenet21k', classes=20)
-    lines = [f'{number % 10}.png {number % 4}\n' for number in range(20)]
-    (folder / 'imagenet21k' / 'meta' / 'train.txt').write_text(''.join(lines))
-    write_images(folder / 'yfcc14m' / 'images')
-    for name, header, rows in (
-        ('yfcc14m/captions.csv', ('path', 'caption'), [(f'train/{n}.png', f'about {n}') for n in range(10)]),
-        ('imagenet21k/glosses.csv', ('label', 'name', 'gloss'), [(n, *row) for n, row in enumerate(CLASSES)]),
-    ):
-        with (folder / name).open('w', newline='') as file:
-            csv.writer(file).writerows([header, *rows])
-    (folder / 'imagenet21k' / 'names.txt').write_text('crane\ncrane (machine)\ntench\ntabby\n')
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -66,7 +40,7 @@ def _quick():
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp('iclip')
-    write_data(folder / 'data')
+    write_pairs(folder / 'data')
     return folder
 
 
@@ -78,20 +52,8 @@ def build(data, tmp_path, monkeypatch):
 
     def build(name, **options):
         cfg = copy.deepcopy(load(name))
-        replace_clip(cfg.model)
-        cfg.work_dir = str(tmp_path)
-        cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=100)
-        cfg.custom_hooks = []
+        tiny_paired_run(cfg, tmp_path)
         cfg.default_hooks.checkpoint.update(save_best=None, save_optimizer=False)
-        for phase in ('train', 'val', 'test'):
-            loader = cfg.get(f'{phase}_dataloader')
-            if loader:
-                loader.update(num_workers=0, persistent_workers=False, batch_size=4)
-        cfg.train_dataloader.sampler.length = 4
-        for loader in ('train_dataloader', 'test_dataloader', 'val_dataloader'):
-            for dataset in leaves(cfg[loader].dataset) if cfg.get(loader) else ():
-                if 'Scene' in dataset.type:
-                    shrink_scenes(dataset)
         cfg.merge_from_dict(options)
         return Runner.from_cfg(cfg)
 
@@ -127,7 +89,7 @@ def test_the_small_tower_takes_a_step_under_mmpretrain(build, ratio):
     assert 0 <= runner.test()['accuracy/top1'] <= 100
 
 
-@pytest.mark.parametrize('name', PAPER)
+@pytest.mark.parametrize('name', PAIRED)
 def test_name_says_what_is_in_it(name):
     cfg, said = load(name), NAME.fullmatch(Path(name).stem)
     head, members = cfg.model.head, cfg.train_dataloader.dataset.datasets
@@ -165,7 +127,7 @@ def test_computes_at_tiny_size(name, build):
     model.init_weights()
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     check_groups(runner)
-    assert model.head.num_classes == (1000 if name.startswith('iclip/clip') else len(CLASSES))
+    assert model.head.num_classes == (1000 if name.startswith('iclip/clip') else len(PAIRED_CLASSES))
     batch = next(iter(runner.train_loop.dataloader))
     share = runner.cfg.train_dataloader.sampler.ratios
     if share in (0.25, 0.5, 0.75):
@@ -191,5 +153,5 @@ def test_the_rows_of_the_ratio_table_are_those_of_the_paper():
 
 def test_classes_of_one_name_are_told_apart_by_their_glosses(build):
     rows = build('iclip/iclip_swin-t_yfcc-in21k_32xb128-32e.py').model.head.class_rows
-    assert rows.class_names == tuple(name for name, _ in CLASSES)
-    assert rows.source.glosses == tuple((gloss,) for _, gloss in CLASSES)
+    assert rows.class_names == tuple(name for name, _ in PAIRED_CLASSES)
+    assert rows.source.glosses == tuple((gloss,) for _, gloss in PAIRED_CLASSES)
