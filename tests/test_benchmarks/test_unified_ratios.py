@@ -97,15 +97,15 @@ def test_rows_take_the_rate_of_their_kind():
 
 def test_the_rates_are_the_best_that_were_tried(tmp_path):
     page = rates.rates_page(EXPERIMENT)
-    assert page.work.config('captions-0@0.002', 100).optim_wrapper.optimizer.lr == 2e-3
+    assert page.work.config('captions-0@0.0006', 100).optim_wrapper.optimizer.lr == 6e-4
     other = rates.rates_page(replace(EXPERIMENT, scale=Scale(lr=0.5)))
-    assert other.work.run('captions-50@0.002', 100).key == page.work.run('captions-50@0.002', 100).key
+    assert other.work.run('captions-50@0.0006', 100).key == page.work.run('captions-50@0.0006', 100).key
     tried = [
-        made_up(row, rates.SEED, 0.6 if row.endswith('@0.002') else 0.5)
+        made_up(row, rates.SEED, 0.6 if row.endswith('@0.0006') else 0.5)
         for row in rates.TRIED
-        if row != 'captions-0@0.004'
+        if row != 'captions-0@0.0012'
     ]
-    assert rates.best(by_row(tried)) == dict(lr=2e-3, captions_lr=2e-3)
+    assert rates.best(by_row(tried)) == dict(lr=6e-4, captions_lr=6e-4)
     text = write_page(page, tmp_path, tried).read_text()
     assert '| half and half | 50.0 | 50.0 | **60.0** | 50.0 |' in text
     assert '| labels alone | 50.0 | 50.0 | 60.0 | not run |' in text

@@ -40,15 +40,15 @@ class Scale:
     """
 
     stills: int = 24_000
-    passes: int = 2
+    passes: int = 3
     batch: int = 64
     warmup: int = 75
     test: int = 16
     unseen: int = 40
     captions: int = 500
-    lr: float = 1e-3
-    captions_lr: float = 1e-3
-    labels_lr: float = 1e-3
+    lr: float = 3e-4
+    captions_lr: float = 3e-4
+    labels_lr: float = 3e-4
 
 
 def adapt(cfg: Config, scale: Scale) -> None:
