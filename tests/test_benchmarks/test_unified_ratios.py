@@ -137,9 +137,9 @@ def test_the_page_says_what_the_results_say(tmp_path):
     assert re.search(claim + r'\*\*holds\*\*', text)
     assert 'half and half is not above labels alone on unseen classes | captions-50-glosses over' in text
     assert 'not run' not in text
-    assert re.search(r'at most \d\d % \(TR\) and \d\d % \(IR\) can be right at 1', ' '.join(text.split()))
+    assert re.search(r'at most \d+\.\d % \(TR\) and \d+\.\d % \(IR\) can be right at 1', ' '.join(text.split()))
     assert f'{3 * len(SETTINGS)} runs and pre-trainings took' in text
-    assert score(results[0]) == pytest.approx(40)
+    assert score(results[0]) == pytest.approx(30)
 
 
 def test_the_page_says_what_was_not_run(tmp_path):

@@ -34,7 +34,8 @@ def introduction(results: Results, scale: Scale) -> list[str]:
         '**These are not the numbers of the paper, and no evidence on ImageNet or MSCOCO**, whose numbers stand in the '
         'column "paper" (zero-shot ImageNet-1K; recall at 1 by text, IR, and by image, TR): here are '
         f'{scale.stills:,} stills instead of 14 million, {_steps(scale)} steps instead of 32 passes, and batches of '
-        f'{scale.batch} instead of 4,096, so that where a tenth of them has captions, six or seven are told apart.',
+        f'{scale.batch} instead of 4,096, so that where a tenth of them has captions, {scale.batch / 10:g} are told '
+        'apart on average.',
         '',
         '    python benchmarks/unified_ratios.py',
         '',
@@ -70,7 +71,7 @@ def _words() -> list[str]:
     """Where the definitions come from."""
     defined = words_of([*definitions(LABELLED), *definitions(UNSEEN)])
     captions = words_of([caption for seed in range(3) for caption in _captions(seed, 1000)])
-    known = sorted(word for word in defined & captions if len(word) > 3)
+    known = sorted(defined & captions)
     example = PAIRS[LABELLED][0]
     return [
         '## The definitions',
@@ -78,8 +79,8 @@ def _words() -> list[str]:
         'They were written for this page by whoever knew what is drawn: no dictionary defines a rendered action. Each '
         'is put together of one for the verb and one for the object, and so are those of unseen classes. For "'
         f'{names(LABELLED)[0]}" it is "{definitions(LABELLED)[0]}" (the verb: "{VERBS[example[0]][1].format("...")}", '
-        f'the object: "{OBJECTS[example[1]][1]}"). Of their {len(defined)} words captions have '
-        f'{len(defined & captions)}, besides little ones {", ".join(known) or "none"}. What definitions can do where '
+        f'the object: "{OBJECTS[example[1]][1]}"). Of their {len(defined)} words captions have {len(known)} '
+        f'({", ".join(known)}): they tell in other words what is seen. What definitions can do where '
         'names are already phrases of the captions is little; the table of names in other words asks where they are '
         'not. How iCLIP joins a name and its definition, and whether it does so in testing, its papers do not say; '
         'here it is "a video of a person {name}. {definition}", in both.',
@@ -123,7 +124,7 @@ def _ceilings(results: Results, scale: Scale) -> str:
     total = scale.captions * len(found)
     return (
         'Ties count against the query, and some stills have equal captions: at most '
-        f'{100 * alone / total:.0f} % (TR) and {100 * different / total:.0f} % (IR) can be right at 1.'
+        f'{100 * alone / total:.1f} % (TR) and {100 * different / total:.1f} % (IR) can be right at 1.'
     )
 
 
