@@ -1,7 +1,7 @@
 """What results cost and what they come from, in sentences for the fine print of a page."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.claims import Results
@@ -23,9 +23,16 @@ def cost_in_words(results: Results) -> str:
     return (
         f'{len(runs)} runs and pre-trainings took {_time(wall)} of wall time, up to '
         f'{max(run["at_once"] for run in runs)} at once, and {_time(processor)} of processor time of all their '
-        f'processes, on {cores} CPU cores; not counted are the making of data and what a stop threw away. Versions: '
-        f'{", ".join(sorted(versions))}.'
+        f'processes, on {cores} CPU cores{_accelerators(runs)}; '
+        'not counted are the making of data and what a stop threw away. '
+        f'Versions: {", ".join(sorted(versions))}.'
     )
+
+
+def _accelerators(runs: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the runs computed on which accelerator; empty where none did."""
+    found = Counter(run['device'] for run in runs if 'device' in run)
+    return ''.join(f', {count} of them on one {name}' for name, count in sorted(found.items()))
 
 
 def weights_in_words(results: Results, towers: Mapping[str, str]) -> str:

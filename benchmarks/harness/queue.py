@@ -146,6 +146,8 @@ def _timed(do: Callable[[Run], Mapping[str, Any]], run: Run) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    """Number of cores and versions."""
+    """Number of cores, versions, and the accelerator where there is one, which MMEngine's runner takes."""
     versions = dict(python=platform.python_version(), **{name: version(name) for name in VERSIONS})
-    return dict(cpu_count=os.cpu_count(), versions=versions)
+    torch = sys.modules.get('torch')  # what a run did not load has not computed
+    accelerator = torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
+    return dict(cpu_count=os.cpu_count(), versions=versions, **(dict(device=accelerator) if accelerator else {}))

@@ -75,6 +75,9 @@ def test_what_results_cost():
         'Versions: torch 2.'
     )
     assert '1.5 hours of wall time' in cost_in_words(dict(a={0: cost('a', 10800, 9000, 2)}))
+    faster = dict(cost('d', 10, 10, 8, cores=16), device='NVIDIA H100')
+    told = cost_in_words(dict(results, two={0: faster}))
+    assert 'on 2 or 4 or 16 CPU cores, 1 of them on one NVIDIA H100; not counted' in told
 
 
 def test_unequal_weights_of_one_tower_are_told():

@@ -261,6 +261,20 @@ class TestCache:
         assert sum('once' in out for out, _ in said) == 1
         assert sorted(file.suffix for file in tmp_path.iterdir()) == ['.lock', '.npy']
 
+    @pytest.mark.parametrize('processes', [1, 2])
+    def test_it_is_filled_by_some_processes_at_once(self, tmp_path, processes, monkeypatch):
+        part = captioned(cache_dir=tmp_path, indices=3)
+        part.fill_cache(processes)
+        (file,) = tmp_path.glob('*.npy')
+        frames = np.load(file)
+        assert len(frames) == LENGTH
+        np.testing.assert_array_equal(frames[-1], captioned()[LENGTH - 1]['array'])
+        monkeypatch.setattr(CaptionedScenes, '_render', None)
+        part.fill_cache(processes)  # what is there is not rendered again
+        np.testing.assert_array_equal(part[2]['array'], frames[2])
+        with pytest.raises(UserError, match='CaptionedScenes: fill_cache renders into a cache_dir, and there is none'):
+            captioned().fill_cache()
+
     def test_who_waited_does_not_render_again(self, tmp_path, monkeypatch):
         """The file appears while another process has the lock."""
         dataset, lock = captioned(cache_dir=tmp_path), frame_cache.FileLock

@@ -1,7 +1,8 @@
 """Rendered frames in a file: written once by whoever asks first, mapped into memory by all."""
 
 import logging
-from collections.abc import Callable, Iterable
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,41 @@ class FrameCache:
         for part in leftovers(self.file.parent, self.file.suffix):
             if part.name.startswith(f'.{self.file.stem}.'):
                 part.unlink(missing_ok=True)
+
+
+def in_order(make: Callable[[int], np.ndarray], count: int, processes: int = 1) -> Iterator[np.ndarray]:
+    """Make so many frames, by some processes at once where they can be forked, and yield them in their order.
+
+    Args:
+        make: Makes those of an index, the same in every process.
+        count: How many there are.
+        processes: How many make them.
+    """
+    if processes == 1 or 'fork' not in multiprocessing.get_all_start_methods():
+        yield from map(make, range(count))
+        return
+    context = multiprocessing.get_context('fork')  # what makes them need not travel, nor be loaded again
+    with context.Pool(min(processes, count), _Maker.adopt, (make,)) as pool:
+        yield from pool.imap(_Maker.make, range(count), chunksize=64)
+
+
+class _Maker:
+    """What a process of a pool makes, which was handed over when it was forked."""
+
+    made_by: Callable[[int], np.ndarray]
+
+    @classmethod
+    def adopt(cls, made_by: Callable[[int], np.ndarray]) -> None:
+        """Take what makes the frames, and one core."""
+        import cv2
+
+        cv2.setNumThreads(0)
+        cls.made_by = staticmethod(made_by)
+
+    @classmethod
+    def make(cls, index: int) -> np.ndarray:
+        """Make those of an index."""
+        return cls.made_by(index)
 
 
 def _write(file: Path, shape: Shape, frames: Iterable[np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from textxfer_mm.datasets.frame_cache import FrameCache
+from textxfer_mm.datasets.frame_cache import FrameCache, in_order
 from textxfer_mm.datasets.rendered_scenes.render import PLAIN, SHIFTED, render_clip, render_still
 from textxfer_mm.datasets.rendered_scenes.words import (
     CAPTIONED_PAIRS,
@@ -105,13 +105,31 @@ class _Rendered(BaseDataset):
         """The frames of a scene, the caller's own: what a pipeline writes into them goes no further."""
         if self._cache is None:
             return self._render(scene, index)
-        shape = (self.total, self.frames, self.size, self.size, 3)
-        return np.array(self._cache.frames(shape, self._render_all)[index])
+        return np.array(self._cache.frames(self._shape(), self._render_all)[index])
 
-    def _render_all(self) -> Iterator[np.ndarray]:
-        """Render the whole list, also that of which this is a subset."""
-        for entry in self.load_data_list():
-            yield self._render(Scene(**entry['scene']), entry['index'])
+    def fill_cache(self, processes: int = 1) -> None:
+        """Render the whole list, also that of which this is a subset, into the cache, unless that was done.
+
+        Args:
+            processes: How many render at once.
+
+        Raises:
+            UserError: There is no ``cache_dir``, or it cannot be written to.
+        """
+        if self._cache is None:
+            raise UserError(f'{type(self).__name__}: fill_cache renders into a cache_dir, and there is none.')
+        self._cache.frames(self._shape(), lambda: self._render_all(processes))
+
+    def _shape(self) -> tuple[int, ...]:
+        """The shape of all frames of the whole list."""
+        return self.total, self.frames, self.size, self.size, 3
+
+    def _render_all(self, processes: int = 1) -> Iterator[np.ndarray]:
+        """Render the whole list in its order."""
+        entries = self.load_data_list()
+        return in_order(
+            lambda n: self._render(Scene(**entries[n]['scene']), entries[n]['index']), self.total, processes
+        )
 
     def _render(self, scene: Scene, index: int) -> np.ndarray:
         rng, options = np.random.default_rng([*self._key(index), 1]), dict(size=self.size, look=LOOKS[self.look])
