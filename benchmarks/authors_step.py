@@ -16,7 +16,6 @@ import argparse
 import json
 import logging
 import statistics
-import time
 import warnings
 from copy import deepcopy
 from functools import partial
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from harness.steps import machine_of, peak_on_gpu, seconds
 from mmengine.config import Config
 from open_clip.transformer import ResidualAttentionBlock
 from rich.console import Console
@@ -150,17 +150,6 @@ def step(model: nn.ModuleDict, video: Tensor, precision: str) -> Tensor:
     return loss.detach()
 
 
-def seconds(model: nn.ModuleDict, video: Tensor, precision: str) -> dict[str, float]:
-    """Wall and processor time of one step."""
-    if video.is_cuda:
-        torch.cuda.synchronize()
-    wall, cpu = time.perf_counter(), time.process_time()
-    step(model, video, precision)
-    if video.is_cuda:
-        torch.cuda.synchronize()
-    return dict(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
-
-
 def check(models: dict[str, nn.ModuleDict], video: Tensor, precision: str) -> dict[str, float]:
     """Compare loss and gradients of the two forms on one step, which warms up as well."""
     losses = {form: step(models[form], video, precision).item() for form in FORMS}
@@ -182,8 +171,21 @@ def measure(models: dict[str, nn.ModuleDict], video: Tensor, args: argparse.Name
     times: dict[tuple[str, str], list[dict[str, float]]] = {run: [] for run in runs}
     for i in range(args.rounds):
         for run in runs[:: -1 if i % 2 else 1]:
-            times[run].append(seconds(models[run[0]], video, run[1]))
+            times[run].append(seconds(partial(step, models[run[0]], video, run[1]), args.device))
     return {run: {clock: [t[clock] for t in each] for clock in ('wall', 'cpu')} for run, each in times.items()}
+
+
+def memory(models: dict[str, nn.ModuleDict], video: Tensor, args: argparse.Namespace) -> dict[str, int]:
+    """Peak memory on a GPU in bytes of each form and precision, the weights of that form alone beside it."""
+    found = {}
+    for form in FORMS if video.is_cuda else ():
+        for model in models.values():
+            model.zero_grad(set_to_none=True)
+            model.cpu()
+        model = models[form].to(args.device)
+        for precision in args.precision:
+            found[f'{form} {precision}'] = peak_on_gpu(partial(step, model, video, precision), args.device)
+    return found
 
 
 def ratios(times: dict[tuple[str, str], Any], clock: str) -> list[dict[str, Any]]:
@@ -218,32 +220,32 @@ def main() -> None:
     times = measure(models, video, args)
     operations = 3 * 2 * args.videos * count_complexity(cfg, shape=(3, args.frames, *size)).total.macs
     console.print(table_of(times, operations, peak_of(args)))
+    peaks = memory(models, video, args)
+    for run, peak in peaks.items():
+        console.print(f'peak memory, {run}: {peak / 2**30:.2f} GiB', highlight=False)
     for clock in ('wall',) if video.is_cuda else ('wall', 'cpu'):
         for ratio in ratios(times, clock):
             spread = f'{ratio["all"][0]:.2f} to {ratio["all"][-1]:.2f}'
             wanted = '' if ratio['wanted'] is None else f', wanted {ratio["wanted"]}'
             console.print(f'{clock} time, {ratio["name"]}: {ratio["median"]:.2f} ({spread}){wanted}', highlight=False)
     if args.json:
+        machine = machine_of(args.device)
         record = dict(
-            settings={**vars(args), 'json': str(args.json), 'torch': torch.__version__, 'machine': machine_of(args)},
+            settings={**vars(args), 'json': str(args.json), 'torch': torch.__version__, 'machine': machine},
             checks=checks,
             seconds={f'{form} {precision}': each for (form, precision), each in times.items()},
             ratios={clock: ratios(times, clock) for clock in ('wall', 'cpu')},
             operations=operations,
+            peak_bytes=peaks,
         )
         write_text(args.json, json.dumps(record, indent=2) + '\n')
-
-
-def machine_of(args: argparse.Namespace) -> str:
-    """The GPU, or the instructions that matter for bf16 on a CPU."""
-    return torch.cuda.get_device_name() if args.device.startswith('cuda') else torch.backends.cpu.get_cpu_capability()
 
 
 def peak_of(args: argparse.Namespace) -> float | None:
     """The bf16 peak of the GPU's matrix units in operations a second; None on CPUs and unknown GPUs."""
     if args.peak_tflops:
         return 1e12 * args.peak_tflops
-    name = machine_of(args) if args.device.startswith('cuda') else ''
+    name = machine_of(args.device) if args.device.startswith('cuda') else ''
     return next((1e12 * peak for part, peak in BF16_PEAKS.items() if part in name), None)
 
 

@@ -6,7 +6,7 @@ the step of AdamW. The images are features already, so the image side is no part
 of its own. Results with their machine are in docs/benchmarks.md.
 
     OMP_WAIT_POLICY=PASSIVE python benchmarks/many_classes.py [--classes 100 1000 10000 22000] [--chunk 128]
-        [--steps 3] [--threads 2]
+        [--steps 3] [--threads 2] [--device cuda] [--precision bf16]
 
 On a machine that does other work too, threads that wait actively count as processor time: hence the variable.
 """
@@ -16,12 +16,12 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness.steps import machine_of, peak_on_gpu, seconds
 
 import textxfer_mm.register  # noqa: F401  (registers the models)
 from textxfer_mm.models.heads import UnifiedContrastiveHead
@@ -51,6 +51,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--chunk', type=int, default=128, help='classes of a forward pass; 0 encodes all at once')
     parser.add_argument('--steps', type=int, default=3, help='timed steps; one more warms up')
     parser.add_argument('--threads', type=int, default=2, help='CPU threads')
+    parser.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--num-negatives', type=int, help='classes beside those of the batch (approximate)')
     parser.add_argument('--refresh-interval', type=int, help='steps for which the other rows are kept (approximate)')
     parser.add_argument('--json', type=Path, help='write the results to this file')
@@ -80,22 +82,24 @@ def build_head(args: argparse.Namespace, number: int) -> UnifiedContrastiveHead:
 
 def measure(args: argparse.Namespace, number: int) -> dict[str, Any]:
     """Wall and processor seconds of each step at so many classes, and the peak memory of this process in bytes."""
-    head = build_head(args, number)
+    head = build_head(args, number).to(args.device)
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-4, fused=True)
     rng = torch.Generator().manual_seed(0)
-    features = torch.randn(IMAGES, WIDTH, generator=rng)
+    features = torch.randn(IMAGES, WIDTH, generator=rng).to(args.device)
     labels = torch.randint(0, number, (IMAGES,), generator=rng).tolist()
-    samples = [ActionDataSample().set_gt_label(label) for label in labels]
-    times = []
-    for _ in range(args.steps + 1):
-        wall, cpu = time.perf_counter(), time.process_time()
+    samples = [ActionDataSample().set_gt_label(label).to(args.device) for label in labels]
+
+    def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        losses = head.loss(features, samples)
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=args.precision == 'bf16'):
+            losses = head.loss(features, samples)
         (losses['loss_cls'] + losses['loss_con']).backward()
         optimizer.step()
-        times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    wall, cpu = (statistics.median(column) for column in zip(*times[1:], strict=True))  # the first warms up
-    return dict(classes=number, wall_s=wall, cpu_s=cpu, steps=args.steps, peak_bytes=1024 * peak_kib())
+
+    times = [seconds(step, args.device) for _ in range(args.steps + 1)][1:]  # the first warms up
+    wall, cpu = (statistics.median(one[clock] for one in times) for clock in ('wall', 'cpu'))
+    peak = peak_on_gpu(step, args.device) if features.is_cuda else 1024 * peak_kib()
+    return dict(classes=number, wall_s=wall, cpu_s=cpu, steps=args.steps, peak_bytes=peak)
 
 
 def peak_kib() -> int:
@@ -110,7 +114,7 @@ def in_subprocess(number: int) -> dict[str, Any]:
 
 
 def verdict(results: list[dict[str, Any]]) -> str:
-    """What the limits say of the results."""
+    """What the limits say of the results; they were set for a CPU."""
     most = max(results, key=lambda result: result['classes'])
     each = [result['cpu_s'] / result['classes'] for result in results if result['classes'] >= 1000]
     spread = max(each) / min(each) - 1 if each else 0.0
@@ -140,7 +144,9 @@ def main() -> None:
         )
     print(verdict(results))
     if args.json:
-        args.json.write_text(json.dumps(dict(results=results, torch=torch.__version__), indent=2))
+        given = {key: value for key, value in vars(args).items() if key not in ('json', 'single')}
+        settings = {**given, 'torch': torch.__version__, 'machine': machine_of(args.device)}
+        args.json.write_text(json.dumps(dict(settings=settings, results=results), indent=2))
 
 
 if __name__ == '__main__':

@@ -8,7 +8,8 @@ SCRIPT = load_script('benchmarks/many_classes.py')
 
 
 def options(**changes):
-    return argparse.Namespace(**dict(chunk=8, steps=2, num_negatives=None, refresh_interval=None) | changes)
+    given = dict(device='cpu', precision='bf16', chunk=8, steps=2, num_negatives=None, refresh_interval=None)
+    return argparse.Namespace(**given | changes)
 
 
 def test_every_class_text_is_24_tokens_and_another():

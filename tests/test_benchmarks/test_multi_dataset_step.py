@@ -30,18 +30,12 @@ def test_ratios_are_of_neighbouring_steps():
 def test_both_heads_train_the_same_backbone(monkeypatch):
     bench = load_script('benchmarks/multi_dataset_step.py')
 
-    class Backbone(nn.Conv3d):
-        """Feature maps as MViT's."""
-
-        def forward(self, x):
-            return (super().forward(x),)
-
-    backbone = Backbone(3, bench.WIDTH, (2, 32, 32), (2, 32, 32))
-    monkeypatch.setattr(bench, 'backbone_of', lambda frames: backbone)
+    backbone = nn.Conv3d(3, bench.WIDTH, (2, 32, 32), (2, 32, 32))
+    monkeypatch.setattr(bench, 'backbone_of', lambda arch, frames: backbone)
     seen = []
-    monkeypatch.setattr(bench, 'in_turns', lambda steps, rounds: seen.append(steps))
+    monkeypatch.setattr(bench, 'in_turns', lambda steps, rounds, device: seen.append(steps))
     monkeypatch.setattr(bench, 'compared', lambda times, base, other: (base, other))
-    args = argparse.Namespace(frames=2, videos=4, rounds=1, device='cpu', precision='bf16')
+    args = argparse.Namespace(arch='base', frames=2, videos=4, rounds=1, device='cpu', precision='bf16')
     assert bench.measure(args) == ('linear', 'ours')
     for name, run in seen[0].items():
         run()

