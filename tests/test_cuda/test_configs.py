@@ -77,16 +77,22 @@ def places(model):
 
 
 def take_step(runner):
-    """One training step as the loop takes it: what it logs, the optimizer wrapper, and the weights that moved."""
+    """The first training step that is not skipped: what it logs, the optimizer wrapper, and the weights that moved."""
     model = runner.model
     model.init_weights()
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     wrapper.initialize_count_status(model, 0, 1)
     before = {key: p.detach().clone() for key, p in model.named_parameters() if p.requires_grad}
     model.train()
-    logged = model.train_step(next(iter(runner.train_loop.dataloader)), optim_wrapper=wrapper)
-    now = dict(model.named_parameters())
-    return logged, wrapper, {key for key, value in before.items() if not torch.equal(now[key], value)}
+    batch = next(iter(runner.train_loop.dataloader))
+    scaler = getattr(wrapper, 'loss_scaler', None)
+    for _ in range(10 if scaler is not None and scaler.is_enabled() else 1):  # a scale too large skips its step
+        logged = model.train_step(copy.deepcopy(batch), optim_wrapper=wrapper)
+        now = dict(model.named_parameters())
+        moved = {key for key, value in before.items() if not torch.equal(now[key], value)}
+        if moved:
+            break
+    return logged, wrapper, moved
 
 
 def check_predictions(runner):

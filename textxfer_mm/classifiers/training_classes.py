@@ -81,7 +81,7 @@ class TrainingClasses:
         fresh = self._encode(class_rows, classes)  # (n, D)
         if self.refresh_interval is None:
             return fresh, torch.searchsorted(classes, labels)
-        return self._keep(class_rows, step).index_copy(0, classes, fresh.float()), labels
+        return self._keep(class_rows, step, fresh.device).index_copy(0, classes, fresh.float()), labels
 
     def _drawn(self, own: Tensor, num_classes: int, step: int) -> Tensor:
         """The classes of the batch (n,) and others that are drawn, in ascending order."""
@@ -90,13 +90,14 @@ class TrainingClasses:
         drawn = np.random.default_rng([self.seed, step]).choice(others, wanted, replace=False)
         return torch.cat([own, torch.from_numpy(drawn)]).sort().values
 
-    def _keep(self, class_rows: ClassRows, step: int) -> Tensor:
-        """The kept rows (K, D), made again when they are too old or of other classes."""
+    def _keep(self, class_rows: ClassRows, step: int, device: torch.device) -> Tensor:
+        """The kept rows (K, D) on a device, made again when they are too old or of other classes."""
         is_old = not 0 <= step - self._kept_at < self.refresh_interval
         if self._kept is None or is_old or self._kept_names != class_rows.class_names:
             with torch.no_grad():
                 self._kept = self._encode(class_rows, None).float()
             self._kept_names, self._kept_at = class_rows.class_names, step
+        self._kept = self._kept.to(device)  # the model may have moved
         return self._kept
 
     def _encode(self, class_rows: ClassRows, classes: Tensor | None) -> Tensor:
