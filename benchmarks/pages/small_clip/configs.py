@@ -11,10 +11,12 @@ from harness.training import Experiment
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from pages.unified_ratios.configs import Scale as UnifiedScale
 from textxfer_mm.datasets.scene_datasets import scene_class_names
 from textxfer_mm.registry import DATASETS
 
 PRETRAINING = 'rendered_scenes/clip_rn-w16_2xb64-8e_rendered-scenes.py'
+UNIFIED = 'iclip/iclip_clip-rn-w16_2xb64-8e_rendered-scenes.py'
 DOWNSTREAM = 'rendered_scenes/text4vis_clip-rn-w16_tap_1xb8-u8-1e_rendered-scenes.py'
 #: The classes of a run: 60 that differ in one frame, and 10 that differ in motion only.
 KINDS = ('seen', 'motion')
@@ -138,19 +140,38 @@ def towers(scale: Scale) -> list[Tower]:
         tower('shuffled', _shuffled),
         tower('twin', partial(_supervised, scale=scale), weights=f'epoch_{scale.passes}.pth'),
         tower('vit', vision_transformer),
+        Tower('iclip', UNIFIED, partial(_unified, scale=scale), ranks=2),
     ]
 
 
 def _pretraining(cfg: Config, scale: Scale) -> None:
     """Bring the shipped pre-training to a scale; its batch is that of all processes."""
-    loader = cfg.train_dataloader
-    loader.update(batch_size=2 * loader.batch_size, num_workers=0, persistent_workers=False)
+    loader = _on_one_worker(cfg, scale)
     loader.pop('worker_init_fn')
     loader.dataset.update(length=scale.captions, seed=1000 + cfg.randomness.seed)
     cfg.val_dataloader.update(num_workers=0, persistent_workers=False)
     cfg.val_dataloader.dataset.update(seed=1000, per_class=scale.validation)
+
+
+def _on_one_worker(cfg: Config, scale: Scale) -> Any:
+    """So many passes without a test, in batches of all processes, which load their stills themselves."""
     cfg.train_cfg.max_epochs = cfg.param_scheduler[1].end = scale.passes
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+    loader = cfg.train_dataloader
+    loader.update(batch_size=2 * loader.batch_size, num_workers=0, persistent_workers=False)
+    return loader
+
+
+def _unified(cfg: Config, scale: Scale) -> None:
+    """Half of the stills with captions, half with the class of their pair, of as many stills in all (iCLIP)."""
+    loader, seed = _on_one_worker(cfg, scale), 1000 + cfg.randomness.seed
+    loader.sampler.length = scale.captions
+    labelled, captioned = (one.dataset for one in loader.dataset.datasets)
+    labelled.update(per_class=-(-scale.captions // 2 // len(scene_class_names('captioned'))), seed=seed)
+    captioned.update(length=scale.captions // 2, seed=seed)
+    cfg.optim_wrapper.optimizer.lr = UnifiedScale().lr
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'InitialValidationHook']
 
 
 def _shuffled(cfg: Config) -> None:

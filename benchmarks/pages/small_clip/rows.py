@@ -219,6 +219,12 @@ def _others() -> list[Setting]:
     ]
 
 
+def _unified() -> list[Setting]:
+    """From the tower of captions and labels."""
+    rows = {'untrained': untrained, 'text': nothing, 'text-1': edits(nothing, shots(1))}
+    return [Setting(f'{row}-iclip', edit, tower='iclip', seeds=3) for row, edit in rows.items()]
+
+
 def _shots() -> list[Setting]:
     """Figure 3 and the few-shot rows; all clips are the rows without a number."""
     return [
@@ -258,5 +264,6 @@ SETTINGS: dict[str, Setting] = {
         *_shots(),
         *_paradigms(),
         Setting('between', between, tower='main'),
+        *_unified(),
     )
 }

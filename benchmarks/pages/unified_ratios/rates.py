@@ -21,10 +21,11 @@ RATES = (1.5e-4, 3e-4, 6e-4, 1.2e-3)
 BEFORE = dict(lr=3e-4, captions_lr=3e-4, labels_lr=3e-4)
 #: What else was looked at before the reported seeds were run.
 TRIED_BEFORE = (
-    'Before that, nothing but training losses with the same seed was looked at, over 300 to 750 steps at rates from '
-    '0.0003 to 0.004: at 0.001 and above, half and half did not leave chance on the labelled classes in 700 steps, '
-    'whatever the scale of the cosines at the start, and at 0.0003 it did in 150. So lower rates are tried than that '
-    'of the config (0.001), and three passes are what about five processor minutes a run hold.'
+    'Before that, nothing was looked at but training losses with the same seed, over 300 to 750 steps at rates from '
+    '0.0003 to 0.004, and what takes how long, with one run of some rows: at 0.001 and above, half and half did not '
+    'leave chance on the labelled classes in 700 steps, whatever the scale of the cosines at the start, and at 0.0003 '
+    'it did in 150. So lower rates are tried than that of the config (0.001), and three passes are what about five '
+    'processor minutes a run hold.'
 )
 #: By which row each rate of the scale is chosen, and what it is the rate of.
 CHOSEN_BY = dict(
