@@ -127,7 +127,7 @@ def serve(run_of: Callable[[str, int], Run], do: Callable[[Run], Mapping[str, An
     for line in sys.stdin:
         try:
             run = run_of(*json.loads(line))
-            answer = {'key': run.key, 'row': run.row, 'seed': run.seed, **_timed(do, run), **_machine()}
+            answer = {'key': run.key, 'row': run.row, 'seed': run.seed, **_timed(do, run), **machine()}
         except Exception as error:
             import traceback
 
@@ -145,7 +145,7 @@ def _timed(do: Callable[[Run], Mapping[str, Any]], run: Run) -> dict[str, Any]:
     return {**took, **measured}
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """Number of cores, versions, and the accelerator where there is one, which MMEngine's runner takes."""
     versions = dict(python=platform.python_version(), **{name: version(name) for name in VERSIONS})
     torch = sys.modules.get('torch')  # what a run did not load has not computed

@@ -14,6 +14,7 @@ from textxfer_mm.errors import UserError
 tiny = load_script('tests/test_benchmarks/tiny_page.py')
 
 from harness.command import run_command
+from harness.queue import machine
 from harness.runs import ResultsFile, Run
 from harness.statistics import (
     spread,
@@ -123,3 +124,13 @@ def test_equal_runs_are_done_once(tmp_path):
     results.append(dict(key=run.key, row='low', seed=0, score=1.0))
     renamed = replace(run, row='other')
     assert [one['row'] for one in results.of([run, renamed])] == ['low', 'other']
+
+
+def test_the_accelerator_of_a_run_is_kept(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert 'device' not in machine()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'NVIDIA H100')
+    assert machine()['device'] == 'NVIDIA H100'

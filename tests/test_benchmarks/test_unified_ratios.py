@@ -154,6 +154,13 @@ def test_the_page_says_what_was_not_run(tmp_path):
     assert MEASURES['other_seen'].of(clip) == pytest.approx(40)
 
 
+def test_the_published_page_is_that_of_the_published_results(tmp_path):
+    for page in (PAGE, rates.rates_page(EXPERIMENT)):
+        results = ResultsFile(BENCHMARKS / 'results' / f'{page.name}.jsonl')
+        written = write_page(page, tmp_path, results.of(page.work.runs(page.seeds)))
+        assert written.read_text() == (ROOT / 'docs' / written.name).read_text()
+
+
 def test_one_run_from_end_to_end(tmp_path):
     work = replace(PAGE.work, scale=TINY)
     run = work.run('captions-75-glosses', 5)
