@@ -1,4 +1,4 @@
-"""The learning rates of the tables of several datasets: four of each kind, with a seed that is not reported.
+"""The learning rates of the tables of several datasets: five of each kind, with a seed that is not reported.
 
 Writes docs/multi_dataset_rates.md. What is chosen from it goes into `Scale` of
 benchmarks/pages/multi_dataset/configs.py before `benchmarks/multi_dataset_tables.py` runs a reported seed.

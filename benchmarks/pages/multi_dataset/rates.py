@@ -18,7 +18,7 @@ from pages.multi_dataset.vocabularies import TOYS
 #: The seed the rates are chosen with; it is not reported.
 SEED = 100
 #: What is tried.
-RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 #: The rates of the scale when they are tried; each run has its own, but their keys hold these.
 BEFORE = dict(lr=1e-3, single_lr=1e-3, text_lr=1e-3)
 #: By which rows each rate of the scale is chosen: by the mean of their accuracies on the three datasets.
