@@ -1,6 +1,6 @@
 """Registered shells of MMAction2: importing this package registers backbones, necks and heads, and what they need."""
 
-from textxfer_mm.models.backbones import CLIPBackbone, MultiTrainMViT
+from textxfer_mm.models.backbones import CLIPBackbone, IdentityBackbone, MultiTrainMViT
 from textxfer_mm.models.blending import MultiDatasetBlending
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
@@ -16,6 +16,7 @@ from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 __all__ = [
     'CLIPBackbone',
     'CaptionMatchingHead',
+    'IdentityBackbone',
     'LearnablePromptHead',
     'MultiDatasetBlending',
     'MultiDatasetHead',
