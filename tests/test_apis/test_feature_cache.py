@@ -12,11 +12,17 @@ import torch
 from lda_runs import lda_config
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from tiny import TINY_TIMM
 from tiny_runs import write_video
 
 from textxfer_mm.apis import load_recognizer, predict_videos
 from textxfer_mm.apis.evaluation import evaluate
-from textxfer_mm.apis.feature_cache import config_on_features, whole_checkpoint, write_features
+from textxfer_mm.apis.feature_cache import (
+    config_on_features,
+    config_on_frozen_stages,
+    whole_checkpoint,
+    write_features,
+)
 from textxfer_mm.datasets.feature_dataset import FeatureDataset
 from textxfer_mm.engine.data_checks import check_datasets
 from textxfer_mm.engine.ranks import rank_and_size
@@ -353,6 +359,45 @@ def test_wrappers_that_select_and_several_labels(cfg, tmp_path):
     dataset = FeatureDataset(tmp_path / 'several' / 'train')
     assert dataset[3]['data_samples'].gt_label.tolist() == [0, 1, 1, 0]
     assert dataset.num_labels == 4
+
+
+def test_training_behind_frozen_stages_is_that_on_videos(cfg, tmp_path):
+    temporal = dict(type='T1D', stages=[3, 4], init='shift')
+    cfg.model.backbone = dict(type='CLIPBackbone', arch=TINY_TIMM, frozen_stages=2, temporal=temporal)
+    cfg.model.neck = dict(type='TemporalAveragePool')
+    cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline  # nothing is drawn at random
+    torch.manual_seed(3)
+    start = MODELS.build(copy.deepcopy(cfg.model))
+    before = {name: weight.clone() for name, weight in start.state_dict().items()}
+    cfg.load_from = str(_saved(start, tmp_path / 'start.pth'))
+    write(cfg, tmp_path / 'out', stage='frozen', splits=('train',), shard_size=3)
+    cached = config_on_frozen_stages(cfg, tmp_path / 'out' / 'train')
+    check_datasets(cached, ('train', 'val'))
+    states, scores = [], []
+    for name, made in dict(videos=cfg, cached=cached).items():
+        made = copy.deepcopy(made)
+        made.work_dir, made.default_hooks.checkpoint = str(tmp_path / name), None
+        made.train_dataloader.batch_size, made.train_cfg.val_interval = 4, 1
+        runner = build_runner(Config.fromstring(made.pretty_text, '.py'))
+        states.append(runner.train().state_dict())
+        scores.append(runner.message_hub.get_scalar('val/acc/top1').current())
+    moved = [name for name in before if not torch.equal(before[name], states[0][name])]
+    assert any(name.startswith('backbone.temporal') for name in moved)
+    assert any('running_mean' in name for name in moved)  # of what is trained
+    assert not any(name.startswith(('backbone.visual.trunk.conv_stem', 'backbone.visual.trunk.bn1')) for name in moved)
+    for name, weight in states[0].items():
+        torch.testing.assert_close(states[1][name], weight, atol=1e-5, rtol=1e-4)
+    assert scores[0] == scores[1]
+    cached.model.backbone.frozen_stages = 1
+    with pytest.raises(UserError, match='are those of frozen_stages=2, and the backbone says frozen_stages=1'):
+        check_datasets(cached, ('train',))
+    cached.model.data_preprocessor.type = 'ActionDataPreprocessor'
+    with pytest.raises(UserError, match=r"gets data_preprocessor=dict\(type='FeaturesOrPixels'"):
+        check_datasets(cached, ('train',))
+    with pytest.raises(UserError, match='holds the output of frozen stages alone'):
+        config_on_features(cfg, tmp_path / 'out')
+    with pytest.raises(UserError, match='holds features of another weights'):
+        write(cfg, tmp_path / 'out', splits=('train',), shard_size=3)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from textxfer_mm.engine.classes import num_classes_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import DATASETS, look_up
 
+_PREPROCESSOR = 'FeaturesOrPixels'
+
 
 def is_of_features(dataset: Mapping[str, Any]) -> bool:
     """Whether a dataset config is one of features."""
@@ -50,6 +52,20 @@ def check_features(cfg: Config, found: Iterable[tuple[str, Mapping[str, Any], bo
 
 def _check_width(cfg: Config, dataset: FeatureDataset, place: str) -> None:
     backbone, width = cfg.model.backbone, dataset.sample_shape[1]
+    if dataset.record.stage == 'frozen':
+        pixels = (cfg.model.get('data_preprocessor') or {}).get('type')
+        if backbone.get('type') != 'CLIPBackbone' or pixels != _PREPROCESSOR:
+            raise UserError(
+                f'The features {place} are those of frozen stages: the model keeps the CLIPBackbone that made them, '
+                f"and gets data_preprocessor=dict(type='{_PREPROCESSOR}', ...)."
+            )
+        made_with = dataset.record.about.get('frozen_stages')
+        if backbone.get('frozen_stages') != made_with:
+            raise UserError(
+                f'The features {place} are those of frozen_stages={made_with}, and the backbone says '
+                f'frozen_stages={backbone.get("frozen_stages")}.'
+            )
+        return
     if backbone.get('type') != 'IdentityBackbone':
         raise UserError(
             f'The features {place} are what a backbone gave; the model has the backbone {backbone.get("type")}, which '

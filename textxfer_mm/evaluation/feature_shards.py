@@ -20,6 +20,7 @@ FORMAT_VERSION = 1
 _FIELDS = dict(
     weights='weights',
     pipeline='pipeline',
+    stage='stage of the backbone',
     list_digest='list of videos',
     copies='number of copies',
     seed='seed of the copies',
@@ -34,6 +35,7 @@ class ShardRecord:
     Attributes:
         weights: Digest of the weights.
         pipeline: Digest of how videos become inputs.
+        stage: What was taken: the output of the ``'backbone'``, or that of its ``'frozen'`` stages.
         list_digest: Digest of the names and labels of the list.
         videos: How many the list has.
         copies: Augmented copies of each video; 0 for one that is not augmented.
@@ -44,6 +46,7 @@ class ShardRecord:
 
     weights: str
     pipeline: str
+    stage: str
     list_digest: str
     videos: int
     copies: int

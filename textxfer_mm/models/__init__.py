@@ -2,6 +2,7 @@
 
 from textxfer_mm.models.backbones import CLIPBackbone, IdentityBackbone, MultiTrainMViT
 from textxfer_mm.models.blending import MultiDatasetBlending
+from textxfer_mm.models.features_or_pixels import FeaturesOrPixels
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
@@ -16,6 +17,7 @@ from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 __all__ = [
     'CLIPBackbone',
     'CaptionMatchingHead',
+    'FeaturesOrPixels',
     'IdentityBackbone',
     'LearnablePromptHead',
     'MultiDatasetBlending',

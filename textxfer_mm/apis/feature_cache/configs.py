@@ -37,6 +37,8 @@ def config_on_features(cfg: Config, out: str | Path) -> Config:
     if 'train' not in found:
         raise UserError(f'{out} holds no features to train on: `textxfer features CONFIG {out}` writes {out}/train.')
     train = found['train']
+    if train.record.stage != 'backbone':
+        raise UserError(f'{out} holds the output of frozen stages alone, on which the backbone itself is trained.')
     for split, shards in found.items():
         if shards.record.weights != train.record.weights:
             raise UserError(f'{out}/{split} holds features of other weights than {out}/train.')
@@ -47,13 +49,29 @@ def config_on_features(cfg: Config, out: str | Path) -> Config:
     sources = dict(train='train', val='val', test='test' if 'test' in found else 'val')
     for split, source in sources.items():
         if source in found and made.get(f'{split}_dataloader'):
-            loader = made[f'{split}_dataloader']
-            loader.dataset = _on_features(loader.dataset, str(out / source), found[source], split != 'train')
-            loader.update(num_workers=0, persistent_workers=False)  # reading is cheaper than handing over
+            _read(made[f'{split}_dataloader'], str(out / source), found[source], test_mode=split != 'train')
         elif split != 'train':
             for part in ('dataloader', 'cfg', 'evaluator'):
                 made[f'{split}_{part}'] = None
     made.pop('test_pipeline', None)
+    return made
+
+
+def config_on_frozen_stages(cfg: Config, folder: str | Path) -> Config:
+    """The config whose training reads the output of its backbone's frozen stages; all else takes videos as before.
+
+    Args:
+        cfg: The config whose features were written, with ``stage='frozen'``.
+        folder: The folder of the training videos, ``OUT/train``.
+
+    Raises:
+        UserError: The features are not whole, or not those of frozen stages.
+    """
+    made, shards = copy.deepcopy(cfg), FeatureShards(folder)
+    if shards.record.stage != 'frozen':
+        raise UserError(f'{folder} holds the output of a whole backbone, not that of its frozen stages.')
+    _read(made.train_dataloader, str(folder), shards, test_mode=False)
+    made.model.data_preprocessor.type = 'FeaturesOrPixels'
     return made
 
 
@@ -86,6 +104,13 @@ def whole_checkpoint(
     meta = dict(loaded.get('meta') or {}, cfg=cfg.pretty_text)
     write_checkpoint(target, dict(meta=meta, state_dict={**state, **state_of(loaded, trained)}))
     return target
+
+
+def _read(loader: ConfigDict, folder: str, shards: FeatureShards, *, test_mode: bool) -> None:
+    """Let a dataloader read the features of a folder, in its own process: that is cheaper than handing them over."""
+    loader.dataset = _on_features(loader.dataset, folder, shards, test_mode)
+    loader.update(num_workers=0, persistent_workers=False)
+    loader.pop('worker_init_fn', None)
 
 
 def _on_features(dataset: ConfigDict, folder: str, shards: FeatureShards, test_mode: bool) -> ConfigDict:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
 from textxfer_mm.apis.starting_model import starting_backbone
@@ -25,23 +26,30 @@ class FrameEncoder:
         cfg: A whole config of a recognizer.
         checkpoint: A checkpoint of it; None takes the weights that training starts from.
         device: Where it runs.
+        stage: ``'backbone'`` for all of it, or ``'frozen'`` for its frozen stages.
 
     Attributes:
-        weights: Digest of its weights.
+        weights: Digest of the weights of what is taken.
 
     Raises:
         UserError: It is no recognizer, or the checkpoint does not fit.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str | Path | None, device: torch.device) -> None:
+    def __init__(
+        self, cfg: Config, checkpoint: str | Path | None, device: torch.device, stage: str = 'backbone'
+    ) -> None:
         if takes_images(cfg.model):
             raise UserError(
                 f'{cfg.model.get("type")} is a model of images: features before the neck are those of a recognizer.'
             )
-        self._cfg = cfg.model
+        self._cfg, self.stage = cfg.model, stage
         self._model = starting_backbone(cfg, checkpoint).to(device).eval()
-        weights = chain(self.backbone.named_parameters(), self.backbone.named_buffers())
-        self.weights = digest_of_weights(weights)
+        backbone = self.backbone
+        if stage == 'frozen' and not hasattr(backbone, 'encode_frozen'):
+            raise UserError(f'{type(backbone).__name__} has no frozen stages to keep the output of; CLIPBackbone has.')
+        prefixes = ('',) if stage == 'backbone' else tuple(f'visual.{name}.' for name in backbone.frozen_modules)
+        weights = chain(backbone.named_parameters(), backbone.named_buffers())
+        self.weights = digest_of_weights(pair for pair in weights if pair[0].startswith(prefixes))
 
     @property
     def backbone(self) -> nn.Module:
@@ -51,7 +59,10 @@ class FrameEncoder:
     def pipeline_digest(self, steps: Sequence[Mapping[str, Any]]) -> str:
         """Digest of how videos become features by the steps of a pipeline, but for the weights."""
         pixels = {key: value for key, value in (self._cfg.get('data_preprocessor') or {}).items() if key != 'blending'}
-        settings = {key: value for key, value in self._cfg.backbone.items() if key not in _NO_FEATURES}
+        left_out = _NO_FEATURES if self.stage == 'backbone' else (*_NO_FEATURES, 'temporal')
+        settings = {key: value for key, value in self._cfg.backbone.items() if key not in left_out}
+        if self.stage == 'frozen':
+            settings['frozen_stages'] = self.backbone.frozen_stages
         return digest([[dict(step) for step in steps], pixels, type(self._model).__name__, settings])
 
     @torch.no_grad()
@@ -61,7 +72,11 @@ class FrameEncoder:
         Raises:
             UserError: The backbone gives something else than one feature map a view or frame.
         """
-        features, _ = features_of(self._model, batch, stage='backbone')
+        if self.stage == 'frozen':
+            inputs = self._model.data_preprocessor(pseudo_collate(batch), training=False)['inputs']
+            features = self.backbone.encode_frozen(inputs.flatten(0, 1))
+        else:
+            features, _ = features_of(self._model, batch, stage='backbone')
         name, views = type(self.backbone).__name__, batch[0]['inputs'].shape[0]
         if not isinstance(features, Tensor):
             raise UserError(f'{name} gives {len(features)} feature maps at once; one is kept.')

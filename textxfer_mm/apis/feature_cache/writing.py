@@ -54,6 +54,7 @@ def write_features(
     splits: Sequence[str] = ('train', 'val'),
     copies: int = 0,
     checkpoint: str | Path | None = None,
+    stage: str = 'backbone',
     shard_size: int = 1000,
     seed: int = 0,
     verify: bool = False,
@@ -74,6 +75,8 @@ def write_features(
         copies: So many copies of each training video, drawn by the pipeline of training; 0 is one by the pipeline of
             validation, as in the other splits.
         checkpoint: A checkpoint to encode with; None takes the weights that training starts from.
+        stage: ``'backbone'`` for its output, or ``'frozen'`` for that of the frozen stages of a ``CLIPBackbone`` alone:
+            the same backbone is trained on them, with a ``FeaturesOrPixels`` as its data preprocessor.
         shard_size: Videos a shard.
         seed: Seed of the copies.
         verify: Whether the videos of shards that are there are read to see that they are the same.
@@ -95,9 +98,11 @@ def write_features(
     out = require_writable_folder(out, 'OUT')
     lists = {split: _listed(cfg, split, copies if split == 'train' else 0) for split in splits}
     target = choose_device(device)
-    encoder = FrameEncoder(cfg, checkpoint, target)
+    encoder = FrameEncoder(cfg, checkpoint, target, stage)
     weights = checkpoint or cfg.get('load_from')
     about = dict(config=Path(cfg.filename or 'config').name, checkpoint=Path(weights).name if weights else None)
+    if stage == 'frozen':
+        about['frozen_stages'] = encoder.backbone.frozen_stages
     written = []
     for split, (videos, steps, number) in lists.items():
         if any(label is None for label in videos.labels):
@@ -105,6 +110,7 @@ def write_features(
         record = ShardRecord(
             weights=encoder.weights,
             pipeline=encoder.pipeline_digest(steps),
+            stage=stage,
             list_digest=digest([[Path(name).name for name in videos.names], label_tensor(videos.labels).tolist()]),
             videos=len(videos),
             copies=number,
