@@ -143,6 +143,7 @@ class Sandbox:
             write_dataset(folder / 'data' / 'ucf101' / 'videos', good=2), folder / 'data' / 'ucf101' / 'val.txt'
         )
         (folder / 'configs' / 'my_actions').mkdir()
+        self.path_of_config().write_text(own_config())
         write_caption_run(folder / 'work_dirs' / 'captions')
         shutil.copytree(folder / 'work_dirs' / 'captions' / 'tower', folder / PRETRAINED)
 
@@ -167,6 +168,8 @@ class Sandbox:
             self._tool(line)
         elif words[:2] == ['python', 'tools/model_converters/convert_checkpoint.py']:
             self._convert(words)
+        elif words[:2] == ['python', 'tools/model_converters/add_backbone.py']:
+            self._script(words)
         elif words[0] == 'bash' and words[1].startswith('tools/dist_'):
             self._distributed(words)
         elif words[0] == 'python' and words[1].startswith(('tools/analysis_tools/', 'tools/misc/draw_')):
@@ -199,12 +202,12 @@ class Sandbox:
     def _tool(self, line: str) -> None:
         config = Path(line.split()[2])
         if config == self.path_of_config().relative_to(self.folder):
-            if not self.path_of_config().is_file():
-                self.path_of_config().write_text(own_config())
             if 'tools/test.py' not in line:
                 line += f' --cfg-options {SHRINK}'
             else:
                 self.ensure_trained()
+        elif config.parts[0] == 'work_dirs':  # what `textxfer features` wrote
+            line += f' --cfg-options {SHRINK}'
         else:
             self._shrink(config)
             checkpoint = None if 'tools/train.py' in line else Path(line.split()[3])
@@ -214,9 +217,12 @@ class Sandbox:
                 model = MODELS.build(Config.fromfile(config).model)
                 model.init_weights()
                 torch.save(dict(state_dict=model.state_dict()), checkpoint)
-        words = shlex.split(line)[1:]
-        with patch.object(sys, 'argv', words), pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / words[0]), run_name='__main__')
+        self._script(shlex.split(line))
+
+    def _script(self, words: list[str]) -> None:
+        """Run a script of the checkout in this process."""
+        with patch.object(sys, 'argv', words[1:]), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(ROOT / words[1]), run_name='__main__')
         assert stop.value.code == 0
 
     def _analysis(self, words: list[str]) -> None:
@@ -230,9 +236,7 @@ class Sandbox:
                 log.parent.mkdir(parents=True, exist_ok=True)
                 entries = [dict(loss=5 / i, epoch=(i - 1) // 5 + 1, iter=i, step=i) for i in range(1, 21)]
                 log.write_text('\n'.join(map(json.dumps, entries)))
-        with patch.object(sys, 'argv', words[1:]), pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / words[1]), run_name='__main__')
-        assert stop.value.code == 0
+        self._script(words)
         written = [Path(word) for word in words if word.startswith('work_dirs/') and word.endswith(('.png', '.json'))]
         assert written
         assert all(file.is_file() for file in written)
@@ -242,9 +246,7 @@ class Sandbox:
         source, path = words[words.index('--source') + 1], Path(words[-2])
         if '--reverse' not in words:
             write_source_file(path, source)
-        with patch.object(sys, 'argv', words[1:]), pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / words[1]), run_name='__main__')
-        assert stop.value.code == 0
+        self._script(words)
 
     def _distributed(self, words: list[str]) -> None:
         self._shrink(Path(words[2]))

@@ -14,6 +14,7 @@ def register_all_modules() -> None:
     import textxfer_mm.registry
     import textxfer_mm.datasets.captioned
     import textxfer_mm.datasets.class_subset
+    import textxfer_mm.datasets.feature_dataset
     import textxfer_mm.datasets.few_shot
     import textxfer_mm.datasets.label_fraction
     import textxfer_mm.datasets.one_dataset_batches

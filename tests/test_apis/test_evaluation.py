@@ -15,8 +15,9 @@ from evaluated import SEEN, UNSEEN, VIEWS, evaluate_ranks, evaluated_config, sco
 from mmengine.fileio import load
 from mmengine.runner import Runner
 
+from textxfer_mm.apis.encoding import label_tensor
 from textxfer_mm.apis.evaluation import evaluate
-from textxfer_mm.apis.evaluation.banks import _labels, banks_of
+from textxfer_mm.apis.evaluation.banks import banks_of
 from textxfer_mm.apis.evaluation.lists import lists_of
 from textxfer_mm.apis.evaluation.report import notes_of, to_markdown
 from textxfer_mm.apis.evaluation.states import ModelState
@@ -208,8 +209,8 @@ def test_a_result_says_what_was_measured(both):
 
 
 def test_labels_as_numpy_has_them():
-    assert _labels([np.int64(300), np.int64(2)]).tolist() == [300, 2]
-    assert _labels([torch.tensor([0.0, 1.0])]).tolist() == [[0, 1]]
+    assert label_tensor([np.int64(300), np.int64(2)]).tolist() == [300, 2]
+    assert label_tensor([torch.tensor([0.0, 1.0])]).tolist() == [[0, 1]]
 
 
 def test_saved_features_are_only_read(made, both, monkeypatch):

@@ -223,5 +223,7 @@ def test_every_name_of_the_registry_is_here():
         'LDAClassifier',
         'ConSEProjection',
         'MixedDataPreprocessor',  # no parameters: tests/test_image
+        'IdentityBackbone',  # the same, and below: tests/test_apis/test_feature_cache.py
+        'FeaturesOrPixels',
     }
     assert ours - built_elsewhere == {name.split()[0] for name in PARTS}

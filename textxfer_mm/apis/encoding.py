@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.logging import print_log
@@ -81,6 +82,13 @@ def _read(dataset: Any) -> Any:
     raise UserError('The list of videos (ann_file of the dataset) is empty.')
 
 
+def label_tensor(labels: Sequence[Any]) -> Tensor:
+    """Labels of n videos as a tensor: (n,), or (n, K) of zeros and ones."""
+    if not labels or isinstance(labels[0], int | np.integer):
+        return torch.tensor([int(label) for label in labels], dtype=torch.int64)
+    return torch.stack([torch.as_tensor(label) for label in labels]).to(torch.uint8)
+
+
 def _name(info: Mapping[str, Any], index: int) -> str:
     """What to call a video."""
     named = (info.get(key) for key in ('filename', 'frame_dir', 'img_path'))
@@ -135,7 +143,7 @@ def encode_videos(
 
 
 def decoded(
-    videos: Videos,
+    videos: Dataset,
     order: Sequence[int],
     loader: Mapping[str, Any],
     skipped: dict[int, str],
@@ -144,7 +152,7 @@ def decoded(
     """Yield batches of data by position, without the videos that cannot be decoded.
 
     Args:
-        videos: The videos.
+        videos: A dataset that gives what :class:`Videos` gives.
         order: The positions of those that are wanted, in their order.
         loader: See :func:`encode_videos`.
         skipped: Gets the reasons by position of what could not be decoded.

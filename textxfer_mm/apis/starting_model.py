@@ -58,6 +58,29 @@ def starting_model(cfg: Config, checkpoint: str | Path | None = None) -> tuple[n
     return model, 'neck' if any(part.startswith('neck.') for part in loaded) else 'backbone'
 
 
+def starting_backbone(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
+    """The recognizer without neck and head, as training finds its backbone or as a checkpoint has it.
+
+    Raises:
+        UserError: The checkpoint does not fit.
+    """
+    model_cfg = copy.deepcopy(cfg.model)
+    for part in ('neck', 'cls_head', 'head'):
+        model_cfg.pop(part, None)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    if checkpoint is None:
+        model = _built(model_cfg, seed, _initialise_features)
+        _load_from(model, cfg, logger='silent')
+        return model
+    model = _built(model_cfg, seed, lambda model: None)
+    state = state_of(load_checkpoint_file(checkpoint), checkpoint)
+    own = {name: value for name, value in state.items() if name.startswith('backbone.')}
+    if not own:
+        raise UserError(f'{checkpoint} has no backbone: none of its {len(state)} entries begins with backbone.')
+    load_fully(model, own, checkpoint)
+    return model
+
+
 def starting_state(cfg: Config, fine_tuned: Mapping[str, Any]) -> dict[str, Any]:
     """The state dict of the model that the training of a config starts from.
 

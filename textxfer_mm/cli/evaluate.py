@@ -175,19 +175,14 @@ def _names(given: str, distinct: bool) -> tuple[str, ...]:
 
 def _load(config: str, cfg_options: list[str] | None, launcher: str) -> Any:
     """Load a config, merge the options into it and meet the other processes."""
-    from mmengine.config import DictAction
     from mmengine.dist import init_dist
     from mmengine.utils.dl_utils import set_multi_processing
 
     from textxfer_mm.engine.config_files import load_config
-    from textxfer_mm.engine.launch import merge_options, require_parts
+    from textxfer_mm.engine.launch import merge_options, options_of_words, require_parts
 
     cfg = load_config(config)
-    pairs = [option.partition('=') for option in cfg_options or ()]
-    for key, sign, _ in pairs:
-        if not key or not sign:
-            raise UserError(f'--cfg-options takes key=value, got {key!r}.')
-    merge_options(cfg, {key: DictAction._parse_iterable(value) for key, _, value in pairs}, config)
+    merge_options(cfg, options_of_words(cfg_options or ()), config)
     require_parts(cfg, ('model', 'test_dataloader'), config)
     env = cfg.get('env_cfg') or {}
     if launcher not in ('none', 'pytorch', 'slurm', 'mpi'):

@@ -12,6 +12,7 @@ from textxfer_mm.cli import (
     data,
     doctor,
     evaluate,
+    features,
     glosses,
     interpolate,
     predict,
@@ -86,6 +87,7 @@ def textxfer(
 app.command('predict')(predict.predict)
 app.command('timeline')(timeline.timeline)
 app.command('evaluate')(evaluate.evaluate)
+app.command('features')(features.features)
 app.command('report')(report.report)
 app.command('glosses')(glosses.glosses)
 app.command('interpolate')(interpolate.interpolate)

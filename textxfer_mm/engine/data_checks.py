@@ -17,6 +17,7 @@ from textxfer_mm.datasets.places import is_remote, join, missing_files
 from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, is_of_images, kind_of
 from textxfer_mm.engine.classes import class_names_of, name_classes, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
+from textxfer_mm.engine.feature_checks import check_features, is_of_features
 from textxfer_mm.engine.launch import RANK_VARIABLES
 from textxfer_mm.engine.selection_checks import check_selection, renumbers, require_batch
 from textxfer_mm.errors import UserError, first_few, nearest, shown
@@ -86,6 +87,7 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
             check_selection(cfg, phase)
         if phase == 'train' and [whole] == [dataset for dataset, _ in found]:
             require_batch(cfg, len(found[0][1].rows))
+    check_features(cfg, _features_of(cfg, phases))
     return unlabelled
 
 
@@ -113,6 +115,14 @@ def _innermost(
     tag = dataset.get('name') if is_tag(dataset) else tag
     for part in inner:
         yield from _innermost(part, renumbered or renumbers(dataset), tag)
+
+
+def _features_of(cfg: Config, phases: Sequence[str]) -> Iterator[tuple[str, ConfigDict, bool]]:
+    """Yield phase and config of each dataset of features, and whether a wrapper gives its videos other labels."""
+    for phase in phases:
+        for dataset, renumbered, _ in _innermost((cfg.get(f'{phase}_dataloader') or {}).get('dataset')):
+            if is_of_features(dataset):
+                yield phase, dataset, renumbered
 
 
 def _check_wrappers(dataset: ConfigDict | None, phase: str) -> None:

@@ -100,6 +100,19 @@ def merge_options(cfg: Config, options: dict[str, Any] | None, source: str) -> N
     check_shapes(cfg, source)
 
 
+def options_of_words(words: Sequence[str]) -> dict[str, Any]:
+    """Read the words ``key=value`` of ``--cfg-options`` of the ``textxfer`` command.
+
+    Raises:
+        UserError: One is none.
+    """
+    pairs = [word.partition('=') for word in words]
+    for key, sign, _ in pairs:
+        if not key or not sign:
+            raise UserError(f'--cfg-options takes key=value, got {key!r}.')
+    return {key: DictAction._parse_iterable(value) for key, _, value in pairs}
+
+
 def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
     """Check that a config is a whole one.
 

@@ -1,7 +1,12 @@
-"""Features of every view of some videos, with what made them: any protocol is computed from them, without videos."""
+"""Features of some videos in safetensors files, with what made them: nobody who reads them needs the videos.
+
+The files hold what a head compares with its class rows, from which any protocol is computed (``textxfer evaluate
+--features``), or what a backbone gives, on which necks and heads are trained (``textxfer features``).
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +21,8 @@ from textxfer_mm.files import replacing
 
 _METADATA_KEY = 'textxfer_mm.feature_banks'
 FORMAT_VERSION = 1
+#: The key of the bank of a file that holds one.
+ONLY = 'features'
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +30,15 @@ class FeatureBank:
     """Features of n videos.
 
     Attributes:
-        features: (n, V, D) float32 on the CPU, finite, as the head compares them with its class rows: pooled and
-            projected, not normalised. Of a head without class rows they are its logits, (n, V, K).
+        features: Float32 on the CPU, finite. (n, V, D) as the head compares them with its class rows: pooled and
+            projected, not normalised; of a head without class rows its logits, (n, V, K). Or A copies of what the
+            backbone gives: (n, A, V, D, T, H, W), of a 2-D recognizer (n, A, V * T, D, H, W).
         labels: (n,) int64, or (n, L) uint8 of zeros and ones for several labels a video.
         names: n names of videos.
         weights: Digest of the weights that made the features.
         pipeline: Digest of how videos become inputs.
         skipped: Reasons by name of the videos that could not be decoded and are left out.
+        digests: SHA-256 of each video, or none of any.
         about: What else is known of them; what JSON can hold.
 
     Raises:
@@ -43,10 +52,11 @@ class FeatureBank:
     pipeline: str
     skipped: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    digests: tuple[str, ...] = ()
 
     def __post_init__(self):
         features, labels = self.features, self.labels
-        if features.ndim != 3 or not features.numel() or not features.is_floating_point():
+        if features.ndim < 3 or 0 in features.shape[1:] or not features.is_floating_point():
             raise UserError(
                 f'A feature bank holds floating-point features (videos, views, width), got {tuple(features.shape)} '
                 f'{features.dtype}.'
@@ -64,6 +74,7 @@ class FeatureBank:
         object.__setattr__(self, 'features', features.detach().to('cpu', torch.float32).contiguous())
         object.__setattr__(self, 'labels', labels.to('cpu', kind).contiguous())
         object.__setattr__(self, 'names', tuple(self.names))
+        object.__setattr__(self, 'digests', tuple(self.digests))
         broken = self.features.isfinite().flatten(1).all(1).logical_not().nonzero().flatten().tolist()
         if broken:
             raise UserError(
@@ -92,12 +103,13 @@ class FeatureBank:
 
     def save(self, path: str | Path) -> Path:
         """Write it as the only bank of a file."""
-        return save_banks(path, {'features': self})
+        return save_banks(path, {ONLY: self})
 
     def _metadata(self) -> dict[str, Any]:
         """All but the tensors."""
         made_by = dict(weights=self.weights, pipeline=self.pipeline)
-        return dict(names=list(self.names), skipped=dict(self.skipped), about=dict(self.about), **made_by)
+        digests = dict(digests=list(self.digests)) if self.digests else {}
+        return dict(names=list(self.names), skipped=dict(self.skipped), about=dict(self.about), **made_by, **digests)
 
 
 def save_banks(path: str | Path, banks: Mapping[str, FeatureBank]) -> Path:
@@ -120,6 +132,62 @@ def load_banks(path: str | Path) -> dict[str, FeatureBank]:
     Raises:
         UserError: There is no such file, it is none of these, of another format, or damaged.
     """
+    banks = {}
+    with _opened(path) as (file, entries):
+        for number, entry in enumerate(entries):
+            tensors = {name: file.get_tensor(f'{number}.{name}') for name in ('features', 'labels')}
+            key = entry.pop('key')
+            banks[key] = FeatureBank(**tensors, **{**entry, 'names': tuple(entry['names'])})
+    return banks
+
+
+class BankFile:
+    """The only bank of a file, whose features stay there until they are asked for.
+
+    Args:
+        path: A file of :meth:`FeatureBank.save`.
+
+    Attributes:
+        labels: As in :class:`FeatureBank`, like all below.
+        names: Of the videos.
+        weights: Digest of the weights.
+        pipeline: Digest of the pipeline.
+        skipped: Reasons by name.
+        digests: Of the videos.
+        shape: Shape of the features, (n, ...).
+
+    Raises:
+        UserError: See :func:`load_banks`; or there are other banks in the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: Any = None
+        with _opened(path) as (file, entries):
+            if [entry['key'] for entry in entries] != [ONLY]:
+                raise UserError(f'{path} holds the features of `textxfer evaluate`, not those of `textxfer features`.')
+            self.labels: Tensor = file.get_tensor('0.labels')
+            self.shape: tuple[int, ...] = tuple(file.get_slice('0.features').get_shape())
+            about = entries[0]
+            self.names, self.skipped = tuple(about['names']), dict(about['skipped'])
+            self.weights, self.pipeline = str(about['weights']), str(about['pipeline'])
+            self.digests = tuple(about.get('digests', ()))
+            if not len(self.names) == len(self.labels) == self.shape[0]:
+                raise ValueError(f'{len(self.names)} names, {len(self.labels)} labels, {self.shape[0]} features')
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), '_file': None}  # every process maps the file itself
+
+    def read(self, row: int, column: int) -> Tensor:
+        """One copy of one video, or one view: what lies at (row, column)."""
+        if self._file is None:
+            self._file = safe_open(self.path, framework='pt', device='cpu')
+        return self._file.get_slice('0.features')[row, column]
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
+    """An open file and what its header says of each bank; what goes wrong within becomes one line."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f'File of features not found: {path}. `textxfer evaluate --features {path}` writes one.')
@@ -133,15 +201,10 @@ def load_banks(path: str | Path) -> dict[str, FeatureBank]:
                 )
             if header['format_version'] != FORMAT_VERSION:
                 raise UserError(f'{path} has format version {header["format_version"]}, known is {FORMAT_VERSION}.')
-            banks = {}
-            for number, entry in enumerate(header['banks']):
-                tensors = {name: file.get_tensor(f'{number}.{name}') for name in ('features', 'labels')}
-                key = entry.pop('key')
-                banks[key] = FeatureBank(**tensors, **{**entry, 'names': tuple(entry['names'])})
+            yield file, header['banks']
     except UserError:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f'{path} is no file of features, or it is damaged ({error}). Encode the videos anew.'
         ) from error
-    return banks

@@ -1,7 +1,8 @@
 """Registered shells of MMAction2: importing this package registers backbones, necks and heads, and what they need."""
 
-from textxfer_mm.models.backbones import CLIPBackbone, MultiTrainMViT
+from textxfer_mm.models.backbones import CLIPBackbone, IdentityBackbone, MultiTrainMViT
 from textxfer_mm.models.blending import MultiDatasetBlending
+from textxfer_mm.models.features_or_pixels import FeaturesOrPixels
 from textxfer_mm.models.heads import (
     CaptionMatchingHead,
     LearnablePromptHead,
@@ -16,6 +17,8 @@ from textxfer_mm.models.necks import TemporalAveragePool, TemporalTransformer
 __all__ = [
     'CLIPBackbone',
     'CaptionMatchingHead',
+    'FeaturesOrPixels',
+    'IdentityBackbone',
     'LearnablePromptHead',
     'MultiDatasetBlending',
     'MultiDatasetHead',

@@ -39,8 +39,7 @@ def file_digest(path: str | Path) -> str:
     known = memory.get(str(path))
     if isinstance(known, list) and known[:2] == stamp:
         return known[2]
-    with path.open('rb') as file:
-        digest = hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else _sha256(file)
+    digest = content_digest(path)
     if time.time() - stat.st_mtime > _SETTLED_AFTER:
         content = json.dumps({**_read_digests(), str(path): [*stamp, digest]}, indent=0)
         try:
@@ -48,6 +47,12 @@ def file_digest(path: str | Path) -> str:
         except OSError as error:
             warn_unwritable(str(cache_dir()), str(error))
     return digest
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, which is read anew."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest() if hasattr(hashlib, 'file_digest') else _sha256(file)
 
 
 def _sha256(file) -> str:

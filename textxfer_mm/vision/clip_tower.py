@@ -15,6 +15,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.text.clip_arch import load_pretrained_state, load_tower, resolve_arch
 from textxfer_mm.text.clip_files import vision_tower_state
 from textxfer_mm.vision.checkpointing import enable_checkpointing
+from textxfer_mm.vision.frozen_stages import FrozenStages
 from textxfer_mm.vision.imagenet import TIMM, load_timm
 from textxfer_mm.vision.packaged import PACKAGED, load_packaged
 from textxfer_mm.vision.positions import keep_grid, resize_positions
@@ -95,7 +96,8 @@ class CLIPVisionTower(BaseModule):
         self._channels_last = is_convolutional(self.visual)
         if self._channels_last:  # in float32, CNNs train up to 1.4 times faster on CPUs, and T1D needs no copies
             self.visual.to(memory_format=torch.channels_last)
-        self._frozen_names = self._freeze(frozen_stages)
+        self.frozen_stages = frozen_stages
+        self.frozen_modules = self._freeze(frozen_stages)
         self.train(self.training)
 
     @property
@@ -115,7 +117,8 @@ class CLIPVisionTower(BaseModule):
         """Encode frames, one by one but for what modules of ``temporal`` mix.
 
         Args:
-            x: Normalised videos (N, 3, T, H, W), or frames or images (N, 3, H, W).
+            x: Normalised videos (N, 3, T, H, W), or frames or images (N, 3, H, W); or, of the same layout, what
+                :meth:`encode_frozen` made of them.
 
         Returns:
             Features (N*T, D), un-normalised; the frames of a video follow each other.
@@ -130,7 +133,24 @@ class CLIPVisionTower(BaseModule):
             module.mixes_untrained &= not self.training
         warn_of_untrained(self.temporal)
         with torch.no_grad() if self.frozen else nullcontext():
-            return self.visual(self._as_frames(x))  # (N*T, D)
+            behind = self.visual if x.shape[1] == 3 else self._stages().rest
+            return behind(self._as_frames(x))  # (N*T, D)
+
+    def encode_frozen(self, x: Tensor) -> Tensor:
+        """What the frozen stages make of normalised videos or frames: maps (N, C, T, H', W') or (N, C, H', W').
+
+        Raises:
+            UserError: They are no stages of a CNN, or not all that is in them is frozen.
+        """
+        maps = self._stages().first(self._as_frames(x))  # (N*T, C, H', W')
+        return maps if x.ndim == 4 else maps.unflatten(0, (-1, x.shape[2])).transpose(1, 2)
+
+    def takes_channels(self, channels: int) -> bool:
+        """Whether it takes videos or frames of so many channels: pixels, or maps of its frozen stages."""
+        return channels == 3 or (self.frozen_stages >= 0 and channels == self._stages().width)
+
+    def _stages(self) -> FrozenStages:
+        return FrozenStages(self.visual, self.frozen_stages, self.temporal, self.arch)
 
     def train(self, mode: bool = True) -> 'CLIPVisionTower':
         """Set the mode; what is frozen stays in evaluation mode."""
@@ -138,7 +158,7 @@ class CLIPVisionTower(BaseModule):
         if self.frozen:
             self.visual.eval()
             self.temporal.eval()
-        for name in self._frozen_names:  # names, since SyncBatchNorm's conversion puts other modules in their place
+        for name in self.frozen_modules:  # names, since SyncBatchNorm's conversion puts other modules in their place
             self.visual.get_submodule(name).eval()
         if self.norm_eval:
             for module in self.visual.modules():
@@ -208,7 +228,7 @@ class CLIPVisionTower(BaseModule):
                 'which belong together. Use Recognizer3D and FormatShape(input_format="NCTHW").'
             )
         size = fixed_input_size(self.visual)
-        if size is not None and tuple(x.shape[-2:]) != size:
+        if size is not None and x.shape[1] == 3 and tuple(x.shape[-2:]) != size:
             raise UserError(
                 f'{self.arch} takes frames of {size[0]} x {size[1]} pixels but got {x.shape[-2]} x {x.shape[-1]}; '
                 f'resize or crop them, or give {name}(image_size={tuple(x.shape[-2:])}).'

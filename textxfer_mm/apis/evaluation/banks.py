@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.dist import is_main_process
 
-from textxfer_mm.apis.encoding import Videos, encode_videos
+from textxfer_mm.apis.encoding import Videos, encode_videos, label_tensor
 from textxfer_mm.apis.evaluation.lists import TestList
 from textxfer_mm.apis.evaluation.states import ModelState
 from textxfer_mm.errors import UserError
-from textxfer_mm.evaluation.feature_bank import FeatureBank, load_banks, save_banks
+from textxfer_mm.evaluation.feature_bank import ONLY, FeatureBank, load_banks, save_banks
 from textxfer_mm.files import require_writable_file
 
 #: Told which list, what is done of it and what is to be done.
@@ -43,6 +41,8 @@ def banks_of(
     found: dict[str, FeatureBank] = {}
     if file is not None and Path(file).expanduser().is_file():
         found = load_banks(file)
+        if ONLY in found:
+            raise UserError(f'{file} holds features of `textxfer features`; give --features a file of its own.')
     made: Banks = {}
     is_new = False
     for tested in lists:
@@ -91,7 +91,7 @@ def _require_same_list(bank: FeatureBank, tested: TestList, file: Any) -> None:
     names = {Path(name).name for name in bank.skipped}
     kept = [n for n, name in enumerate(videos.names) if Path(name).name not in names]
     have = [Path(name).name for name in bank.names]
-    if [Path(videos.names[n]).name for n in kept] != have or not _labels([videos.labels[n] for n in kept]).equal(
+    if [Path(videos.names[n]).name for n in kept] != have or not label_tensor([videos.labels[n] for n in kept]).equal(
         bank.labels
     ):
         raise UserError(
@@ -105,20 +105,13 @@ def _videos(tested: TestList) -> Videos:
     return Videos(tested.cfg.test_dataloader.dataset)
 
 
-def _labels(labels: Sequence[Any]) -> torch.Tensor:
-    """Labels of n videos as a tensor: (n,), or (n, K) of zeros and ones."""
-    if labels and isinstance(labels[0], int | np.integer):
-        return torch.tensor([int(label) for label in labels])
-    return torch.stack([torch.as_tensor(label) for label in labels]).to(torch.uint8)
-
-
 def _encode(states: Sequence[ModelState], tested: TestList, progress: Callable | None) -> list[FeatureBank]:
     """Encode a list by several models, reading each video once."""
     tested.check()
     videos = _videos(tested)
     loader = tested.cfg.test_dataloader
     made = encode_videos(videos, lambda batch: [state.encode(batch) for state in states], loader, progress)
-    labels = _labels([videos.labels[n] for n in made.rows])
+    labels = label_tensor([videos.labels[n] for n in made.rows])
     names = tuple(videos.names[n] for n in made.rows)
     skipped = {videos.names[n]: reason for n, reason in made.skipped.items()}
     banks = []

@@ -1,8 +1,6 @@
 """The lists of videos that are evaluated, each as a config whose head and test dataloader are about it."""
 
 import copy
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +132,3 @@ def _title(cfg: Mapping[str, Any]) -> str:
     """What to call the config's own list."""
     kinds = [str(part.get('type')) for part in innermost_datasets(cfg['test_dataloader']['dataset'])]
     return ' + '.join(files_of(cfg)) or first_few(kinds, separator=' + ')
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of what JSON can hold; configs count as their values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

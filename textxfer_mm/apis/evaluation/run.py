@@ -10,7 +10,7 @@ from mmengine.config import Config
 from textxfer_mm import register_all_modules
 from textxfer_mm.apis.evaluation.banks import Banks, ListProgress, banks_of
 from textxfer_mm.apis.evaluation.calibrating import calibration_of, validation_of
-from textxfer_mm.apis.evaluation.lists import Names, TestList, digest, lists_of
+from textxfer_mm.apis.evaluation.lists import Names, TestList, lists_of
 from textxfer_mm.apis.evaluation.measures import Part, Tested, parts_of, two_lists
 from textxfer_mm.apis.evaluation.states import TRAINED, UNTRAINED, ModelState, about_glosses, states_of
 from textxfer_mm.apis.inference import choose_device
@@ -19,6 +19,7 @@ from textxfer_mm.engine.config_parts import check_model_and_datasets
 from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import average_of, has_several_labels, takes_images
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.evaluation.digests import digest
 from textxfer_mm.evaluation.protocol_names import OF_TWO, check_protocols
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.view_logits import AVERAGES

@@ -1,7 +1,6 @@
 """The model that is evaluated, trained and as training finds it: it encodes videos and classifies what was encoded."""
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,7 +11,6 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from textxfer_mm.apis.evaluation.lists import digest
 from textxfer_mm.apis.starting_model import starting_model
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
@@ -28,6 +26,7 @@ from textxfer_mm.engine.frameworks import (
     head_name,
 )
 from textxfer_mm.errors import UserError
+from textxfer_mm.evaluation.digests import digest, digest_of_weights
 from textxfer_mm.evaluation.feature_bank import FeatureBank
 from textxfer_mm.evaluation.view_logits import ViewLogits
 from textxfer_mm.models.heads import MultiDatasetHead
@@ -247,9 +246,5 @@ def _has_rows(head: nn.Module) -> bool:
 def _digest_of_weights(model: nn.Module) -> str:
     """SHA-256 of all weights that features depend on."""
     behind = tuple(f'{head_name(model)}.{part}.' for part in _BEHIND_FEATURES) if _has_rows(head_module(model)) else ()
-    made = hashlib.sha256()
-    for name, tensor in sorted(chain(model.named_parameters(), model.named_buffers()), key=lambda pair: pair[0]):
-        if not name.startswith(behind):
-            made.update(f'{name} {tuple(tensor.shape)} {tensor.dtype}'.encode())
-            made.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return made.hexdigest()
+    weights = chain(model.named_parameters(), model.named_buffers())
+    return digest_of_weights(pair for pair in weights if not pair[0].startswith(behind))

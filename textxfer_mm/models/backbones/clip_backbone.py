@@ -19,7 +19,7 @@ class CLIPBackbone(LazyWeights, CLIPVisionTower):
         """Encode frames.
 
         Args:
-            x: Normalised videos (N, 3, T, H, W) or frames (N, 3, H, W).
+            x: Normalised videos (N, 3, T, H, W) or frames (N, 3, H, W), or what :meth:`encode_frozen` made of them.
 
         Returns:
             Feature maps (N, D, T, 1, 1) or (N, D, 1, 1).
@@ -28,7 +28,7 @@ class CLIPBackbone(LazyWeights, CLIPVisionTower):
             UserError: Another shape, or another H and W than the tower takes.
         """
         self.ensure_weights()
-        if x.ndim not in (4, 5) or x.shape[1] != 3:
+        if x.ndim not in (4, 5) or not self.takes_channels(x.shape[1]):
             raise UserError(
                 'CLIPBackbone takes videos (N, 3, T, H, W) or frames (N, 3, H, W), not a tensor of shape '
                 f'{tuple(x.shape)}; FormatShape(input_format=...) is NCTHW for Recognizer3D, NCHW for Recognizer2D.'
