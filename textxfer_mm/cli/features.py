@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_writable_folder, write_text
 from textxfer_mm.inputs import SPLITS, find_config, require_checkpoint, require_device_name
@@ -66,14 +66,10 @@ def features(
 
     rank, size = rank_and_size(launcher)
     cfg, splits = _load(config, cfg_options, split)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
+    with progress_on(console) as tell:
 
         def progress(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(f'Encoding {name}', total=total)
-            bars.update(tasks[name], completed=done, total=total)
+            tell(f'Encoding {name}', done, total)
 
         options = dict(splits=splits, copies=copies, checkpoint=checkpoint, shard_size=shard_size, seed=seed)
         options |= dict(verify=verify, device=device or local_device(size), rank=rank, size=size)
