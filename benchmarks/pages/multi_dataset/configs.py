@@ -33,9 +33,9 @@ class Scale:
     frames: int = 8
     batch: int = 12
     epochs: int = 8
-    lr: float = 1e-3
-    single_lr: float = 1e-3
-    text_lr: float = 1e-3
+    lr: float = 2e-3
+    single_lr: float = 4e-3
+    text_lr: float = 4e-3
 
 
 def adapt(cfg: Config, scale: Scale) -> None:

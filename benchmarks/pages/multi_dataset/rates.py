@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from harness.claims import Results
 from harness.page import Page
+from harness.provenance import cost_in_words
 from harness.statistics import values
 from harness.training import Experiment, Setting
 from mmengine.config import Config
@@ -91,7 +92,7 @@ def rates_page(experiment: Experiment) -> Page:
         tables=(),
         columns=('mean', *TOYS),
         introduction=_introduction,
-        fine_print=lambda results, scale: [],
+        fine_print=lambda results, scale: [cost_in_words(results), ''] if results else [],
         seeds=(SEED,),
         folder='multi_dataset_tables',
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from harness.claims import Results
 from harness.page import Page
+from harness.provenance import cost_in_words
 from harness.statistics import values
 from harness.training import Experiment, Setting
 from mmengine.config import Config
@@ -95,7 +96,7 @@ def rates_page(experiment: Experiment) -> Page:
         tables=(),
         columns=('score', 'seen', 'unseen', 'ir1', 'tr1'),
         introduction=_introduction,
-        fine_print=lambda results, scale: [],
+        fine_print=lambda results, scale: [cost_in_words(results), ''] if results else [],
         seeds=(SEED,),
         folder='unified_ratios',
     )
