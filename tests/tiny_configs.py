@@ -16,7 +16,12 @@ from tiny_language import write_bert
 from tiny_runs import write_dataset
 
 ROOT = Path(__file__).parents[1] / 'configs'
-CONFIGS = sorted(str(p.relative_to(ROOT)) for p in ROOT.rglob('*.py') if '_base_' not in p.parts)
+#: All that build models of this project; what lies under downstream is for other packages.
+CONFIGS = sorted(
+    str(p.relative_to(ROOT))
+    for p in ROOT.rglob('*.py')
+    if not {'_base_', 'downstream'} & set(p.relative_to(ROOT).parts)
+)
 #: Those under MMPretrain.
 IMAGE = [c for c in CONFIGS if 'default_runtime_image.py' in (ROOT / c).read_text()]
 #: Those of iCLIP on the pairs of the paper.
