@@ -8,16 +8,19 @@ Rendered toy videos, the packaged model, ``Recognizer`` as ``textxfer predict`` 
 * both: recognised and written as JSON lines, decoding ahead of the model.
 
 In turns on parts of the videos, as other work on the machine comes and goes. The rate of both is held against that of
-the slower half, and the memory of all processes (proportional set size) in the first half of the videos against the
-second. Then the command itself is killed (SIGKILL) and goes on with ``--resume``; what it wrote is held against the
-list of the videos. Results with their machine are in docs/predict.md.
+the slower half: by wall time, and by processor time, which is what wall time would be if this process and the one that
+decodes had a core each and nobody else were there. The memory of all processes (proportional set size) in the first
+half of the videos is held against that in the second. Then the command itself is killed (SIGKILL) and goes on with
+``--resume``; what it wrote is held against the list of the videos. Results with their machine are in docs/predict.md.
 
     python benchmarks/predict_scale.py [--videos 1000] [--workers 1] [--threads 1] [--json FILE]
 """
 
 import argparse
+import gc
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import textxfer_mm.register  # noqa: F401
@@ -89,18 +93,24 @@ def memory() -> float:
     return total / 1024
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of a call."""
-    start = time.perf_counter()
+def seconds(call: Callable[[], object]) -> np.ndarray:
+    """Wall time of a call, and processor time of this process and of those that ended meanwhile."""
+
+    def clocks() -> np.ndarray:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return np.array([time.perf_counter(), time.process_time(), ended.ru_utime + ended.ru_stime])
+
+    start = clocks()
     call()
-    return time.perf_counter() - start
+    gc.collect()  # what is left of a loader ends its processes
+    return clocks() - start
 
 
 def rates(recognizer: Recognizer, videos: Sequence[str], parts: int, folder: Path) -> dict[str, Any]:
     """Videos a second of each way, and the memory after each part."""
     inputs, workers = recognizer._inputs, recognizer.workers
     ready = [decode(inputs, video, number).samples for number, video in enumerate(videos[:16])]
-    times = dict.fromkeys(('decoding alone', 'model alone', 'both'), 0.0)
+    times = {way: np.zeros(3) for way in ('decoding alone', 'model alone', 'both')}
     used = []
 
     def model_alone(number: int) -> None:
@@ -121,11 +131,14 @@ def rates(recognizer: Recognizer, videos: Sequence[str], parts: int, folder: Pat
         times['decoding alone'] += seconds(lambda part=part: list(decode_ahead(inputs, part, workers)))
         times['model alone'] += seconds(lambda part=part: model_alone(len(part)))
         times['both'] += seconds(lambda part=part, number=number: both(part, number))
-    found = {name: len(videos) / spent for name, spent in times.items()}
-    slower = min(found['decoding alone'], found['model alone'])
+    found = {way: len(videos) / wall for way, (wall, *_) in times.items()}
+    halves = times['decoding alone'], times['model alone']
+    wall = max(half[0] for half in halves) / times['both'][0]
+    processors = max(max(half[1:]) for half in halves) / max(times['both'][1:])
     half = max(1, len(used) // 2)
     memories = dict(first_half_mib=max(used[:half]), second_half_mib=max(used[half:] or used))
-    return dict(rates=found, share_of_slower_half=found['both'] / slower, memory=memories)
+    spent = {way: dict(zip(('wall', 'this', 'decoding'), map(float, row), strict=True)) for way, row in times.items()}
+    return dict(rates=found, seconds=spent, share_by_wall=wall, share_by_processors=processors, memory=memories)
 
 
 def kill_and_resume(folder: Path, videos: Sequence[str], args: argparse.Namespace) -> dict[str, Any]:
@@ -176,9 +189,12 @@ def main() -> None:
             found['killed'] = kill_and_resume(folder, videos, args)
     found |= dict(videos=len(videos), workers=args.workers, threads=args.threads)
     for way, rate in found['rates'].items():
-        print(f'{way:15} {rate:8.2f} videos a second')
+        spent = found['seconds'][way]
+        processors = f'{spent["this"]:.1f} s of the processor here, {spent["decoding"]:.1f} s of those that decode'
+        print(f'{way:15} {rate:8.2f} videos a second; {processors}')
     memories = found['memory']
-    print(f'{found["share_of_slower_half"]:.1%} of the slower half')
+    shares = f'{found["share_by_wall"]:.1%} by wall time, {found["share_by_processors"]:.1%} by processor time'
+    print(f'of the slower half: {shares}')
     print(
         f'{memories["first_half_mib"]:.0f} MiB in the first half, {memories["second_half_mib"]:.0f} MiB in the second'
     )

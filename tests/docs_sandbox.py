@@ -69,6 +69,10 @@ ELSEWHERE = {
         'tests/test_tools/test_publish.py',
         'analysis_tools/cross_dataset_pairs',
     ),
+    r'torchrun --nproc_per_node 2 --no-python textxfer predict .*': (
+        'tests/test_cli/test_predict_many.py',
+        "dict(RANK='1', WORLD_SIZE='2')",
+    ),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
     r'pip install (--config-settings \S+ )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
         'tools/_env.sh',
