@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import cv2
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs
@@ -16,8 +18,8 @@ from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.errors import first_line
 
-#: Videos that each process holds ready.
-AHEAD = 3
+#: Parcels that each process holds ready, and the most files in one: sending one costs as much as a small video does.
+_AHEAD, _PARCEL = 2, 4
 #: The most processes by default.
 _MOST = 16
 
@@ -73,24 +75,30 @@ def decode_ahead(inputs: PredictionInputs, media: Sequence[Medium], workers: int
     """
     dataset, done = _Media(inputs, media), 0
     if workers == 0:
-        yield from map(dataset.__getitem__, range(len(media)))
+        yield from (decode(inputs, medium, position) for position, medium in enumerate(media))
         return
+    size = max(1, min(_PARCEL, len(media) // (4 * workers)))
     while done < len(media):
         try:
-            with _loading(dataset, range(done, len(media)), workers) as items:
-                for item in items:
-                    yield item
-                    done += 1
+            with _loading(dataset, _parcels(done, len(media), size), workers) as parcels:
+                for parcel in parcels:
+                    for item in _unpacked(parcel):
+                        yield item
+                        done += 1
         except RuntimeError as error:
             if not _is_of_a_dead_worker(error):
                 raise
-            for position in range(done, min(done + workers * AHEAD, len(media))):
+            for position in range(done, min(done + workers * _AHEAD * size, len(media))):
                 yield _decode_alone(dataset, position)
                 done += 1
 
 
+#: Decoded files, and the tensors of all their samples of equal shape in one, each with these samples.
+_Parcel = tuple[list[Decoded], list[tuple[list[Any], Tensor]]]
+
+
 class _Media(Dataset):
-    """What is to be decoded, for a ``DataLoader``."""
+    """What is to be decoded, for a ``DataLoader``; an index is the positions of a parcel."""
 
     def __init__(self, inputs: PredictionInputs, media: Sequence[Medium]) -> None:
         self._inputs, self._media = inputs, media
@@ -98,35 +106,61 @@ class _Media(Dataset):
     def __len__(self) -> int:
         return len(self._media)
 
-    def __getitem__(self, position: int) -> Decoded:
-        return decode(self._inputs, self._media[position], position)
+    def __getitem__(self, positions: Sequence[int]) -> _Parcel:
+        items = [decode(self._inputs, self._media[position], position) for position in positions]
+        alike: dict[Any, list[Any]] = {}
+        for sample in (sample for item in items for sample in item.samples or ()):
+            alike.setdefault((sample['inputs'].shape, sample['inputs'].dtype), []).append(sample)
+        return items, [
+            (samples, torch.stack([sample.pop('inputs') for sample in samples])) for samples in alike.values()
+        ]
+
+
+def _parcels(start: int, stop: int, size: int) -> list[range]:
+    """Positions, in parcels."""
+    return [range(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def _as_it_is(parcel: _Parcel) -> _Parcel:
+    """Keep PyTorch from making copies of the samples."""
+    return parcel
+
+
+def _unpacked(parcel: _Parcel) -> list[Decoded]:
+    """The decoded files of a parcel."""
+    items, stacks = parcel
+    for samples, stacked in stacks:
+        for sample, inputs in zip(samples, stacked, strict=True):
+            sample['inputs'] = inputs
+    return items
 
 
 @contextmanager
-def _loading(dataset: _Media, order: Sequence[int], workers: int) -> Iterator[Iterator[Decoded]]:
+def _loading(dataset: _Media, order: Sequence[range], workers: int) -> Iterator[Iterator[_Parcel]]:
     """Start the processes; they end with the context."""
-    loader = DataLoader(dataset, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=AHEAD)
+    options = dict(num_workers=workers, prefetch_factor=_AHEAD, collate_fn=_as_it_is)
+    loader = DataLoader(dataset, batch_size=None, sampler=order, **options)
     in_main_thread = threading.current_thread() is threading.main_thread()
     on_child = signal.getsignal(signal.SIGCHLD) if in_main_thread else None
     threads = cv2.getNumThreads()
     cv2.setNumThreads(0)  # its threads do not survive a fork
     try:
-        items = iter(loader)
+        parcels = iter(loader)
     finally:
         cv2.setNumThreads(threads)
         if in_main_thread:  # else a process that dies raises wherever this one is: in the midst of the model, too
             signal.signal(signal.SIGCHLD, on_child or signal.SIG_DFL)
     try:
-        yield items
+        yield parcels
     finally:
-        del items
+        del parcels
 
 
 def _decode_alone(dataset: _Media, position: int) -> Decoded:
     """Decode one in a process of its own."""
     try:
-        with _loading(dataset, [position], 1) as items:
-            return next(items)
+        with _loading(dataset, _parcels(position, position + 1, 1), 1) as parcels:
+            return _unpacked(next(parcels))[0]
     except RuntimeError as error:
         if not _is_of_a_dead_worker(error):
             raise
