@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--videos', type=int, default=1000, help='how many are rendered')
-    parser.add_argument('--parts', type=int, default=10, help='how often the ways take turns')
+    parser.add_argument('--parts', type=int, default=4, help='how often the ways take turns')
     parser.add_argument('--workers', type=int, default=1, help='processes that decode')
     parser.add_argument('--threads', type=int, default=1, help='threads of the model')
     parser.add_argument('--config', default=DEFAULT_CONFIG, help='config of the model')

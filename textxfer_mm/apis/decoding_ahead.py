@@ -75,7 +75,8 @@ def decode_ahead(inputs: PredictionInputs, media: Sequence[Medium], workers: int
     """
     dataset, done = _Media(inputs, media), 0
     if workers == 0:
-        yield from (decode(inputs, medium, position) for position, medium in enumerate(media))
+        for position in range(len(media)):
+            yield decode(inputs, media[position], position)
         return
     size = max(1, min(_PARCEL, len(media) // (4 * workers)))
     while done < len(media):

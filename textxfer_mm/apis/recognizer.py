@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from textxfer_mm.apis.decoding_ahead import Decoded, decode, decode_ahead, default_workers
+from textxfer_mm.apis.decoding_ahead import Decoded, decode_ahead, default_workers
 from textxfer_mm.apis.inference import load_recognizer
 from textxfer_mm.apis.model_configs import chosen_config
 from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require_frames, scores_of
@@ -129,7 +129,7 @@ class Recognizer:
         else:
             for position, medium in enumerate(media):
                 name = _name(medium, position)
-                yield from self._recognised([name], [decode(self._inputs, medium, position)])
+                yield from self._recognised([name], decode_ahead(self._inputs, [medium], 0))
 
     def _decoded(self, media: Sequence[Medium]) -> Iterator[Decoded]:
         """Decode what was given; arrays, which need none, in this process."""
