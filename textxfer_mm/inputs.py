@@ -151,31 +151,17 @@ def require_threshold(value: float | None, option: str) -> None:
         raise UserError(f'{option} {value:g} is no score: scores are from 0 to 1, and so is the threshold.')
 
 
-def find_videos(path: str | Path) -> list[Path]:
-    """Return the video itself, or the videos of a folder, sorted by name.
-
-    Raises:
-        UserError: There is nothing at the path, or no video in the folder.
-    """
-    return _find(path, VIDEO_SUFFIXES, 'video')
-
-
-def find_media(path: str | Path) -> list[Path]:
-    """Return the video or image itself, or the videos and images of a folder, sorted by name.
-
-    Raises:
-        UserError: There is nothing at the path, or neither in the folder.
-    """
-    return _find(path, (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES), 'video and no image')
-
-
 def is_image(path: str | Path) -> bool:
     """Whether a file has the suffix of an image; that of an animation (.gif) is one of a video."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _find(path: str | Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """Return the file itself, or those of a folder that have one of the suffixes; hidden ones (``._a.mp4``) aside."""
+def find_videos(path: str | Path) -> list[Path]:
+    """Return the video itself, or the videos of a folder, sorted by name; hidden ones (``._a.mp4``) are left out.
+
+    Raises:
+        UserError: There is nothing at the path, or no video in the folder.
+    """
     path = Path(path)
     if path.is_file():
         return [path]
@@ -184,13 +170,13 @@ def _find(path: str | Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
         raise UserError(f'{path} {missing}. Give a video file or a folder of videos.')
 
     def wanted(file: Path) -> bool:
-        return file.suffix.lower() in suffixes and not file.name.startswith('.') and file.is_file()
+        return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith('.') and file.is_file()
 
     found = sorted(filter(wanted, path.iterdir()))
     if not found:
         deeper = sum(map(wanted, path.rglob('*')))
         raise UserError(
-            f'The folder {path} holds no {what} ({", ".join(suffixes)}).'
+            f'The folder {path} holds no video ({", ".join(VIDEO_SUFFIXES)}).'
             + (f' Its subfolders hold {deeper}: give one of them.' if deeper else '')
         )
     return found

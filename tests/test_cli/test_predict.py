@@ -344,15 +344,17 @@ def test_a_folder_of_videos_and_images(weights, videos, tmp_path):
     options = ('--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
     result = run(videos, *options)
     assert result.exit_code == 2
-    assert '1 of 4 videos could not be decoded' in result.stderr
-    assert 'broken.jpg' in result.stderr
+    assert '1 of 4 files could not be decoded' in result.stderr
+    assert 'broken.jpg (no image of a known format' in result.stderr
+    assert 'videos: 1 file is neither a video nor an image: notes.txt.' in result.output.replace('\n', '')
     rows = {Path(row['video']).name: row for row in json.loads(out.read_text())}
     assert set(rows) == {'0.mp4', '1.mp4', 'still.png', 'broken.jpg'}
     assert set(rows['still.png']['scores']) == set(LABELS)
     assert 'error' in rows['broken.jpg']
     alone = run(videos / 'still.png', *options)
     assert alone.exit_code == 0, alone.output
-    assert json.loads(out.read_text()) == [rows['still.png']]
+    (row,) = json.loads(out.read_text())
+    assert row['scores'] == pytest.approx(rows['still.png']['scores'], abs=1e-6)  # it was in a batch with others
 
 
 def test_missing_videos(tmp_path):
@@ -360,11 +362,6 @@ def test_missing_videos(tmp_path):
     (tmp_path / '._a.mp4').touch()
     (tmp_path / 'b.mp4').mkdir()
     assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
-    for folder in ('c', 'd/e'):
-        (tmp_path / folder).mkdir(parents=True)
-        write_video(tmp_path / folder / 'a.mp4')
-    assert 'holds no video' in run(tmp_path, '--labels', 'a,b').stderr
-    assert 'Its subfolders hold 2: give one of them.' in run(tmp_path, '--labels', 'a,b').stderr
 
 
 def test_checkpoint_of_another_model(checkpoint, videos):

@@ -41,9 +41,14 @@ def test_a_file_hears_of_the_beginning_and_of_the_time_left_every_half_minute(cl
     steps += [(59, 'Encoding val.txt', 60, 100), (61, 'Encoding val.txt', 61, 100), (90, 'Encoding val.txt', 100, 100)]
     assert told(steps, clock) == [
         'Encoding val.txt',
-        'Encoding val.txt: 25 of 100, 30 s, about 90 s left',
-        'Encoding val.txt: 61 of 100, 61 s, about 39 s left',
+        'Encoding val.txt: 25 of 100, 50.0 a minute, 2 min left',
+        'Encoding val.txt: 61 of 100, 1.0 a second, 39 s left',
     ]
+
+
+def test_what_was_done_before_is_not_in_the_rate(clock):
+    steps = [(0, 'Predicting', 9_000, 10_000), (50, 'Predicting', 9_005, 10_000)]
+    assert told(steps, clock) == ['Predicting', 'Predicting: 9,005 of 10,000, 6.0 a minute, 2 h 46 min left']
 
 
 def test_what_is_done_at_once_says_nothing(clock):
@@ -52,7 +57,7 @@ def test_what_is_done_at_once_says_nothing(clock):
 
 def test_two_pieces_of_work_have_clocks_of_their_own(clock):
     steps = [(0, 'a', 0, 2), (40, 'b', 0, 2), (41, 'b', 1, 2), (42, 'a', 1, 2)]
-    assert told(steps, clock) == ['a', 'b', 'a: 1 of 2, 42 s, about 42 s left']
+    assert told(steps, clock) == ['a', 'b', 'a: 1 of 2, 1.4 a minute, 42 s left']
 
 
 def test_work_that_is_finished_may_come_again(clock):

@@ -11,7 +11,7 @@ from mmengine.runner import Runner, load_checkpoint
 from tiny_runs import run_config, write_dataset
 from torch import nn
 
-from textxfer_mm.apis.inference import load_recognizer, predict_videos
+from textxfer_mm.apis import load_recognizer, predict_videos
 from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully
 from textxfer_mm.engine.finite import is_finite, non_finite_names

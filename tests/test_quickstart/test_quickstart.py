@@ -90,7 +90,7 @@ def test_each_step_is_announced_counted_and_finished(finished):
 
 
 def test_checkpoint_predicts_without_its_config(finished):
-    from textxfer_mm.apis.inference import load_recognizer, predict_videos
+    from textxfer_mm.apis import load_recognizer, predict_videos
     from textxfer_mm.apis.model_configs import config_of_checkpoint
 
     work_dir, report, _, _ = finished

@@ -6,17 +6,70 @@ from typing import Any
 
 from mmengine.config import Config
 
+from textxfer_mm.engine.classes import set_text_weights
 from textxfer_mm.engine.config_files import config_of_checkpoint, load_config
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import config_dir
+from textxfer_mm.inputs import find_clip_folder
 from textxfer_mm.text.clip_arch import resolve_arch
 from textxfer_mm.text.clip_files import read_clip_scale
+from textxfer_mm.text.clip_folders import read_clip_folder
 from textxfer_mm.vision import input_cfg, preprocessor_cfg
 
-__all__ = ['DEFAULT_CONFIG', 'clip_zero_shot_config', 'config_dir', 'config_of_checkpoint', 'load_config']
+__all__ = [
+    'DEFAULT_CONFIG',
+    'chosen_config',
+    'clip_zero_shot_config',
+    'config_dir',
+    'config_of_checkpoint',
+    'load_config',
+]
 
 #: The model of ``textxfer predict`` when none is named: works with no network but a package index.
 DEFAULT_CONFIG = 'quickstart/zero_shot_efficientnet-lite0_conse_minilm.py'
+
+
+def chosen_config(
+    *,
+    config: Config | str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    clip: str | None = None,
+    pretrained: str | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Config:
+    """The config of the model that was chosen; without one that of the packaged model.
+
+    Args:
+        config: A config.
+        checkpoint: A checkpoint, whose own config is taken where none is given.
+        clip: The name of an open_clip model, or a folder with its config and weights.
+        pretrained: Weights of the CLIP model ('openai' by default), or of a config's text encoder.
+        class_names: K names; a bare CLIP model and the packaged one have none of their own.
+
+    Raises:
+        UserError: They exclude each other, lack one another, or are not at hand.
+    """
+    if clip is not None and (config is not None or checkpoint is not None):
+        raise UserError(f'The CLIP model {clip} goes without a config and a checkpoint.')
+    if config is not None or checkpoint is not None:
+        is_file = config is not None and not isinstance(config, Config)
+        cfg = load_config(config) if is_file else config or config_of_checkpoint(checkpoint)
+        if pretrained is not None:
+            try:
+                set_text_weights(cfg, pretrained)
+            except UserError as error:
+                raise UserError(f'--pretrained without --model: {error}') from error
+        return cfg
+    if class_names is None:
+        raise UserError('Say which labels to look for: this model has none of its own.')
+    if clip is None:
+        return load_config(DEFAULT_CONFIG)
+    if find_clip_folder(clip) is None:
+        return clip_zero_shot_config(clip, pretrained or 'openai', class_names)
+    if pretrained is not None:
+        raise UserError(f'The CLIP model {clip} is a folder, which holds its weights: leave pretrained out.')
+    folder = read_clip_folder(clip)
+    return clip_zero_shot_config(folder.arch, str(folder.weights), class_names)
 
 
 def clip_zero_shot_config(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
 from textxfer_mm.datasets.transforms_video import ExactVideoDecode, ExactVideoInit, with_exact_decoding
@@ -78,19 +78,21 @@ class PredictionInputs:
 
 
 @torch.no_grad()
-def scores_of(model: nn.Module, samples: list[Any]) -> Tensor:
-    """Scores (K,) of a video or an image.
+def scores_of(model: nn.Module, media: Sequence[Sequence[Any]]) -> Tensor:
+    """Scores (N, K) of N videos or images.
 
-    Several samples are frames of a video: their features are averaged before the classifier, or their probabilities
-    where the head does not tell what it compares with class rows.
+    Where they have several samples each, these are frames of videos: their features are averaged before the classifier,
+    or their probabilities where the head does not tell what it compares with class rows.
 
     Args:
         model: The model.
-        samples: What :class:`PredictionInputs` made.
+        media: For each what :class:`PredictionInputs` made: equally many samples of equal shape.
     """
-    if len(samples) == 1:
-        return model.test_step(pseudo_collate(samples))[0].pred_score
-    return scores_of_frames(model, encode_frames(model, samples))
+    samples = [sample for one in media for sample in one]
+    if len(media[0]) == 1:
+        return torch.stack([found.pred_score for found in model.test_step(pseudo_collate(samples))])
+    frames = encode_frames(model, samples).unflatten(0, (len(media), -1))  # (N, n, D)
+    return torch.stack([scores_of_frames(model, one) for one in frames])
 
 
 def encode_frames(model: nn.Module, samples: list[Any]) -> Tensor:
@@ -119,8 +121,13 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         OSError: There is no image in the file.
     """
-    with Image.open(path) as image:
-        return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+    except FileNotFoundError as error:
+        raise OSError('missing file') from error
+    except UnidentifiedImageError as error:
+        raise OSError('no image of a known format, or its header is damaged') from error
 
 
 def require_frames(frames: np.ndarray, position: int) -> None:

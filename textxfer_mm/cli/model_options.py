@@ -91,6 +91,8 @@ class ChosenModel:
         Raises:
             UserError: The first that does not.
         """
+        if self.labels is not None and self.labels.endswith(('.txt', '.csv', '.tsv', '.json')):
+            raise UserError(f'--labels {self.labels} looks like a file: give it as --labels-file.')
         names = self._class_names()
         if self.glosses not in (None, 'none'):
             table = gloss_table(self.glosses)
@@ -117,15 +119,11 @@ class ChosenModel:
         """
         with console.status('Loading the model ...'):
             from textxfer_mm import register  # noqa: F401
-            from textxfer_mm.apis.inference import load_recognizer
-            from textxfer_mm.engine.classes import set_template
+            from textxfer_mm.apis.recognizer import load_chosen
 
-            names = self._class_names()
-            cfg = self._config(names)
-            if self.template is not None:
-                set_template(cfg, self.template)
-            options = dict(class_names=names, glosses=self.glosses, device=self.device)
-            recognizer = load_recognizer(cfg, self.checkpoint, **options)
+            model = dict(config=self.config, checkpoint=self.checkpoint, clip=self.model, pretrained=self.pretrained)
+            options = dict(template=self.template, glosses=self.glosses, device=self.device)
+            recognizer = load_chosen(**model, labels=self._class_names(), **options)
         _embed_names(recognizer, console)
         return recognizer
 
@@ -135,32 +133,6 @@ class ChosenModel:
         if self.labels is not None:
             return load_class_names([name.strip() for name in self.labels.split(',')], distinct=distinct)
         return None if self.labels_file is None else load_class_names(self.labels_file, distinct=distinct)
-
-    def _config(self, names: tuple[str, ...] | None) -> Any:
-        """The config of the model that was asked for."""
-        from textxfer_mm.apis.model_configs import (
-            DEFAULT_CONFIG,
-            clip_zero_shot_config,
-            config_of_checkpoint,
-            load_config,
-        )
-        from textxfer_mm.engine.classes import set_text_weights
-        from textxfer_mm.text.clip_folders import read_clip_folder
-
-        if self.config is not None or self.checkpoint is not None:
-            cfg = load_config(self.config) if self.config is not None else config_of_checkpoint(self.checkpoint)
-            if self.pretrained is not None:
-                try:
-                    set_text_weights(cfg, self.pretrained)
-                except UserError as error:
-                    raise UserError(f'--pretrained without --model: {error}') from error
-            return cfg
-        if self.model is not None:
-            if find_clip_folder(self.model) is None:
-                return clip_zero_shot_config(self.model, self.pretrained or 'openai', names)
-            folder = read_clip_folder(self.model)
-            return clip_zero_shot_config(folder.arch, str(folder.weights), names)
-        return load_config(DEFAULT_CONFIG)
 
 
 def _embed_names(recognizer: Any, console: Console) -> None:

@@ -5,13 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from textxfer_mm.errors import shown
 
 #: Seconds between two lines of the same work where there is no terminal.
 EVERY = 30.0
+
+
+class RateColumn(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of a task."""
+        return Text(_rate(task.finished_speed or task.speed or 0.0))
 
 
 class _Bars:
@@ -21,9 +29,9 @@ class _Bars:
         self._bars, self._tasks = bars, {}
 
     def __call__(self, title: str, done: int, total: int) -> None:
-        """Show how much of the work is done."""
+        """Show how much of the work is done; the first call tells what was done before."""
         if title not in self._tasks:
-            self._tasks[title] = self._bars.add_task(shown(title), total=total)
+            self._tasks[title] = self._bars.add_task(shown(title), total=total, completed=done)
         self._bars.update(self._tasks[title], completed=done, total=total)
 
     def finish(self, title: str) -> None:
@@ -32,31 +40,38 @@ class _Bars:
             self._bars.remove_task(self._tasks.pop(title))
 
 
+class _Work:
+    """When work began, how much was done then, and when something was last said of it."""
+
+    def __init__(self, now: float, done: int) -> None:
+        self.begun = self.told = now
+        self.before = done
+
+
 class _Lines:
     """A line when work begins, and from time to time; what the command says at the end needs none."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._begun: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._works: dict[str, _Work] = {}
 
     def __call__(self, title: str, done: int, total: int) -> None:
         """Print that work begins, or how much of it is done unless that was said just before."""
         now = time.monotonic()
-        if title not in self._begun:
-            self._begun[title] = self._told[title] = now
+        if title not in self._works:
+            self._works[title] = _Work(now, done)
             if done < total:
                 self._say(title)
-        elif now - self._told[title] >= EVERY and 0 < done < total:
-            self._told[title] = now
-            seconds = now - self._begun[title]
-            left = seconds / done * (total - done)
-            self._say(f'{title}: {done} of {total}, {seconds:.0f} s, about {left:.0f} s left')
+            return
+        work = self._works[title]
+        if now - work.told >= EVERY and work.before < done < total:
+            work.told = now
+            rate = (done - work.before) / (now - work.begun)
+            self._say(f'{title}: {done:,} of {total:,}, {_rate(rate)}, {_duration((total - done) / rate)} left')
 
     def finish(self, title: str) -> None:
         """Forget this work: the same title may come again."""
-        self._begun.pop(title, None)
-        self._told.pop(title, None)
+        self._works.pop(title, None)
 
     def _say(self, words: str) -> None:
         self._console.print(Text(shown(words, None)), soft_wrap=True)
@@ -72,6 +87,19 @@ def progress_on(console: Console) -> Iterator[_Bars | _Lines]:
     if not console.is_interactive:
         yield _Lines(console)
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(TextColumn('{task.description}'), *columns, console=console, transient=True) as bars:
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
+
+
+def _rate(rate: float) -> str:
+    """E.g. ``'12.3 a second'``, or ``'4.2 a minute'`` where that is slow."""
+    return f'{rate:.1f} a second' if rate >= 1 or rate == 0 else f'{60 * rate:.1f} a minute'
+
+
+def _duration(seconds: float) -> str:
+    """E.g. ``'1 h 05 min'``, ``'12 min'`` or ``'40 s'``."""
+    if seconds < 90:
+        return f'{seconds:.0f} s'
+    minutes = round(seconds / 60)
+    return f'{minutes} min' if minutes < 90 else f'{minutes // 60} h {minutes % 60:02} min'

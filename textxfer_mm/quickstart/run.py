@@ -12,8 +12,8 @@ from mmengine.registry import init_default_scope
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
+from textxfer_mm.apis import load_recognizer, predict_videos
 from textxfer_mm.apis.encoding import Progress
-from textxfer_mm.apis.inference import load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import load_config
 from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle

@@ -11,6 +11,9 @@ _BEGINNINGS = (
     ((b'version https://git-lfs',), 'a pointer of Git LFS: the video itself was not fetched'),
 )
 
+#: What :func:`describe` begins with where a file reads as text.
+TEXT = 'a text file'
+
 
 class UnreadableVideoError(ValueError):
     """A file of which the frames asked for cannot be had; the message says why, without the name of the file."""
@@ -36,7 +39,7 @@ def describe(head: bytes, size: int) -> str:
         return 'an image, not a video'
     if b'ftyp' in head[4:12]:
         return 'truncated or damaged MP4: its index (moov) cannot be read'
-    return 'a text file, not a video' if _is_text(head) else 'no video of a known format, or its header is damaged'
+    return f'{TEXT}, not a video' if _is_text(head) else 'no video of a known format, or its header is damaged'
 
 
 def read_head(source: str | bytes) -> tuple[bytes, int]:
