@@ -64,6 +64,7 @@ ELSEWHERE = {
     ),
     r'textxfer evaluate configs/image/.*': ('tests/test_tools/test_image_tools.py', "'evaluate', "),
     r'bash tools/run_tests\.sh( .*)?': ('.ci/run', 'tools/run_tests.sh'),
+    r'TEXTXFER_TEST_GPU=1 python -m pytest .*': ('tests/on_gpu.py', 'TEXTXFER_TEST_GPU=1 lets'),
     r'textxfer evaluate configs/quickstart/quickstart_.*': (
         'tests/test_quickstart/test_quickstart.py',
         "'evaluate', CONFIG",
