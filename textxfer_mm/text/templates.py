@@ -37,6 +37,40 @@ _WRITTEN_OUT: dict[str, tuple[str, ...]] = {
             *(f'a photo of {article} {size} {{}}.' for size in ('small', 'big')),
         )
     ),
+    # OpenAI CLIP, data/prompts.md, as in the package clip-benchmark 1.6.2 (MIT): eight of the sets of Kornblith et al.
+    'clip_food101': ('a photo of {}, a type of food.',),
+    'clip_sun397': tuple(f'a photo of {article} {{}}.' for article in ('a', 'the')),
+    'clip_stanford_cars': (
+        'a photo of a {}.',
+        'a photo of the {}.',
+        'a photo of my {}.',
+        'i love my {}!',
+        *(f'a photo of my {state} {{}}.' for state in ('dirty', 'clean', 'new', 'old')),
+    ),
+    'clip_fgvc_aircraft': tuple(f'a photo of {article} {{}}, a type of aircraft.' for article in ('a', 'the')),
+    'clip_dtd': tuple(
+        f'a photo of {article} {{}} {kind}.'
+        for article in ('a', 'the')
+        for kind in ('texture', 'pattern', 'thing', 'object')
+    ),
+    'clip_oxford_pets': ('a photo of a {}, a type of pet.',),
+    'clip_caltech101': tuple(
+        template
+        for article in ('a', 'the')
+        for template in (
+            f'a photo of {article} {{}}.',
+            f'a painting of {article} {{}}.',
+            f'{article} plastic {{}}.',
+            *(f'a {medium} of {article} {{}}.' for medium in ('sculpture', 'sketch', 'tattoo')),
+            f'{article} toy {{}}.',
+            f'a rendition of {article} {{}}.',
+            *(f'{article} {kind} {{}}.' for kind in ('embroidered', 'cartoon')),
+            f'{article} {{}} in a video game.',
+            *(f'{article} {kind} {{}}.' for kind in ('plushie', 'origami')),
+            *(f'{medium} of {article} {{}}.' for medium in ('art', 'graffiti', 'a drawing', 'a doodle')),
+        )
+    ),
+    'clip_flowers102': ('a photo of a {}, a type of flower.',),
     # ActionCLIP, utils/Text_Prompt.py.
     'actionclip': (
         'a photo of action {}',

@@ -1,8 +1,8 @@
 """Eleven of the twelve sets that Kornblith et al. (2019) compare on, for zero-shot recognition (iCLIP, Table 3).
 
-`zero_shot_sets` has a dataset of MMPretrain, a list of class names and a measure for each. The templates of CIFAR are
-OpenAI's, as MMPretrain has them; those of the other sets are in no package that was looked through, so that they have
-`a photo of a {}.` here. Birdsnap's class names are in none either: add the set with a list of your own. Folders are as
+`zero_shot_sets` has a dataset of MMPretrain, a list of class names, OpenAI's templates and a measure for each; the
+template of VOC2007 is the one taken where none is named. Birdsnap's class names are in no package that was looked
+through: add the set with a list of your own (its template is `a photo of a {}, a type of bird.`). Folders are as
 MMPretrain's classes describe them.
 """
 
@@ -10,6 +10,7 @@ zero_shot_sets = dict(
     Food101=dict(
         dataset=dict(type='Food101', data_root='data/food-101', split='test'),
         class_names='food101',
+        templates='clip_food101',
     ),
     CIFAR10=dict(
         dataset=dict(type='CIFAR10', data_root='data/cifar10', split='test', download=False),
@@ -24,14 +25,17 @@ zero_shot_sets = dict(
     SUN397=dict(
         dataset=dict(type='SUN397', data_root='data/sun397', split='test'),
         class_names='sun397',
+        templates='clip_sun397',
     ),
     StanfordCars=dict(
         dataset=dict(type='StanfordCars', data_root='data/stanford-cars', split='test'),
         class_names='stanford_cars',
+        templates='clip_stanford_cars',
     ),
     FGVCAircraft=dict(
         dataset=dict(type='FGVCAircraft', data_root='data/fgvc-aircraft-2013b', split='test'),
         class_names='fgvc_aircraft',
+        templates='clip_fgvc_aircraft',
         measure='mean_class',
     ),
     VOC2007=dict(
@@ -42,20 +46,24 @@ zero_shot_sets = dict(
     DTD=dict(
         dataset=dict(type='DTD', data_root='data/dtd', split='test'),
         class_names='dtd',
+        templates='clip_dtd',
     ),
     OxfordPets=dict(
         dataset=dict(type='OxfordIIITPet', data_root='data/oxford-iiit-pet', split='test'),
         class_names='oxford_pets',
+        templates='clip_oxford_pets',
         measure='mean_class',
     ),
     Caltech101=dict(
         dataset=dict(type='Caltech101', data_root='data/caltech-101', split='test'),
         class_names='caltech101',
+        templates='clip_caltech101',
         measure='mean_class',
     ),
     Flowers102=dict(
         dataset=dict(type='Flowers102', data_root='data/flowers102', split='test'),
         class_names='flowers102',
+        templates='clip_flowers102',
         measure='mean_class',
     ),
 )
