@@ -63,6 +63,17 @@ def test_ids(folder, tmp_path):
     assert find_glosses(tmp_path / 'g.csv', ['crane', 'crane'])[0] == ('large long-necked wading bird',)
 
 
+def test_a_list_of_ids_becomes_names(folder, tmp_path):
+    ids = write_wordnet(tmp_path / 'wordnet')
+    (tmp_path / 'ids.txt').write_text(f'{ids["crane.n.02"]}\n{ids["crane.n.01"]}\n')
+    made = run('glosses', tmp_path / 'ids.txt', tmp_path / 'g.csv', '--wordnet', tmp_path / 'wordnet')
+    assert made.exit_code == 0, made.output
+    assert '2 of 2 classes have a gloss (100.0 %); read as: 2 id.' in made.output
+    assert load_class_names(str(tmp_path / 'g.csv'), distinct=False) == ('crane', 'crane')
+    rows = list(csv.DictReader((tmp_path / 'g.csv').open()))
+    assert [row['sense'] for row in rows] == [ids['crane.n.02'], ids['crane.n.01']]
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [

@@ -32,7 +32,7 @@ def build_glosses(
 
     Args:
         class_names: See :func:`~textxfer_mm.text.class_names.read_class_names`; names that are ids of WordNet
-            (``n01440764``) are looked up by it, and names may repeat.
+            (``n01440764``) are looked up by it and become the first word of the sense, and names may repeat.
         wordnet: The folder of WordNet 3.0's files, or what was read of it.
         sense: ``'similar'`` or ``'first'``, see :func:`~textxfer_mm.text.glosses.choice.choose_glosses`.
         max_senses: The most glosses of a class.

@@ -64,7 +64,8 @@ def choose_glosses(
     by a sentence encoder (``'similar'``; of each sense it reads words, definition and examples, and a rarer sense must
     be nearer by 0.02 for each place that WordNet has it further down), or the most usual one (``'first'``: "playing
     guitar" becomes "participate in games or sport"). The glosses of several parts are joined with a semicolon. Where
-    classes of one name have senses that WordNet defines alike, the other words of the sense stand before its gloss.
+    classes of one name have senses that WordNet defines alike, the other words of the sense stand before its gloss. A
+    name that is an id itself becomes the first word of its sense.
 
     Args:
         class_names: K names.
@@ -90,10 +91,12 @@ def choose_glosses(
     made: dict[int, ChosenGloss] = {}
     readings: dict[int, Reading] = {}
     for number, name in enumerate(class_names):
+        is_id = ids is None and ID.fullmatch(name)
+        called = wordnet.synset(name).words[0] if is_id else name
         if name in told:
-            made[number] = _overridden(name, told[name], wordnet)
-        elif ids is not None or ID.fullmatch(name):
-            made[number] = _joined(name, BY_ID, [(name if ids is None else ids[number],)], wordnet)
+            made[number] = _overridden(called, told[name], wordnet)
+        elif ids is not None or is_id:
+            made[number] = _joined(called, BY_ID, [(name if ids is None else ids[number],)], wordnet)
         else:
             readings[number] = read(name, wordnet)
     compare = encode if sense == 'similar' else None
