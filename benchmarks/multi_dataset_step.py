@@ -74,9 +74,9 @@ def step(backbone: nn.Module, head: nn.Module, video: Tensor, samples: list[Acti
 
 
 def samples_of(videos: int, device: str) -> list[ActionDataSample]:
-    """Videos of the three datasets by turns."""
+    """Videos of the three datasets by turns, as ``TaggedDataset`` gives them."""
     names = [list(CLASSES)[number % len(CLASSES)] for number in range(videos)]
-    return [ActionDataSample(metainfo=dict(dataset_name=name)).set_gt_label(1).to(device) for name in names]
+    return [ActionDataSample(metainfo=dict(dataset_name=name, gt_index=1)).set_gt_label(1).to(device) for name in names]
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

@@ -49,7 +49,11 @@ TINY_ARCHS = {
 SWIN_WIDTHS = dict(tiny=96, base=128)
 
 #: How many class names the lists have that are the user's to write.
-LISTS = {'data/activitynet/class_names.txt': 200, 'data/charades/class_names.txt': 157}
+LISTS = {
+    'data/activitynet/class_names.txt': 200,
+    'data/charades/class_names.txt': 157,
+    'data/mit/class_names.txt': 305,
+}
 
 #: The classes that stand in for ImageNet-21K: a name that two share, and what tells them apart.
 PAIRED_CLASSES = [
@@ -154,7 +158,7 @@ def shrink_node(node: dict) -> None:
     if kind == 'LanguageModelEncoder' and node['model'] != 'packaged':
         node['model'] = tiny_bert()
     names = node.get('class_names')
-    if kind == 'TextClassifier' and isinstance(names, str) and names in LISTS:
+    if isinstance(names, str) and names in LISTS:
         node['class_names'] = [f'class {label}' for label in range(LISTS[names])]
     if node.get('templates') == 'imagenet':  # 80 prompts for each of 1000 names
         node['templates'] = ['a photo of a {}.', 'a drawing of a {}.']
@@ -239,7 +243,7 @@ def tiny_recognizer(cfg: Config) -> Config:
             shrink_pixels(dataset.pipeline)
     if cfg.model.backbone.type in ('MViT', 'MultiTrainMViT'):
         size = SMALLER[cfg.model.backbone.get('spatial_size', 224)]
-        cfg.model.backbone.update(spatial_size=size, temporal_size=8)
+        cfg.model.backbone.update(spatial_size=size, temporal_size=min(cfg.model.backbone.temporal_size, 8))
     cfg.load_from = None
     return cfg
 
@@ -330,7 +334,9 @@ def tiny_run(cfg: Config, folder: Path, work_dir: Path | None) -> Config:
             loader.sampler.length = 4
         videos = functools.cache(lambda name=name: write_dataset(folder / name, good=2))
         for dataset in leaves(loader.dataset):
-            if 'ann_file' in dataset:
+            if 'ImageNet' in dataset.type:
+                dataset.update(data_root=str(write_images(folder / 'images')), indices=2)
+            elif 'ann_file' in dataset:
                 dataset.ann_file = str(videos())
                 dataset.data_prefix = dict(video=str(folder / name))
             else:

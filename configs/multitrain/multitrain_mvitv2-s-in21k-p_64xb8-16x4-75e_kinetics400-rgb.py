@@ -1,8 +1,9 @@
 """MViTv2, 16 x 4 frames, Kinetics-400 from ImageNet-21K-P.
 
-It starts from a checkpoint of the same 16 blocks trained on images as clips of one frame (temporal_size=1), whose
-position of time is repeated as it is loaded (load_from); no config here trains one. Only the 75 epochs are the
-paper's; rate and warm-up here are those of MultiTrain's joint runs.
+It starts from the same 16 blocks trained on images as clips of one frame (temporal_size=1; load_from:
+multitrain_mvitv2-s_64xb64-90e_imagenet21k-p.py), whose position of time is repeated as it is loaded, and whose head of
+other classes is left behind: MMEngine says so (size mismatch of cls_head.fc_cls). Only the 75 epochs are the paper's;
+rate and warm-up here are those of MultiTrain's joint runs.
 
 Paper's numbers: Supplementary Table 3, from IN-21K-P: top-1 80.6, top-5 94.7.
 Command: GPUS=64 bash tools/slurm_train.sh PARTITION multitrain

@@ -16,19 +16,22 @@ from tiny_configs import CONFIGS, ROOT, leaves, load, tiny_run
 
 from textxfer_mm.models.backbones.multitrain_mvit import MultiTrainMViT
 
-MULTITRAIN = [c for c in CONFIGS if c.startswith('multitrain/')]
+#: The stage of images; all others are of videos.
+IMAGES = 'multitrain/multitrain_mvitv2-s_64xb64-90e_imagenet21k-p.py'
+MULTITRAIN = [c for c in CONFIGS if c.startswith('multitrain/') and c != IMAGES]
 JOINT = [c for c in MULTITRAIN if '-50e_' in c]
 #: E.g. multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics400-mit-sthv2-rgb
 NAME = re.compile(
-    r'multitrain_mvitv2-(?P<arch>[bs])(?P<more>-312|-in21k-p)?(?P<single>_single)?_(?P<gpus>\d+)xb(?P<batch>\d+)'
+    r'multitrain_mvitv2-(?P<arch>[bs])(?P<more>-312|-in21k-p)?(?P<kind>_single|_text)?_(?P<gpus>\d+)xb(?P<batch>\d+)'
     r'(-acc(?P<acc>\d+))?-(?P<frames>\d+)x(?P<interval>\d)-(?P<epochs>\d+)e_(?P<data>[a-z0-9-]+)-rgb'
 )
 CLASSES = dict(kinetics400=400, kinetics700=700, mit=305, sthv2=174, activitynet=200, mmit=313)
 
-#: A joint run, one with several labels, pre-training, and a dataset alone; the others are built and computed.
+#: A joint run, one with several labels, one with texts, pre-training, and a dataset alone; the others are computed.
 STEPPED = [
     'multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics400-mit-sthv2-rgb.py',
     'multitrain/multitrain_mvitv2-b_16xb4-acc8-32x3-50e_kinetics700-mmit-activitynet-rgb.py',
+    'multitrain/multitrain_mvitv2-b_text_16xb4-acc8-32x3-50e_kinetics400-mit-sthv2-rgb.py',
     'multitrain/multitrain_mvitv2-s_64xb8-16x4-200e_kinetics400-rgb.py',
     'multitrain/multitrain_mvitv2-b_single_16xb4-acc8-32x3-50e_sthv2-rgb.py',
 ]
@@ -63,7 +66,7 @@ def header_of(name):
 def head_datasets(cfg):
     """The classes of a head, by dataset."""
     head = cfg.model.cls_head
-    if head.type != 'MultiDatasetHead':
+    if 'datasets' not in head:
         return head.num_classes
     return {name: one.get('num_classes', CLASSES[name]) for name, one in head.datasets.items()}
 
@@ -182,7 +185,7 @@ def test_trains_and_tests_one_epoch(name, run, tmp_path):
         assert parameter in optimizer.state, f'{key} got no gradient'
         group = groups[id(parameter)]
         assert group['initial_lr'] == rate, key
-        assert group['weight_decay'] == (0.0 if parameter.ndim == 1 else 0.05), key
+        assert group['weight_decay'] == (0.0 if parameter.ndim <= 1 else 0.05), key
     assert any(not torch.equal(p, before[key]) for key, p in runner.model.named_parameters() if 'backbone' in key)
     metrics = runner.test()
     best = cfg.default_hooks.checkpoint.save_best
@@ -208,6 +211,28 @@ def test_builds_and_computes(name, run):
             (sample, _) = model.test_step(batch)
             assert sample.pred_score.shape == (CLASSES[sample.dataset_name],)
             assert sample.pred_score.sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_images_as_clips_are_where_the_videos_start(run, tmp_path):
+    """The stage of images takes a step and is tested; that of videos repeats its time, and has a new head."""
+    name = 'multitrain/multitrain_mvitv2-s-in21k-p_64xb8-16x4-75e_kinetics400-rgb.py'
+    images, videos = load(IMAGES), load(name)
+    assert videos.load_from == f'work_dirs/{Path(IMAGES).stem}/epoch_{images.train_cfg.max_epochs}.pth'
+    assert 64 * images.train_dataloader.batch_size == images.auto_scale_lr.base_batch_size == 4096
+    assert {**images.model.backbone, 'temporal_size': 16} == videos.model.backbone
+    assert images.param_scheduler[-1].end == images.train_cfg.max_epochs
+    first = run(IMAGES, work_dir=str(tmp_path / 'images'))
+    first.train()
+    assert set(first.test()) == {'acc/top1', 'acc/top5', 'acc/mean1'}
+    told = first.model.backbone
+    second = run(name, load_from=str(tmp_path / 'images' / 'epoch_1.pth'))
+    second.load_or_resume()
+    ours = second.model.backbone
+    assert (told.pos_t.shape[1], ours.pos_t.shape[1]) == (1, 4)
+    torch.testing.assert_close(ours.pos_t, told.pos_t.expand_as(ours.pos_t))
+    theirs = {key: value for key, value in told.state_dict().items() if key != 'pos_t'}
+    for key, value in theirs.items():
+        assert torch.equal(ours.state_dict()[key], value), key
 
 
 def test_rates_follow_the_papers_schedule():

@@ -63,6 +63,7 @@ class TestTags:
         sample = dataset[1]['data_samples']
         assert sample.dataset_name == sample.metainfo['dataset_name'] == ODD
         assert sample.gt_label.tolist() == [1]
+        assert sample.metainfo['gt_index'] == 1
         assert 'dataset_name' not in dataset[1]  # the model would be handed it
         assert sample.to_dict()['dataset_name'] == ODD  # what metrics get
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from textxfer_mm.datasets.list_trees import categories_of, lazy_config, names_of, parts
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.registry import DATASETS
@@ -11,6 +13,8 @@ from textxfer_mm.text.class_names import load_class_names, require_same_names
 
 #: The meta field of a data sample, or the entry of a sample without one, that names the dataset.
 TAG = 'dataset_name'
+#: The meta field with the one label of a sample, as a number.
+INDEX = 'gt_index'
 
 
 @DATASETS.register_module()
@@ -18,8 +22,10 @@ class TaggedDataset:
     """Writes the name of a dataset into each of its samples, after the pipeline.
 
     The meta field ``dataset_name`` of ``data_samples`` gets it, in every copy of a repeated sample; a sample without
-    ``data_samples`` gets it as an entry. What replaces a corrupt video is of the same dataset, and tagged as well.
-    Selections (``FewShotDataset``, ...) and ``ClassBalancedDataset`` may be inside it or around it.
+    ``data_samples`` gets it as an entry. A label that is one index is written beside it, as ``gt_index``: meta fields
+    stay on the CPU, where heads and blendings read it without waiting for a GPU. What replaces a corrupt video is of
+    the same dataset, and tagged as well. Selections (``FewShotDataset``, ...) and ``ClassBalancedDataset`` may be
+    inside it or around it.
 
     Args:
         name: What the dataset is called; any characters.
@@ -117,5 +123,12 @@ def _tagged(sample: Any, name: str) -> Any:
         return {**sample, TAG: name}
     packed = sample['data_samples']
     for one in packed if isinstance(packed, list | tuple) else [packed]:
-        one.set_metainfo({TAG: name})
+        one.set_metainfo({TAG: name, **_index_of(one)})
     return sample
+
+
+def _index_of(packed: Any) -> dict[str, int]:
+    """The meta field of the label, where it is one index."""
+    label = packed.get('gt_label')
+    is_index = isinstance(label, Tensor) and label.numel() == 1 and not label.is_floating_point()
+    return {INDEX: int(label)} if is_index else {}

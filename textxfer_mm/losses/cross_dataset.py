@@ -5,6 +5,7 @@ of one or two for a blended one. :func:`dense_targets` makes tensors of it.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.layers.upload import upload
 
 LOSSES = ('ce', 'bce')
 POLICIES = ('drop', 'both', 'same')
@@ -100,29 +102,42 @@ def dense_targets(
 ) -> dict[str, DenseTargets]:
     """Targets and weights of a batch of B samples for each dataset.
 
+    They are made on the CPU, as columns of one tensor, which is copied to the device at once and without waiting;
+    labels of several classes, which are tensors on the device already, are added there.
+
     Args:
         samples: What each sample is to the datasets.
         num_classes: K of each dataset.
-        device: Where the tensors are made.
+        device: Where the tensors are wanted.
     """
-    found = {}
-    for name, classes in num_classes.items():
-        scores = torch.zeros(len(samples), classes, device=device)
-        targets = [(row, sample[name]) for row, sample in enumerate(samples) if name in sample]
-        places, values = [], []
-        for row, target in targets:
+    sizes = list(num_classes.values())
+    starts = dict(zip(num_classes, accumulate(sizes, initial=0), strict=False))
+    made = torch.zeros(len(samples), sum(sizes) + len(sizes))  # (B, U + D): the scores, and then the weights
+    places, values, several = [], [], {}
+    for at, name in enumerate(num_classes, start=sum(sizes)):
+        for row, target in ((row, sample[name]) for row, sample in enumerate(samples) if name in sample):
+            places.append((row, at))
+            values.append(target.weight)
             for label, share in target.labels:
                 if isinstance(label, Tensor):
-                    scores[row] += share * label.to(scores)
+                    several.setdefault(name, []).append((row, share, label))
                 else:
-                    places.append((row, label))
+                    places.append((row, starts[name] + label))
                     values.append(share)
-        if places:
-            rows, columns = torch.tensor(places, device=device).unbind(1)
-            scores.index_put_((rows, columns), torch.tensor(values, device=device), accumulate=True)
-        weights = [sample[name].weight if name in sample else 0.0 for sample in samples]
-        found[name] = DenseTargets(scores, torch.tensor(weights, device=device))
-    return found
+    if places:
+        made.index_put_(torch.tensor(places).unbind(1), torch.tensor(values), accumulate=True)
+    parts = upload(made, device).split([*sizes, *[1] * len(sizes)], dim=1)
+    scores, weights = (dict(zip(num_classes, part, strict=True)) for part in (parts[: len(sizes)], parts[len(sizes) :]))
+    for name, entries in several.items():
+        _add_rows(scores[name], *zip(*entries, strict=True))
+    return {name: DenseTargets(scores[name], weights[name][:, 0]) for name in num_classes}
+
+
+def _add_rows(scores: Tensor, rows: Sequence[int], shares: Sequence[float], labels: Sequence[Tensor]) -> None:
+    """Add shares of labels (K,) to rows of scores (B, K)."""
+    added = torch.stack([label.to(scores) for label in labels])  # (n, K)
+    shares = upload(torch.tensor(shares), scores.device)
+    scores.index_add_(0, upload(torch.tensor(rows), scores.device), shares[:, None] * added)
 
 
 def smooth_targets(scores: Tensor, eps: float, num_classes: int | None = None) -> Tensor:
@@ -138,14 +153,15 @@ def smooth_targets(scores: Tensor, eps: float, num_classes: int | None = None) -
 
 
 def soft_cross_entropy(logits: Tensor, scores: Tensor) -> Tensor:
-    """-sum_k t_k log softmax(logits)_k of each row, in float32 at least: (B, K) and (B, K) -> (B,)."""
-    return -(scores * _precise(logits).log_softmax(1)).sum(1)
+    """-sum_k t_k log softmax(logits)_k of each row, in float32 at least: (..., B, K) and (B, K) -> (..., B)."""
+    return -(scores * _precise(logits).log_softmax(-1)).sum(-1)
 
 
 def soft_binary_cross_entropy(logits: Tensor, scores: Tensor) -> Tensor:
-    """Binary cross-entropy of each row, averaged over its K classes, in float32 at least: (B, K), (B, K) -> (B,)."""
+    """Binary cross-entropy of each row, its mean over K, in float32 at least: (..., B, K), (B, K) -> (..., B)."""
     logits = _precise(logits)
-    return F.binary_cross_entropy_with_logits(logits, scores.to(logits), reduction='none').mean(1)
+    scores = scores.to(logits).expand_as(logits)
+    return F.binary_cross_entropy_with_logits(logits, scores, reduction='none').mean(-1)
 
 
 def _precise(logits: Tensor) -> Tensor:
@@ -154,7 +170,7 @@ def _precise(logits: Tensor) -> Tensor:
 
 
 def row_losses(kind: str, logits: Tensor, scores: Tensor) -> Tensor:
-    """The loss of each row (B,) of logits and targets (B, K), by its kind ``'ce'`` or ``'bce'``."""
+    """The loss of each row (..., B) of logits (..., B, K) for targets (B, K), by its kind ``'ce'`` or ``'bce'``."""
     return (soft_binary_cross_entropy if kind == 'bce' else soft_cross_entropy)(logits, scores)
 
 
@@ -190,8 +206,8 @@ def cross_dataset_losses(
     for name, (scores, mask) in targets.items():
         kind = (kinds or {}).get(name, 'ce')
         factor = (weights or {}).get(name, 1.0) / (len(mask) if count is None else count)
-        own = (mask * row_losses(kind, logits[name], scores)).sum()
         sources = [z for (_, target), z in (projected or {}).items() if target == name]
-        others = sum(((mask * row_losses(kind, z, scores)).sum() for z in sources), torch.zeros_like(own))
-        losses[name] = DatasetLoss(factor * own, factor * projection_weight * others / max(len(sources), 1))
+        both = torch.stack([logits[name], *sources])  # (1 + A, B, K): in one go, as small kernels cost their launch
+        own, others = (mask * row_losses(kind, both, scores)).split([1, len(sources)])
+        losses[name] = DatasetLoss(factor * own.sum(), factor * projection_weight * others.sum() / max(len(sources), 1))
     return losses

@@ -31,7 +31,7 @@ def world_size() -> int:
 
 
 @torch.no_grad()
-def rows_a_rank(rows: int, device: torch.device | str | None = None) -> Tensor:
+def rows_a_rank(rows: int, device: torch.device | str | None = None) -> Tensor | float:
     """B / M: what each of M ranks divides the sum of its own rows' losses by to have the loss of the joint batch.
 
     Args:
@@ -39,11 +39,12 @@ def rows_a_rank(rows: int, device: torch.device | str | None = None) -> Tensor:
         device: Where the ranks exchange it.
 
     Returns:
-        A scalar in float32; N itself for one process.
+        A scalar in float32 on the device; N itself for one process.
     """
-    total = torch.tensor(float(rows), device=device)
-    if world_size() > 1:
-        dist.all_reduce(total)
+    if world_size() == 1:
+        return float(rows)
+    total = torch.full((), float(rows), device=device)
+    dist.all_reduce(total)
     return total / world_size()
 
 

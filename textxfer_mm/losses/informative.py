@@ -19,8 +19,7 @@ def variance_hinge(features: Tensor, gamma: float = 1.0, eps: float = 1e-4) -> T
     Returns:
         A scalar.
     """
-    variances = _centred(features).square().sum(0) / _freedom(features)  # (D,)
-    return F.relu(gamma - (variances + eps).sqrt()).mean()
+    return _hinge(_centred(features), gamma, eps)
 
 
 def off_diagonal_covariance(features: Tensor) -> Tensor:
@@ -32,9 +31,7 @@ def off_diagonal_covariance(features: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
-    centred = _centred(features)
-    covariance = centred.t() @ centred / _freedom(features)  # (D, D)
-    return (covariance - covariance.diagonal().diag()).square().sum() / features.shape[1]
+    return _spread(_centred(features))
 
 
 def informative_loss(
@@ -56,9 +53,20 @@ def informative_loss(
         A scalar in float32, or in float64 for features in it.
     """
     with torch.autocast(features.device.type, enabled=False):
-        features = features if features.dtype == torch.float64 else features.float()
-        variance = variance_hinge(features, gamma)
-        return variance_weight * variance + covariance_weight * off_diagonal_covariance(features)
+        centred = _centred(features if features.dtype == torch.float64 else features.float())
+        return variance_weight * _hinge(centred, gamma) + covariance_weight * _spread(centred)
+
+
+def _hinge(centred: Tensor, gamma: float, eps: float = 1e-4) -> Tensor:
+    """:func:`variance_hinge` of features less their mean."""
+    variances = centred.square().sum(0) / _freedom(centred)  # (D,)
+    return F.relu(gamma - (variances + eps).sqrt()).mean()
+
+
+def _spread(centred: Tensor) -> Tensor:
+    """:func:`off_diagonal_covariance` of features less their mean."""
+    covariance = centred.t() @ centred / _freedom(centred)  # (D, D)
+    return (covariance - covariance.diagonal().diag()).square().sum() / centred.shape[1]
 
 
 def _centred(features: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.layers.upload import upload
 from textxfer_mm.losses.cross_dataset import blended_target, plain_target, require_policy
 from textxfer_mm.models.dataset_samples import MIXTURE, dataset_of, labels_of_samples
 from textxfer_mm.registry import MODELS
@@ -96,7 +97,7 @@ class MultiDatasetBlending:
 
     def _blend(self, imgs: Tensor, partners: Sequence[int]) -> tuple[Tensor, float]:
         """Blended videos, and the share of each that is its own."""
-        others = imgs[list(partners)]
+        others = imgs[upload(torch.tensor(partners), imgs.device)]
         if self._is_cutmix():
             share = torch.distributions.Beta(self.cutmix_alpha, self.cutmix_alpha).sample()
             left, top, right, bottom = map(int, CutmixBlending.rand_bbox(imgs.shape, share))
@@ -105,8 +106,8 @@ class MultiDatasetBlending:
             return blended, 1 - (right - left) * (bottom - top) / (imgs.shape[-1] * imgs.shape[-2])
         share = torch.distributions.Beta(self.mixup_alpha, self.mixup_alpha).sample().item()
         blended = share * imgs + (1 - share) * others
-        alone = [i for i, j in enumerate(partners) if i == j]
-        blended[alone] = imgs[alone].to(blended)  # to the last digit
+        for i in (i for i, j in enumerate(partners) if i == j):
+            blended[i] = imgs[i]  # to the last digit
         return blended, share
 
     def _is_cutmix(self) -> bool:

@@ -2,8 +2,10 @@
 
 A sample of a model of several datasets has ``dataset_name`` among its metainfo (``TaggedDataset`` writes it), and a
 ``gt_label`` in the labels of that dataset: one index, or for a dataset with the loss ``'bce'`` one number a class as
-well. ``MultiDatasetBlending`` leaves both as they are and adds ``gt_mixture`` to the metainfo, which heads then train
-on: what the blended sample is to each dataset, :class:`~textxfer_mm.losses.cross_dataset.Target` by name.
+well. Where it is one index, ``TaggedDataset`` writes it into the metainfo, too, as ``gt_index``: the metainfo stays on
+the CPU when the label goes to a GPU. ``MultiDatasetBlending`` leaves all of them as they are and adds ``gt_mixture``,
+which heads then train on: what the blended sample is to each dataset,
+:class:`~textxfer_mm.losses.cross_dataset.Target` by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,8 @@ from textxfer_mm.losses.cross_dataset import LOSSES, Target, plain_target
 from textxfer_mm.text.class_names import load_class_names
 
 MIXTURE = 'gt_mixture'
+#: The meta field with the one label of a sample as a number: who asks for it need not wait for the device.
+INDEX = 'gt_index'
 _KEYS = ('class_names', 'loss', 'num_classes', 'weight')
 
 
@@ -124,7 +128,8 @@ def dataset_of(sample: Any, known: Mapping[str, Any] | None = None, hint: str = 
 def labels_of_samples(data_samples: Sequence[Any]) -> list[int | Tensor]:
     """The labels of samples: an index where it is one whole number, else the tensor.
 
-    All indices are brought from the device in one step.
+    An index is read from the metainfo, where ``TaggedDataset`` wrote it; those of other samples are brought from the
+    device in one step, which waits for all that the device was given before.
 
     Raises:
         UserError: A sample has no label.
@@ -133,10 +138,14 @@ def labels_of_samples(data_samples: Sequence[Any]) -> list[int | Tensor]:
     for sample, label in zip(data_samples, labels, strict=True):
         if label is None:
             raise UserError(f'{_called(sample)} has no gt_label: training needs one.')
-    single = [label.numel() == 1 and not label.is_floating_point() for label in labels]
-    indices = [label.reshape(1) for label, is_single in zip(labels, single, strict=True) if is_single]
-    values = iter(torch.cat(indices).tolist() if indices else ())
-    return [next(values) if is_single else label for label, is_single in zip(labels, single, strict=True)]
+    known = [
+        sample.metainfo.get(INDEX, label) if label.numel() == 1 and not label.is_floating_point() else None
+        for sample, label in zip(data_samples, labels, strict=True)
+    ]
+    unread = [index.reshape(1) for index in known if isinstance(index, Tensor)]
+    values = iter(torch.cat(unread).tolist() if unread else ())
+    read = (next(values) if isinstance(index, Tensor) else index for index in known)
+    return [label if index is None else index for index, label in zip(read, labels, strict=True)]
 
 
 def read_targets(

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.pooling import Features
+from textxfer_mm.losses.accuracy import topk_accuracies
 from textxfer_mm.parts.cosine_classifier import classify, embed, equip, require_choice
 
 from mmaction.models.heads import BaseHead  # isort: skip  (after the registry: it repairs mmaction first)
@@ -106,6 +109,22 @@ class CosineHead(BaseHead):
         """Loss and top-k accuracies of N videos; the rows of one video are averaged first."""
         embeddings = self.embed_videos(feats, len(data_samples))  # (N, D)
         return self.loss_by_feat(self.logits(embeddings, training=True), data_samples)
+
+    def loss_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
+        """The loss of logits (N, K), and top-k accuracies unless labels are soft or several.
+
+        It is mmaction2's, but for the accuracies: they stay on the device, where mmaction2's wait for it in the middle
+        of the step.
+        """
+        labels = torch.stack([sample.gt_label for sample in data_samples]).to(cls_scores.device)
+        labels = labels.squeeze(-1) if labels.shape == (len(labels), 1) else labels  # (N,), or (N, K)
+        is_whole = labels.shape != cls_scores.shape
+        accuracies = topk_accuracies(cls_scores.detach(), labels, self.topk) if is_whole else {}
+        if self.label_smooth_eps:
+            shares = functional.one_hot(labels, self.num_classes) if is_whole else labels
+            labels = (1 - self.label_smooth_eps) * shares + self.label_smooth_eps / self.num_classes
+        loss = self.loss_cls(cls_scores, labels)
+        return accuracies | (loss if isinstance(loss, dict) else dict(loss_cls=loss))
 
     def predict(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> SampleList:
         """Scores of N videos from the rows of all their views."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.errors import UserError
+from textxfer_mm.layers.upload import upload
+from textxfer_mm.losses.accuracy import topk_accuracies
 from textxfer_mm.losses.cross_dataset import DenseTargets, Target, cross_dataset_losses, dense_targets, smooth_targets
 from textxfer_mm.losses.gather import gather_with_grad, rows_a_rank
 from textxfer_mm.losses.informative import informative_loss
@@ -85,19 +87,24 @@ def accuracies(
     Returns:
         By names like ``'k400/top1_acc'``; nothing of datasets that are absent from this batch, or blended.
     """
+    plain = {name: labels for name in logits if (labels := _whole_labels(name, targets))}
+    if not plain:
+        return {}
+    device = next(iter(logits.values())).device
+    pairs = upload(torch.tensor([pair for labels in plain.values() for pair in labels]), device)
     found = {}
-    for name, scores in logits.items():
-        own = [(row, target[name]) for row, target in enumerate(targets) if name in target]
-        plain = [(row, *one.labels[0]) for row, one in own if len(one.labels) == 1 and one.weight == 1]
-        labels = [(row, label) for row, label, share in plain if share == 1 and isinstance(label, int)]
-        if not labels:
-            continue
-        rows, wanted = torch.tensor(labels, device=scores.device).unbind(1)
-        best = scores.detach()[rows].topk(min(max(topk), scores.shape[1])).indices  # (n, k)
-        for k in topk:
-            hits = (best[:, :k] == wanted[:, None]).any(1)
-            found[f'{_log_name(name)}/top{k}_acc'] = hits.float().mean()
+    for name, part in zip(plain, pairs.split([len(labels) for labels in plain.values()]), strict=True):
+        rows, wanted = part.unbind(1)
+        shares = topk_accuracies(logits[name].detach()[rows], wanted, topk)
+        found |= {f'{_log_name(name)}/{key}': share for key, share in shares.items()}
     return found
+
+
+def _whole_labels(dataset: str, targets: Sequence[Mapping[str, Target]]) -> list[tuple[int, int]]:
+    """Rows and labels of the samples of a dataset that have one, all of it."""
+    own = [(row, target[dataset]) for row, target in enumerate(targets) if dataset in target]
+    plain = [(row, *one.labels[0]) for row, one in own if len(one.labels) == 1 and one.weight == 1]
+    return [(row, label) for row, label, share in plain if share == 1 and isinstance(label, int)]
 
 
 def _log_name(dataset: str) -> str:

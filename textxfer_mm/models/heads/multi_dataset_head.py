@@ -182,11 +182,12 @@ class MultiDatasetHead(BaseModule):
             self.training_only['projections'](logits) if 'projections' in self.training_only else None,
             self.projection_weight,
         )
-        if self.informative_weight:
+        logged = accuracies(logits, targets, self.topk)
+        if self.informative_weight:  # last: with several GPUs its gather waits once, for the number of rows of each
             losses['loss_informative'] = self.informative_weight * expanded_loss(
                 x, self.training_only['expander'], **self.within_informative
             )
-        return {**losses, **accuracies(logits, targets, self.topk)}
+        return {**losses, **logged}
 
     def predict(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> SampleList:
         """Scores of N videos, each by the classifier of its dataset or by that of ``predict_as``.

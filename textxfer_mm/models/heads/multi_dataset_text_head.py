@@ -136,11 +136,12 @@ class MultiDatasetTextHead(CosineHead):
         smooth = {name: t._replace(scores=smooth_targets(t.scores, **self.label_smooth)) for name, t in dense.items()}
         compared = (logits, smooth) if self.compared == 'own' else self._among_all(union, dense, smooth, rows)
         losses = classification_losses(*compared, self.datasets)
-        if self.informative_weight:
+        logged = accuracies(logits, targets, self.topk)
+        if self.informative_weight:  # last: with several GPUs its gather waits once, for the number of rows of each
             losses['loss_informative'] = self.informative_weight * expanded_loss(
                 x, self.training_only['expander'], **self.within_informative
             )
-        return {**losses, **accuracies(logits, targets, self.topk)}
+        return {**losses, **logged}
 
     def _among_all(
         self,

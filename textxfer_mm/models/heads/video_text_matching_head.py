@@ -10,6 +10,7 @@ from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.errors import UserError
 from textxfer_mm.layers.cosine import cosine_logits
 from textxfer_mm.layers.pooling import Features
+from textxfer_mm.losses.accuracy import topk_accuracies
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
 from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
@@ -17,7 +18,6 @@ from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
 from textxfer_mm.parts.labels import class_labels
 from textxfer_mm.registry import MODELS
 
-from mmaction.evaluation import top_k_accuracy  # isort: skip  (after the registry: it repairs mmaction first)
 from mmaction.utils import SampleList  # isort: skip
 
 TEXTS = ('online', 'offline')
@@ -101,6 +101,4 @@ class VideoTextMatchingHead(CosineHead):
         """What training logs beside the loss."""
         if self.text == 'online':
             return dict(match_acc=match_accuracy(videos, texts, labels))
-        scores = cosine_logits(videos, self.class_rows.testing_rows(), 1.0).cpu().numpy()
-        accuracies = top_k_accuracy(scores, labels.cpu().numpy(), self.topk)
-        return {f'top{k}_acc': videos.new_tensor(a) for k, a in zip(self.topk, accuracies, strict=True)}
+        return topk_accuracies(cosine_logits(videos, self.class_rows.testing_rows(), 1.0), labels, self.topk)
