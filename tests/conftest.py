@@ -9,6 +9,7 @@ if os.environ.get('TEXTXFER_TEST_GPU') != '1':
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import textxfer_mm.register  # noqa: F401  (repairs and registers, as `custom_imports` does in a config)
 
@@ -22,6 +23,13 @@ def pytest_collection_finish():
 def _own_cache(tmp_path_factory, monkeypatch):
     """No test reads or fills the user's cache."""
     monkeypatch.setenv('TEXTXFER_CACHE', str(tmp_path_factory.mktemp('cache')))
+
+
+@pytest.fixture(autouse=True)
+def _own_default_scope():
+    """The scope that a config enters, MMPretrain's for one, ends with its test; all begin in that of MMAction2."""
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from textxfer_mm.apis import VideoFailure, load_recognizer, predict_videos
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.apis.prediction_inputs import NUM_FRAMES, PredictionInputs, read_image
 from textxfer_mm.engine.frameworks import in_scope
+from textxfer_mm.errors import UserError
 from textxfer_mm.video.reader import VideoReader
 
 
@@ -59,6 +60,19 @@ def test_both_kinds_of_model_say_the_same_of_a_video(models, files):
     torch.testing.assert_close(image, video, atol=1e-5, rtol=1e-5)
     frames = np.stack(VideoReader(str(files / 'a.mp4')).read(range(20)))
     torch.testing.assert_close(scores(models[1], frames)[0], image)
+
+
+def test_files_are_read_as_in_the_validation_where_nothing_is_said_of_prediction(models, files):
+    cfg = image_config()
+    steps = cfg.pop('test_pipeline')
+    with pytest.raises(UserError, match='does not say how files are read: it needs the variable `test_pipeline`, or'):
+        load_recognizer(cfg, device='cpu')
+    listed = dict(type='CustomDataset', data_root='nowhere', pipeline=steps)
+    cfg.val_dataloader = dict(dataset=dict(type='FewShotDataset', shots=1, dataset=listed))
+    model = load_recognizer(cfg, device='cpu')
+    model.load_state_dict(models[1].state_dict())
+    (got,), (want,) = (scores(one, files / 'a.png') for one in (model, models[1]))
+    torch.testing.assert_close(got, want, atol=0, rtol=0)
 
 
 def test_a_stock_head_averages_probabilities(files):

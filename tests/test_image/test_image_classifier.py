@@ -1,6 +1,7 @@
 """Backbone and head under MMPretrain's ``ImageClassifier``: the video side's classifier, MMPretrain's losses."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
 from textxfer_mm.errors import UserError
 from textxfer_mm.image import CLIPImageBackbone, TextEmbeddingClsHead
 from textxfer_mm.models import CLIPBackbone, TemporalAveragePool, TextEmbeddingHead
+from textxfer_mm.vision import PACKAGED_ARCH
 
 from mmaction.structures import ActionDataSample  # isort: skip
 
@@ -236,6 +238,13 @@ def test_samples_that_do_not_fit():
         head.loss(x, [DataSample().set_gt_score(torch.ones(3))])
     with pytest.raises(UserError, match='neither gt_label nor gt_score: the pipeline must end in PackInputs'):
         head.loss(x, [DataSample()])
+
+
+def test_nothing_sets_up_the_root_logger(monkeypatch):
+    """With a handler there, each line of ours would appear twice."""
+    monkeypatch.setattr(logging.root, 'handlers', [])
+    monkeypatch.setattr(logging, 'basicConfig', lambda **_: pytest.fail('the root logger was set up'))
+    assert CLIPImageBackbone(PACKAGED_ARCH, image_size=32).image_size == (32, 32)
 
 
 def test_a_copy_classifies_alike():

@@ -3,7 +3,6 @@
 import pytest
 import torch
 from mmaction.models.heads import SlowFastHead
-from mmengine.registry import init_default_scope
 
 from textxfer_mm.layers.pooling import pool_features
 
@@ -11,7 +10,6 @@ from textxfer_mm.layers.pooling import pool_features
 def test_concatenation_is_in_the_order_of_the_stock_head():
     """Fast before slow: weights of SlowFastHead and statistics of its features stay usable."""
     slow, fast = torch.randn(2, 5, 2, 3, 3), torch.randn(2, 3, 4, 3, 3)
-    init_default_scope('mmaction')  # another test may have entered MMPretrain's
     stock = SlowFastHead(num_classes=8, in_channels=8, dropout_ratio=0.0)
     torch.nn.init.eye_(stock.fc_cls.weight)
     torch.nn.init.zeros_(stock.fc_cls.bias)

@@ -4,6 +4,7 @@ The environment sees the packages of the running one, so that nothing is downloa
 full mmcv to what mmaction2 requires, and mmcv has to be compiled.
 """
 
+import copy
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from tiny import TINY_VIT
+from tiny_configs import load, tiny_image_run
 from tiny_runs import run_config, write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,8 @@ def mim(tmp_path_factory):
         ),
     )
     Config(config).dump(configs / 'tiny_text-embedding.py')
+    image = copy.deepcopy(load('image/text4vis_vit-b-16_8xb16-10e_in1k.py'))
+    tiny_image_run(image, folder / 'images', folder / 'image_runs').dump(configs / 'tiny_image.py')
     (configs / 'metafile.yml').write_text(METAFILE)
     (checkout / 'model-index.yml').write_text(MODEL_INDEX)
     return Mim(folder, checkout)
@@ -99,6 +103,14 @@ def test_trains_and_tests_by_the_name_of_a_config(mim):
     test_output = mim('test', 'textxfer_mm', 'tiny_text-embedding.py', '--checkpoint', str(checkpoint), '--gpus', '0')
     assert str(mim.installed / '.mim' / 'tools' / 'test.py') in test_output
     assert 'acc/top1' in test_output
+
+
+def test_mmpretrain_trains_a_config_of_images(mim):
+    """By the path of a shipped config and MMPretrain's own tool, which knows nothing of this package."""
+    config = mim.installed / '.mim' / 'configs' / 'tiny' / 'tiny_image.py'
+    output = mim('train', 'mmpretrain', str(config), '--gpus', '0')
+    assert str(Path('mmpretrain', '.mim', 'tools', 'train.py')) in output
+    assert (mim.folder / 'image_runs' / 'epoch_1.pth').is_file()
 
 
 def test_search_lists_the_models(mim):

@@ -11,6 +11,7 @@ from torch import nn
 from textxfer_mm import register_all_modules
 from textxfer_mm.engine.checkpoint import load_checkpoint_file, load_fully, state_of
 from textxfer_mm.engine.classes import set_class_names, set_glosses
+from textxfer_mm.engine.data_checks import innermost_datasets
 from textxfer_mm.engine.frameworks import enter_scope
 from textxfer_mm.errors import UserError, first_line, nearest
 from textxfer_mm.registry import MODELS
@@ -45,7 +46,8 @@ def load_recognizer(
     """Build a recogniser, or an image classifier, for prediction.
 
     Args:
-        cfg: A config with ``model`` and ``test_pipeline``.
+        cfg: A config with ``model``, and ``test_pipeline`` or the dataloader of a test or a validation, whose steps it
+            is given as ``test_pipeline`` then.
         checkpoint: A checkpoint file; ``None`` predicts with the pretrained weights that the config names (zero-shot).
         class_names: Other names than those of the config or the checkpoint: zero-shot recognition.
         glosses: Glosses behind the class names, see :func:`~textxfer_mm.engine.classes.set_glosses`.
@@ -54,8 +56,9 @@ def load_recognizer(
     Raises:
         UserError: The config, the checkpoint and the names do not fit together.
     """
-    if 'test_pipeline' not in cfg or 'model' not in cfg:
-        raise UserError('The config needs the variables `model` and `test_pipeline` to predict with.')
+    if 'model' not in cfg:
+        raise UserError('The config needs the variable `model` to predict with.')
+    _name_test_pipeline(cfg)
     if class_names is not None:
         set_class_names(cfg, class_names, glosses)
     elif glosses is not None:
@@ -68,3 +71,21 @@ def load_recognizer(
         load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
     model.cfg = cfg
     return model.to(target).eval()
+
+
+def _name_test_pipeline(cfg: Config) -> None:
+    """Give a config the variable ``test_pipeline``, if it has none.
+
+    Raises:
+        UserError: It has no dataloader to take it from either.
+    """
+    if cfg.get('test_pipeline'):
+        return
+    loaders = filter(None, (cfg.get(f'{phase}_dataloader') for phase in ('test', 'val')))
+    steps = (part.get('pipeline') for loader in loaders for part in innermost_datasets(loader.get('dataset')))
+    cfg.test_pipeline = next(filter(None, steps), None)
+    if cfg.test_pipeline is None:
+        raise UserError(
+            'The config does not say how files are read: it needs the variable `test_pipeline`, or a test_dataloader '
+            'or val_dataloader whose dataset has a pipeline.'
+        )

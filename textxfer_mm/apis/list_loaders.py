@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from textxfer_mm.datasets.places import join, missing_files
-from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, is_of_images, kind_of
+from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, image_kind, kind_of
 from textxfer_mm.engine.data_checks import PREFIXES, innermost_datasets
 from textxfer_mm.errors import UserError, first_few, nearest
 from textxfer_mm.inputs import require_file
@@ -82,7 +82,7 @@ def with_list(dataset: ConfigDict, file: str | Path, root: str | Path | None, op
     """
     made = copy.deepcopy(next(innermost_datasets(dataset)))
     kind = kind_of(made)
-    if kind is None and is_of_images(made):
+    if kind is None and image_kind(made) is not None:
         own, pipeline = image_folder(made), made.get('pipeline')
         listed = dict(type='mmpretrain.CustomDataset', ann_file=str(file), pipeline=pipeline, test_mode=True)
         return ConfigDict(listed, data_prefix=own if root is None else str(root))

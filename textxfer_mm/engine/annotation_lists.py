@@ -27,15 +27,16 @@ def kind_of(dataset: Mapping[str, Any]) -> type | None:
     return next((base for base in kinds if isinstance(kind, type) and issubclass(kind, base)), None)
 
 
-def is_of_images(dataset: Mapping[str, Any]) -> bool:
-    """Whether a dataset config is MMPretrain's ``CustomDataset`` or of its kin (``ImageNet``), which take a list.
+def image_kind(dataset: Mapping[str, Any]) -> type | None:
+    """MMPretrain's ``CustomDataset`` or its kin (``ImageNet``), if a dataset config is one of them: they take a list.
 
     MMPretrain is asked about types that MMAction2 does not know.
     """
     kind = dataset.get('type')
     if isinstance(kind, str):
         kind = DATASETS.get(kind) or look_up(kind, ROOT_DATASETS, _MMPRETRAIN)
-    return isinstance(kind, type) and any(f'{base.__module__}.{base.__name__}' == _OF_IMAGES for base in kind.__mro__)
+    bases = kind.__mro__ if isinstance(kind, type) else ()
+    return kind if any(f'{base.__module__}.{base.__name__}' == _OF_IMAGES for base in bases) else None
 
 
 def image_folder(dataset: Mapping[str, Any]) -> str:
@@ -69,7 +70,7 @@ class AnnotationList:
         """
         kind, ann_file = kind_of(dataset), dataset.get('ann_file')
         path = join(dataset.get('data_root'), ann_file or '')
-        if not ann_file or is_remote(path) or (kind is None and not is_of_images(dataset)):
+        if not ann_file or is_remote(path) or (kind is None and image_kind(dataset) is None):
             return None
         if kind is None:
             labelled = dataset.get('with_label', True)

@@ -14,7 +14,8 @@ from mmengine.registry import DefaultScope
 from textxfer_mm.datasets.captioned import CaptionedImages, CaptionedVideos
 from textxfer_mm.datasets.list_trees import lazy_config
 from textxfer_mm.datasets.places import is_remote, join, missing_files
-from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, is_of_images, kind_of
+from textxfer_mm.engine.annotation_lists import AnnotationList, image_folder, image_kind, kind_of
+from textxfer_mm.engine.class_folder_checks import check_class_folders
 from textxfer_mm.engine.classes import class_names_of, name_classes, num_classes_of
 from textxfer_mm.engine.dataset_tags import check_tags, head_datasets, is_tag
 from textxfer_mm.engine.feature_checks import check_features, is_of_features
@@ -38,7 +39,7 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
 
     Annotation files and data folders must exist; the lines of stock video and raw-frame lists must be well formed, with
     labels that the head has classes for, in folders that are not called as other classes, and their videos must be
-    there; see also
+    there; see also :func:`~textxfer_mm.engine.class_folder_checks.check_class_folders` and
     :func:`~textxfer_mm.engine.selection_checks.check_selection`. What is behind a URL or another storage
     backend is not looked at. Of several ranks the first looks for the videos. Lists of class names that datasets give
     as a file or by name are read into the config.
@@ -70,14 +71,16 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
             name_classes(dataset)
             if _is_first_rank(cfg):
                 _check_captions(cfg, dataset)
+            known = None if renumbered else of_head[tag].classes if tag in of_head else classes
+            called = None if renumbered or tag is not None else names
+            check_class_folders(dataset, f'{phase}_dataloader', names=called, classes=known)
             annotations = AnnotationList.of(dataset)
             if annotations is not None:
                 if not annotations.rows:
                     raise UserError(f'annotation file {annotations.path} of {phase}_dataloader is empty.')
-                known = of_head[tag].classes if tag in of_head else classes
-                annotations.check(train=phase == 'train', classes=None if renumbered else known)
-                if names is not None and not renumbered and tag is None:
-                    annotations.check_folders(names)
+                annotations.check(train=phase == 'train', classes=known)
+                if called is not None:
+                    annotations.check_folders(called)
                 found.append((dataset, annotations))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
@@ -160,7 +163,7 @@ def _check_paths(dataset: ConfigDict, phase: str) -> None:
             hint = nearest(Path(path).name, os.listdir(folder)) if folder.is_dir() else f' {folder} does not exist.'
             raise UserError(f'annotation file {shown(path)} of {phase}_dataloader does not exist.{hint}')
     folders = [join(root, prefix or '') for prefix in _prefixes(dataset, phase).values()]
-    for path in [image_folder(dataset)] if is_of_images(dataset) else folders:
+    for path in [image_folder(dataset)] if image_kind(dataset) is not None else folders:
         if path and not is_remote(path) and not os.path.isdir(path):
             raise UserError(
                 f'data folder {shown(path)} of {phase}_dataloader (data_root, data_prefix) does not exist; '

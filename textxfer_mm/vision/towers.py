@@ -59,7 +59,7 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
     except Exception as error:  # whatever its parts make of a value that is none
         raise UserError(f'open_clip cannot build the vision_cfg of {name}: {first_line(error)}.') from error
     if image_size is not None and timm_name:
-        tower.set_input_size(tuple(to_2tuple(image_size)))
+        _set_input_size(tower, tuple(to_2tuple(image_size)))
     if timm_name and options.get('timm_proj') == 'none' and tower.trunk.head_hidden_size != config['embed_dim']:
         raise UserError(
             f"{timm_name} without projection (timm_proj='none') gives features of width {tower.trunk.head_hidden_size}"
@@ -110,6 +110,13 @@ def freezable_groups(tower: nn.Module) -> list[list[nn.Parameter]]:
             return [[trunk.get_parameter(name) for name in names[i]] for i in sorted(names)]
         stem = [*trunk.conv_stem.parameters(), *trunk.bn1.parameters()]
     return [stem, *(list(stage.parameters()) for stage in conv_stages(tower))]
+
+
+def _set_input_size(tower: TimmModel, size: tuple[int, int]) -> None:
+    """Like its own method, which sets up the root logger where a CNN takes any size: each line would appear twice."""
+    tower.image_size = size
+    if hasattr(tower.trunk, 'set_input_size'):
+        tower.trunk.set_input_size(size)
 
 
 def _timm_weights(timm_name: str) -> list[str]:
