@@ -72,6 +72,7 @@ ELSEWHERE = {
         'tests/test_tools/test_publish.py',
         'analysis_tools/cross_dataset_pairs',
     ),
+    r'TEXTXFER_TEST_GPU=1 python -m pytest .*tests/test_cuda': ('tests/on_gpu.py', "'TEXTXFER_TEST_GPU'"),
     r'bash tools/quickstart\.sh': ('tests/test_packaging/test_setup_scripts.py', 'quickstart.sh'),
     r'pip install (--config-settings \S+ )?-c requirements/constraints\.txt (-e )?"?\.\[(offline|tests)\]"?': (
         'tools/_env.sh',
