@@ -173,8 +173,8 @@ def _explain_image(error: Exception) -> UserError | None:
     if not names:
         return None
     return UserError(
-        f'cannot decode {names[-1]}: it is no image, or a damaged one. Restore it, or take it off the list or out of the '
-        'folder. `textxfer evaluate` leaves such files out and names them all.'
+        f'cannot decode {names[-1]}: it is no image, or a damaged one. Restore it, or take it off the list or out of '
+        'the folder. `textxfer evaluate` leaves such files out and names them all.'
     )
 
 
