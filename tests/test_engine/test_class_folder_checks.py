@@ -49,11 +49,11 @@ def test_names_in_another_order_than_the_alphabet(config):
     cfg = config(('waving', 'clapping', 'running'), ['waving', 'clapping', 'running'])
     assert labels_of(cfg) == dict(clapping=0, running=1, waving=2)
     with pytest.raises(
-        UserError, match=r"label 0 is its folder 'clapping', and the classifier calls label 0 'waving'\. Give the class"
+        UserError, match=r"label 0 is 'clapping', but the classifier calls it 'waving'\. Give the class names"
     ):
         check_datasets(cfg, ('train',))
     cfg.train_dataloader.dataset.metainfo = dict(classes=['running', 'clapping', 'waving'])
-    with pytest.raises(UserError, match="label 0 is its folder 'clapping', and metainfo calls label 0 'running'"):
+    with pytest.raises(UserError, match="label 0 is 'clapping', but metainfo calls it 'running'"):
         check_datasets(cfg, ('train',))
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from scripts import load_script
 from tiny_runs import run_config, save_checkpoint, write_dataset
 from torch.distributed import TCPStore
+from torch.utils.data import DataLoader
 
 from textxfer_mm.engine import launch
 from textxfer_mm.errors import UserError
@@ -140,6 +142,19 @@ def test_ranks_report_a_message_once(monkeypatch, capsys):
 def test_other_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         launch.run_tool(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_an_image_that_cannot_be_decoded_is_one_line(num_workers, tmp_path, capsys):
+    (tmp_path / 'a.png').write_text('no image')
+    load = LoadImageFromFile()
+    images = DataLoader(
+        [dict(img_path=str(tmp_path / 'a.png'))], num_workers=num_workers, collate_fn=lambda batch: load(batch[0])
+    )
+    assert launch.run_tool(lambda: next(iter(images))) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f'error: cannot decode {tmp_path / "a.png"}: it is no image, or a damaged one. Restore it,')
+    assert said.count('\n') == 1
 
 
 def test_a_full_disk_is_one_line(capsys):

@@ -46,7 +46,7 @@ def check_class_folders(
                 'classes: without a list (ann_file), each class needs a folder there, and nothing else may be one.'
             )
     for owner, known in (('metainfo', own), ('the classifier', names)):
-        _check_order(found, known or (), f'{where} is in alphabetical order', owner)
+        _check_order(found, known or (), where, owner)
 
 
 def _labels_folders(dataset: Mapping[str, Any]) -> bool:
@@ -66,7 +66,7 @@ def _check_order(folders: Sequence[str], names: Sequence[str], where: str, owner
         called = labels.get(letters(folder))
         if called and label not in called:
             raise UserError(
-                f'{where}, so that label {label} is its folder {shown(folder)!r}, and {owner} calls label {label} '
-                f'{shown(str(names[label]))!r}. Give the class names in the order of the folders, or a list '
-                '(ann_file) with labels in that of the names.'
+                f'{where} has no list (ann_file), so that MMPretrain labels its folders in alphabetical order: label '
+                f'{label} is {shown(folder)!r}, but {owner} calls it {shown(str(names[label]))!r}. Give the class '
+                'names in the order of the folders, or a list with labels in that of the names.'
             )

@@ -137,7 +137,10 @@ def run_tool(main: Callable[[], None]) -> int:
     except Terminated:
         return _leave('terminated', TERMINATED)
     except (KeyError, TypeError, ValueError, AssertionError, OSError) as error:
-        explained = _explain_full_disk(error) if isinstance(error, OSError) else explain_config_error(error)
+        if isinstance(error, OSError):
+            explained = _explain_full_disk(error)
+        else:
+            explained = _explain_image(error) or explain_config_error(error)
         if explained is None:
             raise
         return _end(explained)
@@ -162,6 +165,17 @@ def _explain_full_disk(error: OSError) -> UserError | None:
     reason = unwritable(error)
     where = f'{error.filename}: ' if error.filename else ''
     return reason and UserError(f'{where}{reason}. The checkpoints that were saved before stand; go on with --resume.')
+
+
+def _explain_image(error: Exception) -> UserError | None:
+    """The one-line message for an image that MMCV cannot decode, in this process or in a data worker."""
+    names = re.findall(r'failed to load image: (.+)', str(error))  # a worker's error shows the line of code before
+    if not names:
+        return None
+    return UserError(
+        f'cannot decode {names[-1]}: it is no image, or a damaged one. Restore it, or take it off the list or out of '
+        'the folder. `textxfer evaluate` leaves such files out and names them all.'
+    )
 
 
 def _is_launched() -> bool:

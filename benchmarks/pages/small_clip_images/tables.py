@@ -81,7 +81,8 @@ EQ_3 = Table(
 
 OWN_RATE = Table(
     'The same at rates of their own',
-    'Each row at the best of four rates for the encoder.',
+    'Each row at the best of four rates for the encoder. That of both rows with one shot is the lowest of the four, so '
+    'that still lower ones may be better for them.',
     (
         Row('text-own', 'ours, all stills', '82.25'),
         Row('vision-own', 'vision-only, all stills', '79.70'),
