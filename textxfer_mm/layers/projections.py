@@ -8,16 +8,19 @@ from textxfer_mm.errors import UserError
 
 
 class LinearProjection(nn.Linear):
-    """One linear map (..., in_channels) -> (..., out_channels) without bias, like CLIP's own visual projection.
+    """One linear map (..., in_channels) -> (..., out_channels), without bias like CLIP's own visual projection.
 
     Args:
         in_channels: Width of the features.
         out_channels: Width D of the class embeddings.
+        bias: Whether it has one, which starts at zero.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, bias=bias)
         nn.init.normal_(self.weight, std=in_channels**-0.5)
+        if bias:
+            nn.init.zeros_(self.bias)
 
 
 class MLPProjection(nn.Sequential):
