@@ -86,10 +86,14 @@ class ConSE(nn.Module):
         self.concepts.copy_(concepts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_channels) to (..., D); the fixed part runs in float32, because bfloat16 would create ties."""
+        """Map (..., in_channels) to (..., D)."""
+        out = self.combine(x)
+        return out if self.residual is None else out + self.residual(x)
+
+    def combine(self, x: Tensor) -> Tensor:
+        """Map (..., in_channels) to (..., D) without what is trained; in float32, as bfloat16 would create ties."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.fc.weight.float(), self.fc.bias.float())  # (..., num_concepts)
             best, index = (logits / self.temperature).topk(self.top_k, dim=-1)  # (..., top_k)
             weights = torch.zeros_like(logits).scatter(-1, index, best.softmax(-1))  # (..., num_concepts)
-            out = weights @ self.concepts.float()  # (..., D)
-        return out if self.residual is None else out + self.residual(x)
+            return weights @ self.concepts.float()  # (..., D)
