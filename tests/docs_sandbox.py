@@ -2,10 +2,10 @@
 
 What stands in for what is not at hand in a test:
 
-* the videos of ``data/my_clips/``, which are only listed, are empty files;
 * the CLIP models are tiny ones, and their tag ``openai`` is a local file (:func:`tiny_clip`);
-* ``my_videos/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of 64 x 32 pixels, and
-  ``data/my_actions/lda.safetensors`` features of two numbers, until the command that makes it was run;
+* ``my_videos/``, ``data/my_clips/``, ``data/my_actions/``, ``data/kinetics400/``, ``data/ucf101/`` hold videos of
+  64 x 32 pixels, and ``data/my_actions/lda.safetensors`` features of two numbers, until the command
+  that makes it was run;
 * checkpoints of others are tiny ones in their layout, and ``work_dirs/captions/`` and :data:`PRETRAINED` are what tiny
   runs of pre-training leave (``docs_checkpoints``);
 * analysis tools read stand-ins of runs and checkpoints (:meth:`Sandbox._analysis`);
@@ -142,7 +142,8 @@ class Sandbox:
         for name in ('waving', 'clapping_hands'):
             (folder / 'data' / 'my_clips' / name).mkdir(parents=True)
             for group, clip in ((1, 1), (1, 2), (2, 1), (3, 1)):
-                (folder / 'data' / 'my_clips' / name / f'{name}_g{group:02}_c{clip:02}.mp4').touch()
+                file = folder / 'data' / 'my_clips' / name / f'{name}_g{group:02}_c{clip:02}.mp4'
+                write_video(file, name == 'waving', seed=10 * group + clip)
         rows = torch.eye(2).repeat(3, 1) + 0.1 * torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
         LabelledFeatures(rows, torch.arange(6) % 2).save(actions.with_name('lda.safetensors'))
         shutil.copy(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from textxfer_mm.classifiers.drawn import OrthogonalClassifier, RandomClassifier
+from textxfer_mm.classifiers.drawn import OneHotClassifier, OrthogonalClassifier, RandomClassifier
 from textxfer_mm.classifiers.sources import ClassifierSource
 from textxfer_mm.errors import NotAtHandError, UserError
 
@@ -125,3 +125,17 @@ def test_more_classes_than_orthogonal_rows(tmp_path):
     with pytest.raises(UserError, match=message):
         source.build()
     assert OrthogonalClassifier(list('abc'), 3).build().num_classes == 3
+
+
+def test_one_hot_rows_are_the_identity(tmp_path):
+    source = OneHotClassifier(NAMES)
+    assert isinstance(source, ClassifierSource)
+    bundle = source.build()
+    assert bundle.weight.equal(torch.eye(3))
+    assert (bundle.class_names, source.embed_dims, source.templates) == (NAMES, 3, ())
+    absent = OneHotClassifier(tmp_path / 'labels.txt', embed_dims=3)
+    assert absent.embed_dims == 3  # a head is built where the names are not at hand
+    with pytest.raises(UserError, match=r'labels\.txt'):
+        absent.build()
+    with pytest.raises(UserError, match='OneHotClassifier: 3 class names, but embed_dims=4'):
+        OneHotClassifier(NAMES, embed_dims=4).build()

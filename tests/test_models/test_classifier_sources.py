@@ -247,3 +247,26 @@ def test_equal_on_two_ranks(tmp_path):
         first, second = torch.load(tmp_path / f'{kind}.pt')
         torch.testing.assert_close(second, first, rtol=0, atol=0)
         torch.testing.assert_close(first, build_classifier_source(cfg).build().weight, rtol=0, atol=1e-6)
+
+
+def test_behind_a_linear_map_one_hot_rows_are_a_linear_classifier(tmp_path):
+    classifier = dict(type='OneHotClassifier', class_names=['u', 'v', 'w'])
+    linear = dict(projection=dict(type='LinearProjection', bias=True), normalize=False)
+    cfg = dict(type='TextEmbeddingHead', in_channels=D, embed_dims=3, classifier=classifier, topk=1, **linear)
+    head = MODELS.build(cfg)
+    head.init_weights()
+    assert (head.projection.bias == 0).all()
+    layer = torch.nn.Linear(D, 3)
+    head.projection.load_state_dict(layer.state_dict())
+    x = torch.randn(N, D)
+    for one in (head, layer):
+        torch.nn.functional.cross_entropy(one(x), torch.arange(N) % 3).backward()
+    torch.testing.assert_close(head(x), layer(x))
+    torch.testing.assert_close(head.projection.weight.grad, layer.weight.grad)
+    torch.testing.assert_close(head.projection.bias.grad, layer.bias.grad)
+    elsewhere = MODELS.build(
+        {**cfg, 'classifier': {**classifier, 'class_names': str(tmp_path / 'gone.txt'), 'embed_dims': 3}}
+    )
+    elsewhere.load_state_dict(head.state_dict())
+    assert elsewhere.class_rows.class_names == ('u', 'v', 'w')
+    torch.testing.assert_close(elsewhere(x), head(x))

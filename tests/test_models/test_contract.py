@@ -219,6 +219,7 @@ def test_every_name_of_the_registry_is_here():
         'TextClassifier',
         'FileClassifier',
         'RandomClassifier',
+        'OneHotClassifier',
         'OrthogonalClassifier',
         'LDAClassifier',
         'ConSEProjection',

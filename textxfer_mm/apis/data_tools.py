@@ -1,22 +1,15 @@
 """Lists for training, validation and testing: from folders of classes, or from one list."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from textxfer_mm.apis.class_videos import ClassedVideos, videos_of_classes
 from textxfer_mm.apis.data_split import describe_missing, draw_sides, groups_of, missing_on, shares_of
-from textxfer_mm.apis.video_lists import labels_of_lines, read_list_lines, videos_below
-from textxfer_mm.errors import UserError, first_few, shown
+from textxfer_mm.apis.video_lists import labels_of_lines, read_list_lines
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import require_writable_file, write_text
-from textxfer_mm.text.class_names import check_class_names
 
-#: Folders that hold the classes of one side, and the side.
-_SIDES = {
-    **dict.fromkeys(('train', 'training'), 'train'),
-    **dict.fromkeys(('val', 'valid', 'validation'), 'val'),
-    **dict.fromkeys(('test', 'testing'), 'test'),
-}
 CLASS_FILE = 'classes.txt'
 
 
@@ -72,25 +65,13 @@ def lists_from_folder(
         UserError: There are no classes or a class without videos, videos that cannot be listed, two classes of one
             name, files that are there already, or an argument is out of range.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        what = 'is no folder' if folder.exists() else 'does not exist'
-        raise UserError(f'{shown(folder)} {what}: give a folder that holds one folder of videos for each class.')
     shares = shares_of(val, test)
-    split = _split_folders(folder)
-    if split:
-        if groups is not None:
-            raise UserError(f'{shown(folder)} is split already ({", ".join(split)}), so groups cannot be drawn.')
-        found = [(_SIDES[name.lower()], *entry) for name in split for entry in _classified(folder, name)]
-        sides, folders, paths = (list(column) for column in zip(*found, strict=True))
-    else:
-        folders, paths = (list(column) for column in zip(*_classified(folder, ''), strict=True))
-        sides = []
-    classes = sorted(set(folders))
-    names = tuple(name.replace('_', ' ').strip() for name in classes)
-    check_class_names(names)
-    labels = [(classes.index(name),) for name in folders]
-    sides = sides or draw_sides(labels, groups_of(paths, groups), shares, seed)
+    found = videos_of_classes(folder)
+    folder, names, paths, split = Path(folder).expanduser(), found.class_names, found.paths, bool(found.sides)
+    if split and groups is not None:
+        raise UserError(f'{shown(folder)} is split already ({_few_sides(found)}), so groups cannot be drawn.')
+    labels = [(label,) for label in found.labels]
+    sides = list(found.sides) or draw_sides(labels, groups_of(paths, groups), shares, seed)
     delimiter = _delimiter(paths)
     lines = [f'{path}{delimiter}{label}' for path, (label,) in zip(paths, labels, strict=True)]
     wanted = [side for side in ('train', 'val', 'test') if side in (set(sides) if split else shares)]
@@ -152,43 +133,8 @@ def split_list(
     return written
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith('.'))
-
-
-def _split_folders(folder: Path) -> list[str]:
-    """The folders of sides, where a folder is split already."""
-    names = _subfolders(folder)
-    split = [name for name in names if name.lower() in _SIDES]
-    others = [name for name in names if name not in split]
-    if others and len({_SIDES[name.lower()] for name in split}) > 1:
-        raise UserError(
-            f'{shown(folder)} holds {" and ".join(split)}, which are sides of a split, beside {first_few(others)}. '
-            'Move them apart: all folders are classes, or all are sides.'
-        )
-    return [] if others else split
-
-
-def _classified(folder: Path, part: str) -> list[tuple[str, str]]:
-    """The class and the path, from the folder on, of each video in the class folders of a part of it."""
-    place = folder / part
-    stray = [path for path in videos_below(place) if Path(path).parent == place]
-    if stray:
-        raise UserError(
-            f'{len(stray):,} videos lie in {shown(place)} itself, in the folder of no class: '
-            f'{first_few(os.path.basename(path) for path in stray)}. Move them into one.'
-        )
-    names = _subfolders(place)
-    if not names:
-        raise UserError(f'{shown(place)} holds no folder: one for each class, with its videos, is expected.')
-    found = {name: videos_below(place / name) for name in names}
-    empty = [name for name in names if not found[name]]
-    if empty:
-        raise UserError(
-            f'{len(empty)} of {len(names)} class folders of {shown(place)} hold no video: {first_few(empty)}. Remove '
-            'them, or put videos into them.'
-        )
-    return [(name, Path(path).relative_to(folder).as_posix()) for name in names for path in found[name]]
+def _few_sides(found: ClassedVideos) -> str:
+    return ', '.join(dict.fromkeys(found.sides))
 
 
 def _delimiter(paths: Sequence[str]) -> str:

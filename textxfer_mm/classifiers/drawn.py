@@ -102,3 +102,47 @@ class OrthogonalClassifier(_DrawnClassifier):
         q, r = np.linalg.qr(generator.standard_normal((self.embed_dims, self.embed_dims)))
         q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # column by column
         return q[: len(self.class_names)]
+
+
+class OneHotClassifier:
+    """The K rows of the identity: the classes of a learned linear layer of K outputs that lies before them.
+
+    With ``projection=dict(type='LinearProjection', bias=True)`` and ``normalize=False`` a head of this package is a
+    plain linear classifier W x + b (the vision-only baseline, or a linear probe), which knows its class names.
+
+    Args:
+        class_names: A list, a file, or the name of a dataset (see ``load_class_names``).
+        embed_dims: K, where the names may not be at hand; None counts them.
+
+    Raises:
+        UserError: A list of class names is wrong.
+    """
+
+    templates: tuple[str, ...] = ()
+    is_drawn = True
+    encoder_id = 'one-hot'
+
+    def __init__(self, class_names: str | Path | Sequence[str], *, embed_dims: int | None = None):
+        self._names = NamedClasses(class_names)
+        self._given_dims = embed_dims
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """K names in the order of the labels."""
+        return self._names.class_names
+
+    @property
+    def embed_dims(self) -> int:
+        """K."""
+        return self._given_dims or len(self.class_names)
+
+    def build(self) -> ClassifierBundle:
+        """Return the identity (K, K).
+
+        Raises:
+            UserError: There are other than ``embed_dims`` names.
+        """
+        names = self.class_names
+        if self.embed_dims != len(names):
+            raise UserError(f'OneHotClassifier: {len(names)} class names, but embed_dims={self.embed_dims}.')
+        return ClassifierBundle.from_rows(torch.eye(len(names)), class_names=names, encoder_id=self.encoder_id)

@@ -20,6 +20,7 @@ from textxfer_mm.cli import (
     report,
     timeline,
     toy_actions,
+    train,
 )
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
@@ -87,6 +88,7 @@ def textxfer(
 app.command('predict')(predict.predict)
 app.command('timeline')(timeline.timeline)
 app.command('evaluate')(evaluate.evaluate)
+app.command('train')(train.train)
 app.command('features')(features.features)
 app.command('report')(report.report)
 app.command('glosses')(glosses.glosses)

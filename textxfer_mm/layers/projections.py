@@ -8,16 +8,19 @@ from textxfer_mm.errors import UserError
 
 
 class LinearProjection(nn.Linear):
-    """One linear map (..., in_channels) -> (..., out_channels) without bias, like CLIP's own visual projection.
+    """One linear map (..., in_channels) -> (..., out_channels), without bias like CLIP's own visual projection.
 
     Args:
         in_channels: Width of the features.
         out_channels: Width D of the class embeddings.
+        bias: Whether it has one, which starts at zero.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, bias=bias)
         nn.init.normal_(self.weight, std=in_channels**-0.5)
+        if bias:
+            nn.init.zeros_(self.bias)
 
 
 class MLPProjection(nn.Sequential):
@@ -83,10 +86,14 @@ class ConSE(nn.Module):
         self.concepts.copy_(concepts)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_channels) to (..., D); the fixed part runs in float32, because bfloat16 would create ties."""
+        """Map (..., in_channels) to (..., D)."""
+        out = self.combine(x)
+        return out if self.residual is None else out + self.residual(x)
+
+    def combine(self, x: Tensor) -> Tensor:
+        """Map (..., in_channels) to (..., D) without what is trained; in float32, as bfloat16 would create ties."""
         with torch.autocast(x.device.type, enabled=False):
             logits = F.linear(x.float(), self.fc.weight.float(), self.fc.bias.float())  # (..., num_concepts)
             best, index = (logits / self.temperature).topk(self.top_k, dim=-1)  # (..., top_k)
             weights = torch.zeros_like(logits).scatter(-1, index, best.softmax(-1))  # (..., num_concepts)
-            out = weights @ self.concepts.float()  # (..., D)
-        return out if self.residual is None else out + self.residual(x)
+            return weights @ self.concepts.float()  # (..., D)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from textxfer_mm.classifiers.drawn import OrthogonalClassifier, RandomClassifier
+from textxfer_mm.classifiers.drawn import OneHotClassifier, OrthogonalClassifier, RandomClassifier
 from textxfer_mm.classifiers.lda import LDAClassifier
 from textxfer_mm.classifiers.sources import FileClassifier, TextClassifier
 from textxfer_mm.part_configs import build_part
@@ -11,7 +11,7 @@ from textxfer_mm.registry import MODELS
 from textxfer_mm.text.clip_encoder import CLIPTextEncoder
 from textxfer_mm.text.language_encoder import LanguageModelEncoder
 
-_SOURCES = (FileClassifier, LDAClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
+_SOURCES = (FileClassifier, LDAClassifier, OneHotClassifier, OrthogonalClassifier, RandomClassifier, TextClassifier)
 _ENCODERS = (CLIPTextEncoder, LanguageModelEncoder)
 CLASSIFIER_SOURCES = tuple(module.__name__ for module in _SOURCES)
 TEXT_ENCODERS = tuple(module.__name__ for module in _ENCODERS)

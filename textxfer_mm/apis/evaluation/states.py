@@ -225,7 +225,7 @@ def _why_not_untrained(cfg: Config) -> str:
     head, source, backbone = head_of(cfg), classifier_of(cfg), cfg.model.backbone
     if not source:
         return f'the classifier of {head.get("type", "the model")} is learned, so before training it is random'
-    if source.get('type') in ('RandomClassifier', 'OrthogonalClassifier'):
+    if source.get('type') in ('OneHotClassifier', 'OrthogonalClassifier', 'RandomClassifier'):
         return f'the class rows are drawn ({source["type"]}), so before training the scores are chance'
     if head.get('type') == 'LearnablePromptHead' and not head.get('init_words'):
         return 'the prompts are learned, and start from random vectors'
