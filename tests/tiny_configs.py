@@ -243,7 +243,7 @@ def tiny_recognizer(cfg: Config) -> Config:
             shrink_pixels(dataset.pipeline)
     if cfg.model.backbone.type in ('MViT', 'MultiTrainMViT'):
         size = SMALLER[cfg.model.backbone.get('spatial_size', 224)]
-        cfg.model.backbone.update(spatial_size=size, temporal_size=min(cfg.model.backbone.temporal_size, 8))
+        cfg.model.backbone.update(spatial_size=size, temporal_size=min(cfg.model.backbone.get('temporal_size', 16), 8))
     cfg.load_from = None
     return cfg
 

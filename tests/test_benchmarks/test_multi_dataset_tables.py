@@ -90,20 +90,27 @@ def test_rows_take_the_rate_of_their_kind():
     assert {rate for row, rate in found.items() if row.startswith(('text', 'zero'))} == {3.0}
 
 
+#: What a worker adds to each result.
+COST = dict(seconds=60, cpu_seconds=60, at_once=2, cpu_count=2, versions=dict(torch='2'))
+
+
 def test_the_rates_are_the_best_that_were_tried(tmp_path):
     page = rates.rates_page(EXPERIMENT)
     assert page.work.config('joint@0.002', 100).optim_wrapper.optimizer.lr == 2e-3
     other = rates.rates_page(replace(EXPERIMENT, scale=Scale(lr=0.5)))
     assert other.work.run('joint@0.002', 100).key == page.work.run('joint@0.002', 100).key  # choosing loses no result
     tried = [
-        dict(row=row, seed=rates.SEED, top1=dict.fromkeys(TOYS, 0.6 if row.endswith('@0.002') else 0.5))
+        dict(
+            row=row, seed=rates.SEED, top1=dict.fromkeys(TOYS, 0.6 if row.endswith('@0.002') else 0.5), key=row, **COST
+        )
         for row in rates.TRIED
         if row != 'text-own@0.004'
     ]
     assert rates.best(by_row(tried)) == dict(lr=2e-3, single_lr=2e-3)
     text = write_page(page, tmp_path, tried).read_text()
-    assert '| each dataset alone | 50.0 | 50.0 | **60.0** | 50.0 |' in text
-    assert '| joint training in a text space | 50.0 | 50.0 | 60.0 | not run |' in text
+    assert '| each dataset alone | 50.0 | 50.0 | **60.0** | 50.0 | 50.0 |' in text
+    assert '| joint training in a text space | 50.0 | 50.0 | 60.0 | not run | 50.0 |' in text
+    assert f'{len(tried)} runs and pre-trainings took' in text
     results = ResultsFile(BENCHMARKS / 'results' / 'multi_dataset_rates.jsonl')
     for entry, rate in rates.best(by_row(results.of(page.work.runs(page.seeds)))).items():
         assert getattr(Scale(), entry) == rate

@@ -92,7 +92,7 @@ class TestKeys:
             load_config(tmp_path / 'a.py')
 
     def test_all_shipped_configs_pass(self):
-        files = [file for file in config_dir().rglob('*.py') if '_base_' not in file.parts]
+        files = [file for file in config_dir().rglob('*.py') if not {'_base_', 'downstream'} & set(file.parts)]
         assert len(files) > 30
         for file in files:
             load_config(file)

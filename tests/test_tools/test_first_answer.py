@@ -20,6 +20,7 @@ TOOLS = {
     'analysis_tools/zero_shot_sets.py': (['nosuch.py'], 'config nosuch.py does not exist'),
     'deployment/publish_model.py': (['nosuch.pth', 'a.pth'], 'IN nosuch.pth does not exist'),
     'model_converters/convert_checkpoint.py': (['--source', 'openai', 'nosuch.pt', 'b.pth'], 'SRC nosuch.pt does not'),
+    'model_converters/add_backbone.py': (['nosuch.py', 'a.pth', 'b.pth'], 'config nosuch.py does not exist'),
     'model_converters/export_backbone.py': (['nosuch.pth', 'a.pth'], 'nosuch.pth does not exist'),
 }
 MISTAKES = [

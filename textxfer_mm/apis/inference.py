@@ -58,7 +58,6 @@ def load_recognizer(
     """
     if 'model' not in cfg:
         raise UserError('The config needs the variable `model` to predict with.')
-    _name_test_pipeline(cfg)
     if class_names is not None:
         set_class_names(cfg, class_names, glosses)
     elif glosses is not None:
@@ -67,6 +66,7 @@ def load_recognizer(
     register_all_modules()
     enter_scope(cfg)
     model = MODELS.build(cfg.model)
+    _name_test_pipeline(cfg)
     if checkpoint is not None:
         load_fully(model, state_of(load_checkpoint_file(checkpoint), checkpoint), checkpoint)
     model.cfg = cfg
