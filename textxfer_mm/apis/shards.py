@@ -14,6 +14,7 @@ from pathlib import Path
 
 from textxfer_mm.apis.predictions import Result
 from textxfer_mm.apis.score_files import LINES_SUFFIX, line_of
+from textxfer_mm.engine.ranks import count_array, number_of
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.files import replacing, require_writable_folder, write_text
 
@@ -23,7 +24,7 @@ SHARD_SIZE = 1000
 RECORD = 'shards.json'
 #: The variables that say which of how many processes this is: of torchrun, and of Slurm's srun.
 _LAUNCHERS = (('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'))
-_ARRAY = ('SLURM_ARRAY_TASK_ID', 'SLURM_ARRAY_TASK_COUNT', 'SLURM_ARRAY_TASK_MIN', 'SLURM_ARRAY_TASK_STEP')
+_ARRAY = ('SLURM_ARRAY_TASK_ID', 'SLURM_ARRAY_TASK_COUNT')
 
 
 @dataclass(frozen=True)
@@ -50,28 +51,17 @@ def place_of_process(environment: Mapping[str, str] = os.environ) -> Place:
     place = Place()
     for rank, world_size, local_rank in _LAUNCHERS:
         if rank in environment and world_size in environment:
-            numbers = [_number(environment, name) for name in (rank, world_size)]
-            place = Place(*numbers, _number(environment, local_rank) if local_rank in environment else 0)
+            numbers = [number_of(environment, name) for name in (rank, world_size)]
+            place = Place(*numbers, number_of(environment, local_rank) if local_rank in environment else 0)
             break
-    task, count, first, step = _ARRAY
-    if task in environment and count in environment:
-        start = _number(environment, first) if first in environment else 0
-        every = _number(environment, step) if step in environment else 1
-        index, jobs = (_number(environment, task) - start) // max(every, 1), _number(environment, count)
-        place = Place(index * place.world_size + place.rank, jobs * place.world_size, place.local_rank)
+    if all(name in environment for name in _ARRAY):
+        place = Place(*count_array(place.rank, place.world_size, environment), place.local_rank)
     if not 0 <= place.rank < place.world_size:
         raise UserError(
             f'This is process {place.rank} of {place.world_size}, counted from 0, by the variables of torchrun or '
-            f'Slurm ({rank}, {task}, ...): set them as the launcher does, or unset them.'
+            f'Slurm ({rank}, {_ARRAY[0]}, ...): set them as the launcher does, or unset them.'
         )
     return place
-
-
-def _number(environment: Mapping[str, str], name: str) -> int:
-    value = environment[name]
-    if not value.lstrip('-').isdecimal():
-        raise UserError(f'The environment variable {name} is {shown(value)!r}, no whole number: unset it.')
-    return int(value)
 
 
 class Shards:

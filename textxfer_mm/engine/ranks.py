@@ -1,8 +1,9 @@
 """Which process this is of how many, for work that is shared without the processes ever meeting."""
 
 import os
+from collections.abc import Mapping
 
-from textxfer_mm.errors import UserError, nearest
+from textxfer_mm.errors import UserError, nearest, shown
 
 #: The variables in which each launcher says the number of this process and of all.
 _VARIABLES = dict(
@@ -39,17 +40,38 @@ def rank_and_size(launcher: str) -> tuple[int, int]:
             f'--launcher {launcher}: this process was not started by it ({" and ".join(_VARIABLES[launcher])} are not '
             'set).'
         )
-    return _in_array(int(rank), int(size)) if in_array else (int(rank), int(size))
+    return count_array(int(rank), int(size)) if in_array else (int(rank), int(size))
 
 
-def _in_array(rank: int, size: int) -> tuple[int, int]:
-    """Count the processes of all jobs of a Slurm array."""
-    first, step = (int(os.environ.get(f'SLURM_ARRAY_TASK_{name}', default)) for name, default in _FIRST_AND_STEP)
-    job = (int(os.environ['SLURM_ARRAY_TASK_ID']) - first) // step
-    return job * size + rank, int(os.environ['SLURM_ARRAY_TASK_COUNT']) * size
+def count_array(rank: int, size: int, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """The number of a process among those of all jobs of a Slurm array, and how many these are.
+
+    Args:
+        rank: The number of the process in its job.
+        size: The processes of a job.
+        environment: Has Slurm's variables of an array.
+
+    Raises:
+        UserError: One of them is no number.
+    """
+    first, step = (
+        number_of(environment, name) if name in environment else default
+        for name, default in (('SLURM_ARRAY_TASK_MIN', 0), ('SLURM_ARRAY_TASK_STEP', 1))
+    )
+    job = (number_of(environment, 'SLURM_ARRAY_TASK_ID') - first) // max(step, 1)
+    return job * size + rank, number_of(environment, 'SLURM_ARRAY_TASK_COUNT') * size
 
 
-_FIRST_AND_STEP = (('MIN', '0'), ('STEP', '1'))
+def number_of(environment: Mapping[str, str], name: str) -> int:
+    """A whole number among the environment variables.
+
+    Raises:
+        UserError: It is something else.
+    """
+    value = environment[name]
+    if not value.lstrip('-').isdecimal():
+        raise UserError(f'The environment variable {name} is {shown(value)!r}, no whole number: unset it.')
+    return int(value)
 
 
 def local_device(size: int) -> str | None:
