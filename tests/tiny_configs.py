@@ -50,7 +50,6 @@ SWIN_WIDTHS = dict(tiny=96, base=128)
 
 #: How many class names the lists have that are the user's to write.
 LISTS = {
-    'data/activitynet/class_names.txt': 200,
     'data/charades/class_names.txt': 157,
     'data/mit/class_names.txt': 305,
 }

@@ -27,7 +27,7 @@ TEXT4VIS = [c for c in CONFIGS if c.startswith('text4vis')]
 RUN = [c for c in VIDEO if not c.startswith(('multitrain', 'quickstart'))]
 STEPPED = one_of_each_kind(RUN, 'train')
 #: Whose classifier is known by its class names.
-UNNAMED = ('vision-only', 'activitynet', 'multitrain', 'iclip_swin')
+UNNAMED = ('vision-only', 'multitrain', 'iclip_swin')
 NAMED = [c for c in VIDEO if not any(word in c for word in UNNAMED)]
 #: By the first of these words that is in the name.
 CLASSES = {

@@ -61,6 +61,7 @@ def test_sequences_are_kept_as_written():
         ('stanford_cars', 196, 'AM General Hummer SUV 2000', 195, 'smart fortwo Convertible 2012'),
         ('fgvc_aircraft', 100, '707-320', 99, 'Yak-42'),
         ('voc2007', 20, 'aeroplane', 19, 'tvmonitor'),
+        ('activitynet', 200, 'Applying sunscreen', 99, 'Peeling potatoes'),
         ('dtd', 47, 'banded', 46, 'zigzagged'),
         ('oxford_pets', 37, 'Abyssinian', 36, 'yorkshire terrier'),
         ('caltech101', 102, 'BACKGROUND Google', 101, 'yin yang'),
