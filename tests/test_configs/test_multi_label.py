@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from sklearn.metrics import average_precision_score
-from tiny_configs import LISTS, ROOT, leaf, load, tiny_run
+from tiny_configs import ROOT, leaf, load, tiny_run
 
 from textxfer_mm.engine.metric_checks import check_metrics
 from textxfer_mm.errors import UserError

@@ -1,8 +1,8 @@
 """ActivityNet as videos, 16 frames: trained on trimmed instances of one class, tested on whole videos by mAP.
 
-The lists are the user's to write, with labels that count the shipped names (`activitynet`): the training list with a clip
-and its label a line, the validation list with a video and all its labels. All videos count at once in the mean average
-precision, and the scores are those of the head, one softmax.
+The lists are the user's to write, with labels that count the shipped names (`activitynet`): the training list with a
+clip and its label a line, the validation list with a video and all its labels. All videos count at once in the mean
+average precision, and the scores are those of the head, one softmax.
 """
 
 _base_ = ['kinetics400_video_8frames.py']
