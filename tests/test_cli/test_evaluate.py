@@ -4,6 +4,7 @@ import json
 
 import pytest
 from evaluated import UNSEEN, evaluated_config, train
+from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from textxfer_mm.cli.main import app
@@ -218,3 +219,29 @@ def test_options_of_the_config(folder, tmp_path):
     made = run('evaluate', folder / 'config.py', '--features', folder / '1.safetensors', *words, '--device', 'cpu')
     assert made.exit_code == 0, made.output
     assert json.loads((tmp_path / 'o.json').read_text())['average_clips'] == 'score'
+
+
+def test_a_model_card_tells_what_was_measured(folder, tmp_path):
+    words = ['card', folder / 'trained1.pth', '--config', folder / 'config.py', '--out', tmp_path / 'card.md']
+    words += ['--license', 'apache-2.0']
+    made = run(*words, '--results', folder / '1.json', '--name', 'four')
+    assert made.exit_code == 0, made.output
+    card = ModelCard.load(tmp_path / 'card.md')
+    full = next(row for row in result_of(folder, 1)['results'] if row['protocol'] == 'full')
+    listed = {entry.dataset_name: entry.metric_value for entry in card.data.eval_results}
+    assert listed[f'{full["list"]}, full-class'] == pytest.approx(full['trained']['value'], abs=1e-4)
+    assert (card.data.license, card.data.pipeline_tag) == ('apache-2.0', 'video-classification')
+    assert '| full-class | list.txt | top-1 | 4 | 11 | 25.0 |' in card.text
+    assert '4 classes: ' in card.text
+    assert '## To be written by its author' in card.text
+    again = run(*words)
+    assert (again.exit_code, 'card.md is there already' in again.output) == (2, True)
+    assert ModelCard.load(tmp_path / 'card.md').text == card.text
+
+
+def test_a_model_card_takes_no_results_of_other_weights(folder, tmp_path):
+    words = ['--config', folder / 'config.py', '--out', tmp_path / 'card.md', '--results', folder / '2.json']
+    made = run('card', folder / 'trained1.pth', *words)
+    assert made.exit_code == 2
+    assert 'A result was measured with trained2.pth and other weights than those of' in made.output
+    assert not (tmp_path / 'card.md').exists()

@@ -9,6 +9,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from textxfer_mm.cli import (
+    card,
     data,
     doctor,
     evaluate,
@@ -91,6 +92,7 @@ app.command('evaluate')(evaluate.evaluate)
 app.command('train')(train.train)
 app.command('features')(features.features)
 app.command('report')(report.report)
+app.command('card')(card.card)
 app.command('glosses')(glosses.glosses)
 app.command('interpolate')(interpolate.interpolate)
 app.command('quickstart')(quickstart.quickstart)

@@ -59,7 +59,7 @@ class ModelState:
 
     def __post_init__(self):
         self.model = self._build(None)
-        self.weights = _digest_of_weights(self.model)
+        self.weights = digest_of_model(self.model)
 
     @property
     def head(self) -> nn.Module:
@@ -243,7 +243,7 @@ def _has_rows(head: nn.Module) -> bool:
     return hasattr(head, 'embed_views') and hasattr(head, 'view_logits')
 
 
-def _digest_of_weights(model: nn.Module) -> str:
+def digest_of_model(model: nn.Module) -> str:
     """SHA-256 of all weights that features depend on."""
     behind = tuple(f'{head_name(model)}.{part}.' for part in _BEHIND_FEATURES) if _has_rows(head_module(model)) else ()
     weights = chain(model.named_parameters(), model.named_buffers())
