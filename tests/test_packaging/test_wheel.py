@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -61,12 +62,13 @@ def test_wheel_holds_every_module_and_data_file(wheel, checkout):
     files = {
         str(path.relative_to(checkout))
         for path in (checkout / 'textxfer_mm').rglob('*')
-        if path.suffix in ('.py', '.csv', '.json', '.txt')
+        if path.suffix in ('.py', '.pyi', '.csv', '.json', '.txt') or path.name == 'py.typed'
     }
     assert len(files) > 10
     assert files <= set(wheel.namelist())
     tables = 'textxfer_mm/text/glosses/tables'
     wanted = {f'{tables}/{name}' for name in ('kinetics400.csv', 'imagenet1k.csv', 'WORDNET_LICENSE.txt')}
+    assert 'textxfer_mm/py.typed' in files
     assert wanted <= files  # the definitions may be copied with the licence alone
     assert any(name.endswith('.dist-info/licenses/' + f'{tables}/WORDNET_LICENSE.txt') for name in wheel.namelist())
     assert not any(name.startswith(('tests/', 'configs/', 'tools/')) for name in wheel.namelist())
@@ -177,3 +179,20 @@ def test_the_sdist_holds_what_its_tests_read(tmp_path):
         str(path.relative_to(source)) for name in tracked for path in (source / name).rglob('*') if path.is_file()
     }
     assert wanted <= held
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert (citation['version'], citation['license']) == (__version__, 'Apache-2.0')
+    assert [reference['notes'].split('.')[0] for reference in citation['references']] == [
+        'Text4Vis',
+        'MultiTrain',
+        'iCLIP',
+    ]
+
+
+def test_the_image_is_installed_by_the_documented_command():
+    (command,) = re.findall(
+        r'pip install .*?-c /src/(\S+) "/src(\[\w+\])"', (ROOT / 'docker' / 'Dockerfile').read_text()
+    )
+    assert f'pip install -c {command[0]} ".{command[1]}"' in (ROOT / 'docs' / 'install.md').read_text()

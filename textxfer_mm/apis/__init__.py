@@ -1,32 +1,16 @@
 """The package as a library. Names are imported at first use: ``textxfer doctor`` must run where torch is missing."""
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+#: The module of each name, as the stub beside this file tells type checkers.
 _MODULES = {
-    'Interpolation': 'apis.interpolation',
-    'Recognizer': 'apis.recognizer',
-    'Retrieval': 'apis.retrieval',
-    'Segment': 'apis.timelines',
-    'Timeline': 'apis.timelines',
-    'VideoFailure': 'apis.predictions',
-    'VideoPrediction': 'apis.predictions',
-    'clip_zero_shot_config': 'apis.model_configs',
-    'config_of_checkpoint': 'apis.model_configs',
-    'evaluate': 'apis.evaluation',
-    'evaluate_retrieval': 'apis.retrieval',
-    'evaluate_sets': 'apis.classification_sets',
-    'sets_table': 'apis.classification_sets',
-    'extract_features': 'apis.feature_extraction',
-    'find_media': 'apis.media_files',
-    'find_videos': 'inputs',
-    'interpolate': 'apis.interpolation',
-    'load_config': 'apis.model_configs',
-    'load_recognizer': 'apis.inference',
-    'predict_videos': 'apis.recognizer',
-    'score_videos': 'apis.scoring',
-    'sweep': 'apis.interpolation_sweep',
-    'timeline': 'apis.timelines',
+    name.name: statement.module
+    for statement in ast.parse(Path(__file__).with_suffix('.pyi').read_text(encoding='utf-8')).body
+    if isinstance(statement, ast.ImportFrom)
+    for name in statement.names
 }
 
 __all__ = sorted(_MODULES)
@@ -35,4 +19,4 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f'module {__name__} has no attribute {name}')
-    return getattr(import_module(f'textxfer_mm.{_MODULES[name]}'), name)
+    return getattr(import_module(_MODULES[name]), name)
