@@ -59,6 +59,22 @@ def read_lines(path: Path) -> Iterator[tuple[Result, int]]:
             yield _result_of(line, f'{shown(path)}, line {number},'), end
 
 
+def read_array(path: Path) -> list[Result]:
+    """The results of a file that was written as one array.
+
+    Raises:
+        UserError: It is none.
+    """
+    where = shown(path)
+    try:
+        rows = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f'{where} is no JSON file: give another, or delete it.') from error
+    if not isinstance(rows, list):
+        raise UserError(f'{where} is no list of results: give another file, or delete it.')
+    return [_result_of(row, where) for row in rows]
+
+
 def _result_of(line: str | bytes | dict[str, Any], where: str) -> Result:
     try:
         row = json.loads(line) if isinstance(line, str | bytes) else line
@@ -165,15 +181,8 @@ class ScoreFile:
 
     def _take_back(self) -> None:
         """Make lines of the array that was written at the end of an earlier run."""
-        where = shown(self.target)
-        try:
-            rows = json.loads(self.target.read_bytes())
-        except ValueError as error:
-            raise UserError(f'{where} is no JSON file: give another, or delete it.') from error
-        if not isinstance(rows, list):
-            raise UserError(f'{where} is no list of results: give another file, or delete it.')
         with replacing(self.path) as part:
-            part.write_bytes(b''.join(line_of(_result_of(row, where)) for row in rows))
+            part.write_bytes(b''.join(map(line_of, read_array(self.target))))
 
     def begin(self, anew: bool) -> None:
         """Open it behind what it holds whole, or anew."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from textxfer_mm.cli.data import check, from_folder, labels, split
+from textxfer_mm.cli.data import check, from_folder, label_studio, labels, split
 
 app = typer.Typer(name='data', no_args_is_help=True, help='Make lists of videos, and look at them before a run does.')
 
@@ -16,3 +16,4 @@ app.command('check')(check.check)
 app.command('from-folder')(from_folder.from_folder)
 app.command('split')(split.split)
 app.command('labels')(labels.labels)
+app.command('label-studio')(label_studio.label_studio)
