@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, docstring coverage and the whole test suite, with what they need installed. Arguments go to pytest.
+# Lint, docstring coverage, the docs and the whole test suite, with what they need installed. Arguments go to pytest.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 
@@ -17,6 +17,7 @@ check() {
 check ruff check .
 check ruff format --check .
 check interrogate -c pyproject.toml textxfer_mm tools
+check sphinx -q -W --keep-going docs docs/_build
 if [ ${#failed[@]} -gt 0 ]; then
     printf '\n== failed so far:%s\n' "$(printf ' [%s]' "${failed[@]}")"
 fi

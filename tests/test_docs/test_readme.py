@@ -55,7 +55,13 @@ def test_commands(file, sandbox):
 
 @names
 def test_fences_name_their_language(file):
-    assert {language for language, _ in FENCE.findall(file.read_text())} <= {'bash', 'python', 'text', '{toctree}'}
+    assert {language for language, _ in FENCE.findall(file.read_text())} <= {
+        'bash',
+        'python',
+        'text',
+        '{toctree}',
+        '{eval-rst}',
+    }
 
 
 @names
