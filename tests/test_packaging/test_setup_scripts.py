@@ -120,7 +120,7 @@ def test_a_failed_installation_says_so_and_is_tried_again(checkout):
     assert checkout.run('quickstart.sh').returncode == 0
 
 
-@pytest.mark.parametrize('failing', ['', 'ruff', 'interrogate', 'pytest'])
+@pytest.mark.parametrize('failing', ['', 'ruff', 'interrogate', 'sphinx', 'pytest'])
 def test_run_tests_runs_everything_and_fails_with_any(checkout, failing):
     result = checkout.run('run_tests.sh', '-k', 'some', FAILING=failing)
     assert result.returncode == (1 if failing else 0)
@@ -128,6 +128,7 @@ def test_run_tests_runs_everything_and_fails_with_any(checkout, failing):
         'ran ruff',
         'ran ruff',
         'ran interrogate',
+        'ran sphinx',
         'ran pytest',
     ]
     assert '== pytest -n 2 --dist worksteal -k some' in result.stdout
