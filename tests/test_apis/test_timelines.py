@@ -16,10 +16,10 @@ from video_kinds import encode
 
 from textxfer_mm.apis import Timeline, load_recognizer, predict_videos, timeline
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
-from textxfer_mm.apis.timelines import Segment, as_csv, as_dict, as_webvtt, run
-from textxfer_mm.apis.timelines.encoders import encoder_of
+from textxfer_mm.apis.sliding import encoder_of, plan
+from textxfer_mm.apis.sliding.windows import length_of, own_window, place_windows
+from textxfer_mm.apis.timelines import Segment, as_csv, as_dict, as_webvtt
 from textxfer_mm.apis.timelines.segments import cell_edges, find_segments, smooth
-from textxfer_mm.apis.timelines.windows import length_of, own_window, place_windows
 from textxfer_mm.datasets.toy_actions.clip import render_clip
 from textxfer_mm.errors import UserError
 from textxfer_mm.video.index import VideoFacts
@@ -164,15 +164,15 @@ class EndlessReader:
 def test_what_is_kept_does_not_grow_with_the_length(name, monkeypatch):
     buffers = []
 
-    class Watched(run.FrameBuffer):
+    class Watched(plan.FrameBuffer):
         def __init__(self):
             super().__init__()
             buffers.append(self)
 
-    monkeypatch.setattr(run, 'FrameBuffer', Watched)
+    monkeypatch.setattr(plan, 'FrameBuffer', Watched)
     model = built(MODELS[name][0]())
     for frames in (200, 3000):
-        monkeypatch.setattr(run, 'open_video', lambda *_, frames=frames, **__: EndlessReader(frames))
+        monkeypatch.setattr(plan, 'open_video', lambda *_, frames=frames, **__: EndlessReader(frames))
         found = timeline(model, 'endless.mp4', window=1, stride=0.5, batch_size=4)
         assert len(found.starts) == frames // 12.5 - 1
     assert buffers[0].peak == buffers[1].peak <= 4 + 2 * 4
