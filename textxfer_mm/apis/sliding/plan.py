@@ -85,6 +85,10 @@ class Plan:
                 'The backbone mixes frames: windows were encoded whole, and frames as often as they lie in one.'
             )
 
+    def read(self) -> Iterator[Shown]:
+        """Decode the wanted frames, in one go."""
+        return self.reader.stream(self.wanted)
+
     def numbers(self, index: int) -> tuple[np.ndarray, int]:
         """The frames of a window in the order in which the model takes them, and the number T of a clip."""
         first, count = self.windows.first[index], int(self.windows.last[index] - self.windows.first[index])

@@ -138,7 +138,7 @@ def _score_windows(
 ) -> np.ndarray:
     """Scores (W, K)."""
     scores, done = [], 0
-    for found in over_windows(plan, plan.reader.stream(plan.wanted), encoder, encoder.score, batch_size):
+    for found in over_windows(plan, plan.read(), encoder, encoder.score, batch_size):
         scores.append(found.numpy())
         done += len(found)
         if progress:
