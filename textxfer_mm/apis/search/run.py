@@ -14,7 +14,7 @@ from textxfer_mm.apis.media_files import find_media
 from textxfer_mm.apis.search.contents import Contents
 from textxfer_mm.apis.search.moments import MomentEncoder
 from textxfer_mm.apis.search.query_vectors import vector_of_file, vector_of_text
-from textxfer_mm.apis.search.ranking import best_moments, cosines
+from textxfer_mm.apis.search.ranking import best_moments, cosines, spread_of
 from textxfer_mm.apis.search.results import Found, Hit
 from textxfer_mm.apis.search.shards import IndexedFile
 from textxfer_mm.apis.search.store import IndexFolder, IndexRecord
@@ -24,9 +24,6 @@ from textxfer_mm.evaluation.digests import digest
 from textxfer_mm.inputs import find_query_file, require_cosine, require_seconds
 from textxfer_mm.text.digests import cache_dir
 from textxfer_mm.text.templates import resolve_templates
-
-#: The quantiles of all scores that are told.
-_QUANTILES = (0.5, 0.99, 1.0)
 
 
 class VideoSearch:
@@ -195,7 +192,6 @@ class VideoSearch:
         if not rows:
             best = best_moments(scores, owner, contents.starts, contents.ends, topk=1)
             raise UserError(self._nothing(query, threshold, self._hit(best[0], scores) if best else None))
-        quantiles = np.quantile(scores[owner >= 0], _QUANTILES)
         hits = tuple(self._hit(row, scores) for row in rows)
         for remark in ('gone since', 'changed since'):
             names = list(dict.fromkeys(hit.name for hit in hits if hit.remark == remark))
@@ -207,7 +203,7 @@ class VideoSearch:
             hits=hits,
             moments=int((owner >= 0).sum()),
             files=sum(one.moments > 0 for one in contents.files),
-            quantiles=dict(zip(_QUANTILES, map(float, quantiles), strict=True)),
+            quantiles=spread_of(scores, owner),
             skipped=contents.skipped,
             notes=tuple(notes),
         )

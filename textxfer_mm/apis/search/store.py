@@ -66,7 +66,7 @@ class IndexFolder:
             if version != FORMAT_VERSION:
                 raise UserError(f'{shown(file)} has format version {version}, known is {FORMAT_VERSION}.')
             return IndexRecord(**{**read, 'sources': tuple(read['sources'])})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, UserError):
