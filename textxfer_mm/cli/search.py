@@ -16,6 +16,7 @@ from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.files import require_png, require_writable_file, require_writable_folder, write_text
 from textxfer_mm.inputs import find_query_file, is_image, require_cosine, require_seconds
+from textxfer_mm.interrupts import Terminated
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
 #: Damaged files that are named.
@@ -83,10 +84,16 @@ def search(
 
     from textxfer_mm.apis.search import VideoSearch
 
-    with progress_on(console) as tell:
-        made = dict(template=template, index=index, window=window, stride=stride, rebuild=rebuild)
-        finder = VideoSearch(paths or None, recognizer, **made, progress=tell)
-        _tell_update(console, finder)
+    made = dict(template=template, index=index, window=window, stride=stride, rebuild=rebuild)
+    try:
+        with progress_on(console) as tell:
+            finder = VideoSearch(paths or None, recognizer, **made, progress=tell)
+    except (KeyboardInterrupt, Terminated):
+        Console(stderr=True).print(
+            'What was indexed is kept; the same command without --rebuild goes on with the rest.'
+        )
+        raise
+    _tell_update(console, finder)
     found = finder(query, topk=topk, per_file=per_file, threshold=threshold)
     _write(found, json_file, csv_file, sheet)  # whatever becomes of the terminal
     _show(console, found)

@@ -24,7 +24,7 @@ class Tile(NamedTuple):
     Attributes:
         pixels: RGB (H, W, 3), uint8; None where there is no picture.
         heading: The first line of its caption.
-        caption: The second.
+        caption: The second, whose end is kept where it is cut, as that of a path.
         instead: What is written where there is no picture.
     """
 
@@ -75,5 +75,6 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, left: 
         picture = picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
         sheet.paste(picture, (left + (_WIDTH - picture.width) // 2, top + (_HEIGHT - picture.height) // 2))
     below = top + _HEIGHT + _LETTERS // 4
-    for line, (text, ink) in enumerate(((tile.heading, _INK), (tile.caption, _FAINT))):
-        draw.text((left, below + line * _LINE), fitting(shown(text), font, _WIDTH), fill=ink, font=font)
+    caption = fitting(shown(tile.caption), font, _WIDTH, keep_end=True)
+    draw.text((left, below), fitting(shown(tile.heading), font, _WIDTH), fill=_INK, font=font)
+    draw.text((left, below + _LINE), caption, fill=_FAINT, font=font)
