@@ -246,6 +246,40 @@ def test_a_writer_may_be_killed_between_any_two_steps(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob('moments-*'))) == 1
 
 
+def test_a_rebuild_may_be_killed_too(tmp_path, monkeypatch):
+    index = IndexFolder(tmp_path / 'index')
+    index.begin(RECORD)
+    index.add(shard_of('0.mp4', rows=2, value=1))
+    unlink = Path.unlink
+    with monkeypatch.context() as patch:
+
+        def dying(path, **options):
+            unlink(path, **options)
+            raise KeyboardInterrupt
+
+        patch.setattr(Path, 'unlink', dying)
+        with pytest.raises(KeyboardInterrupt):
+            index.clear()
+    with index.writing():  # which refuses a folder of moments that no record belongs to
+        index.clear()
+    assert index.record() is None
+
+
+def test_names_of_any_bytes(model, tmp_path):
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    name = os.fsdecode(b'bad\xff \xe2\x98\x83.mp4')
+    try:
+        write_video(tmp_path / 'a.mp4')
+        shutil.copy(tmp_path / 'a.mp4', folder / name)
+    except OSError:
+        pytest.skip('the file system takes no such name')
+    assert [file.name for file in VideoSearch(folder, model).files] == [name]
+    found = VideoSearch(folder, model)('waving')
+    assert found.hits[0].remark == ''
+    save_contact_sheet(found, tmp_path / 'sheet.png')
+
+
 def test_one_writes_at_a_time_and_readers_need_not_wait(model, folder, tmp_path):
     index = tmp_path / 'index'
     VideoSearch(folder, model, index=index)

@@ -1,6 +1,7 @@
 """``textxfer search``: which of my videos, and where in them."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +88,7 @@ def search(
     made = dict(template=template, index=index, window=window, stride=stride, rebuild=rebuild)
     try:
         with progress_on(console) as tell:
-            finder = VideoSearch(paths or None, recognizer, **made, progress=tell)
+            finder = VideoSearch(paths or None, recognizer, **made, progress=partial(_tell, tell))
     except (KeyboardInterrupt, Terminated):
         Console(stderr=True).print(
             'What was indexed is kept; the same command without --rebuild goes on with the rest.'
@@ -99,6 +100,13 @@ def search(
     _show(console, found)
     for file in filter(None, (json_file, csv_file, sheet)):
         console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
+
+
+def _tell(tell: Any, title: str, done: int, total: int) -> None:
+    """Show how far some work is; a long video has a bar of its own, until it is done."""
+    tell(title, done, total)
+    if done == total:
+        tell.finish(title)
 
 
 def _check(

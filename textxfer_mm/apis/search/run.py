@@ -88,8 +88,8 @@ class VideoSearch:
             raise UserError('Give paths of videos, or the folder of an index that is there.')
         self._templates = resolve_templates(template) if template is not None else ('{}',)
         self._paths, self._progress = paths, progress
-        if paths is not None:
-            find_media(paths)  # before a model is loaded
+        if paths is not None and not isinstance(model, nn.Module):
+            find_media(paths)  # before a model is built
         options = dict(pretrained=pretrained, device=device, for_any_text=True)
         self._model = model_of(model, checkpoint=checkpoint, **options)
         self._encoder = MomentEncoder(self._model, window, stride, batch_size)

@@ -142,7 +142,7 @@ class IndexFolder:
 
     def clear(self) -> None:
         """Remove all moments, and the record."""
-        for path in (self.folder / RECORD, *self._paths()):
+        for path in (*self._paths(), self.folder / RECORD):  # moments without a record would be somebody else's
             path.unlink(missing_ok=True)
 
     def add(self, shard: Shard) -> None:
