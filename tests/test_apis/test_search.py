@@ -73,7 +73,7 @@ def test_files_come_change_move_and_go(model, folder, encoded, tmp_path):
     assert names(search) == ['a.mp4', 'b.mp4', 'd.png', 'deep/c.mp4']
     assert {file.name: file.moments for file in search.files} == {'a.mp4': 1, 'b.mp4': 1, 'deep/c.mp4': 5, 'd.png': 1}
     assert len(search) == 8
-    assert search.last_update.counts == dict(new=4, changed=0, moved=0, gone=0)
+    assert search.last_update.counts == {'new': 4, 'changed': 0, 'known by content': 0, 'gone': 0}
     vectors = {hit.name: hit.score for hit in search('waving', topk=9, per_file=1).hits}
 
     encoded.clear()
@@ -88,7 +88,7 @@ def test_files_come_change_move_and_go(model, folder, encoded, tmp_path):
     (folder / 'd.png').unlink()
     write_video(folder / 'e.mp4', seed=7)
     counts = again.update().counts
-    assert counts == dict(new=1, changed=1, moved=2, gone=2)
+    assert counts == {'new': 1, 'changed': 1, 'known by content': 2, 'gone': 2}
     assert encoded == {'c.mp4': 1, 'e.mp4': 1}
     assert names(again) == ['a.mp4', 'deep/c.mp4', 'e.mp4', 'moved.mp4']
     scores = {hit.name: hit.score for hit in again('waving', topk=9, per_file=1).hits}

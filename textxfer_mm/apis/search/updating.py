@@ -32,7 +32,7 @@ class Update:
     Attributes:
         added: How many files came.
         redone: How many had changed.
-        moved: How many were known by their content under another path, or at another time.
+        known: How many were known by their content: they were moved, or only their time had changed.
         dropped: How many went.
         unread: Reasons by name of files that could not be read, and are tried again next time.
         notes: What must be known of single files, one sentence each.
@@ -40,7 +40,7 @@ class Update:
 
     added: int = 0
     redone: int = 0
-    moved: int = 0
+    known: int = 0
     dropped: int = 0
     unread: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Update:
     @property
     def counts(self) -> dict[str, int]:
         """How many files by what was done."""
-        return dict(new=self.added, changed=self.redone, moved=self.moved, gone=self.dropped)
+        return {'new': self.added, 'changed': self.redone, 'known by content': self.known, 'gone': self.dropped}
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class _Job:
             return
         if moments.is_known:
             moments = self._known(moments)
-            update.moved += 1
+            update.known += 1
         elif stamp.path in self._before:
             update.redone += 1
         else:
