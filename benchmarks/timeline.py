@@ -30,8 +30,7 @@ from video_kinds import encode
 import textxfer_mm.register  # noqa: F401
 from textxfer_mm.apis import config_of_checkpoint, load_config, load_recognizer, predict_videos, timeline
 from textxfer_mm.apis.model_configs import DEFAULT_CONFIG
-from textxfer_mm.apis.timelines.encoders import encoder_of
-from textxfer_mm.apis.timelines.run import Plan
+from textxfer_mm.apis.sliding import Plan, encoder_of
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.video.guard import open_video
 

@@ -2,6 +2,9 @@
 
 TEXT_CFG = dict(context_length=77, vocab_size=49408, width=64, heads=2, layers=2)
 
+#: A name that open_clip knows, for the tests in which a tiny model takes its place.
+CLIP_NAME = 'ViT-L-14-quickgelu'
+
 #: A ViT with two layers on 32 x 32 frames, D = 32.
 TINY_VIT = dict(
     embed_dim=32,

@@ -151,6 +151,42 @@ def require_threshold(value: float | None, option: str) -> None:
         raise UserError(f'{option} {value:g} is no score: scores are from 0 to 1, and so is the threshold.')
 
 
+def require_cosine(value: float | None, option: str) -> None:
+    """Refuse a threshold that is no cosine; None is let pass.
+
+    Raises:
+        UserError: It is not between -1 and 1.
+    """
+    if value is not None and not -1 <= value <= 1:
+        raise UserError(f'{option} {value:g} is no score: scores are cosines, from -1 to 1.')
+
+
+def find_query_file(query: str | Path) -> Path | None:
+    """The video or image that is searched with, or None for a text.
+
+    A :class:`Path`, and what ends like the name of a video or an image, is a file.
+
+    Raises:
+        UserError: There is no such file, it is no video and no image by its name, or the text is empty.
+    """
+    text = str(query).strip()
+    if not text or text == '.':
+        raise UserError('The query is empty: give a text such as "a person falls down", or a video or image.')
+    media = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+    file = Path(text).expanduser()
+    if not text.lower().endswith(media):
+        if isinstance(query, Path) or ('/' in text and file.is_file()):
+            raise UserError(f'The query {text} is neither a video nor an image by its name.')
+        return None
+    if file.is_dir():
+        raise UserError(f'The query {text} is a folder; give a video or an image.')
+    if not file.is_file():
+        beside = [path.name for path in file.parent.iterdir()] if file.parent.is_dir() else []
+        likely = [name for name in beside if name.lower().endswith(media)]
+        raise UserError(f'The query {text} does not exist.{nearest(file.name, likely)}')
+    return file
+
+
 def is_image(path: str | Path) -> bool:
     """Whether a file has the suffix of an image; that of an animation (.gif) is one of a video."""
     return Path(path).suffix.lower() in IMAGE_SUFFIXES

@@ -16,11 +16,13 @@ from video_kinds import encode
 
 from textxfer_mm.apis import Timeline, load_recognizer, predict_videos, timeline
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
-from textxfer_mm.apis.timelines import Segment, as_csv, as_dict, as_webvtt, run
-from textxfer_mm.apis.timelines.encoders import encoder_of
+from textxfer_mm.apis.prediction_inputs import PredictionInputs
+from textxfer_mm.apis.sliding import encoder_of, plan
+from textxfer_mm.apis.sliding.windows import length_of, own_window, place_windows
+from textxfer_mm.apis.timelines import Segment, as_csv, as_dict, as_webvtt
 from textxfer_mm.apis.timelines.segments import cell_edges, find_segments, smooth
-from textxfer_mm.apis.timelines.windows import length_of, own_window, place_windows
 from textxfer_mm.datasets.toy_actions.clip import render_clip
+from textxfer_mm.engine.frameworks import embeddings_of, features_of, in_scope
 from textxfer_mm.errors import UserError
 from textxfer_mm.video.index import VideoFacts
 from textxfer_mm.video.reader import Shown, VideoReader
@@ -134,6 +136,25 @@ def test_scores_are_those_of_prediction_for_each_window_alone(name, video, monke
         assert any('windows were encoded whole' in note for note in found.notes)
 
 
+@pytest.mark.parametrize('name', MODELS)
+def test_embeddings_are_those_of_each_window_alone(name, video):
+    """What the head compares with class rows, averaged over views, of the frames of a window and nothing else."""
+    model = built(MODELS[name][0]())
+    pixels = VideoReader(str(video)).read(range(90))
+    with in_scope(model.cfg):
+        encoder = encoder_of(model)
+        places = plan.Plan(str(video), encoder, 0.8, 0.6)
+        found = torch.cat(list(plan.over_windows(places, places.read(), encoder, encoder.embed, 7)))
+        make = PredictionInputs(model, model.cfg.test_pipeline)
+        alone = []
+        for first, last in zip(places.windows.first, places.windows.last, strict=True):
+            features, _ = features_of(model, make(pixels[first:last]))
+            alone.append(embeddings_of(model, features).detach().mean(0))
+    assert found.shape == (6, len(alone[0]))
+    assert (alone[0] - alone[-1]).abs().max() > 1e-3
+    torch.testing.assert_close(found, torch.stack(alone), atol=1e-5, rtol=1e-4)
+
+
 def test_the_own_window_of_a_model_lets_windows_share_frames(video):
     found = timeline(built(clip_config()), video)
     # 4 parts of 12 frames in 49, and a window every 24 of them: each but the last shares 2 of its 4 frames
@@ -164,15 +185,15 @@ class EndlessReader:
 def test_what_is_kept_does_not_grow_with_the_length(name, monkeypatch):
     buffers = []
 
-    class Watched(run.FrameBuffer):
+    class Watched(plan.FrameBuffer):
         def __init__(self):
             super().__init__()
             buffers.append(self)
 
-    monkeypatch.setattr(run, 'FrameBuffer', Watched)
+    monkeypatch.setattr(plan, 'FrameBuffer', Watched)
     model = built(MODELS[name][0]())
     for frames in (200, 3000):
-        monkeypatch.setattr(run, 'open_video', lambda *_, frames=frames, **__: EndlessReader(frames))
+        monkeypatch.setattr(plan, 'open_video', lambda *_, frames=frames, **__: EndlessReader(frames))
         found = timeline(model, 'endless.mp4', window=1, stride=0.5, batch_size=4)
         assert len(found.starts) == frames // 12.5 - 1
     assert buffers[0].peak == buffers[1].peak <= 4 + 2 * 4

@@ -17,7 +17,7 @@ from mmengine.runner.checkpoint import save_checkpoint
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny import TINY_VIT
+from tiny import CLIP_NAME, TINY_VIT
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
 
@@ -26,7 +26,6 @@ from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.cli.main import app
 from textxfer_mm.text.clip_folders import write_clip_folder
 
-NAME = 'ViT-L-14-quickgelu'
 LABELS = ('waving', 'clapping', 'running')
 
 
@@ -35,18 +34,6 @@ def run(*args):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
-
-
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory):
-    """A file of weights of a tiny CLIP that takes the place of one whose tags open_clip knows."""
-    patch = pytest.MonkeyPatch()
-    patch.setitem(open_clip.factory._MODEL_CONFIGS, NAME, TINY_VIT)
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp('clip') / 'tiny.pt'
-    torch.save(open_clip.create_model(NAME).state_dict(), file)
-    yield file
-    patch.undo()
 
 
 @pytest.fixture
@@ -60,7 +47,7 @@ def videos(tmp_path):
 
 @pytest.fixture
 def checkpoint(weights, tmp_path):
-    cfg = clip_zero_shot_config(NAME, str(weights), LABELS)
+    cfg = clip_zero_shot_config(CLIP_NAME, str(weights), LABELS)
     model = load_recognizer(cfg, device='cpu')
     model.init_weights()
     path = tmp_path / 'epoch_1.pth'
@@ -71,7 +58,17 @@ def checkpoint(weights, tmp_path):
 def test_bare_clip_on_a_folder(weights, videos, tmp_path):
     out, table = tmp_path / 'out.json', tmp_path / 'out.csv'
     result = run(
-        videos, '--labels', ', '.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out, '--csv', table
+        videos,
+        '--labels',
+        ', '.join(LABELS),
+        '--model',
+        CLIP_NAME,
+        '--pretrained',
+        weights,
+        '--json',
+        out,
+        '--csv',
+        table,
     )
     assert result.exit_code == 0, result.output
     assert result.output.index('0.mp4') < result.output.index('1.mp4')
@@ -91,10 +88,10 @@ def test_scores_are_those_of_the_naive_computation(weights, videos, tmp_path):
     from decord import VideoReader
 
     out = tmp_path / 'out.json'
-    run(videos / '0.mp4', '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
-    clip, _, _ = open_clip.create_model_and_transforms(NAME, pretrained=str(weights))
+    run(videos / '0.mp4', '--labels', ','.join(LABELS), '--model', CLIP_NAME, '--pretrained', weights, '--json', out)
+    clip, _, _ = open_clip.create_model_and_transforms(CLIP_NAME, pretrained=str(weights))
     clip.eval()
-    tokens = open_clip.get_tokenizer(NAME)([f'a video of a person {label}.' for label in LABELS])
+    tokens = open_clip.get_tokenizer(CLIP_NAME)([f'a video of a person {label}.' for label in LABELS])
     reader = VideoReader(str(videos / '0.mp4'))
     step = (len(reader) - 1) / 8
     indices = [round(step * i) + int(step / 2) for i in range(8)]
@@ -131,7 +128,7 @@ def predicted(*args):
 
 
 def test_a_folder_of_open_clip_is_a_model(weights, videos, clip_folder):
-    want = predicted(videos / '0.mp4', '--model', NAME, '--pretrained', weights)
+    want = predicted(videos / '0.mp4', '--model', CLIP_NAME, '--pretrained', weights)
     assert predicted(videos / '0.mp4', '--model', clip_folder) == pytest.approx(want, abs=1e-5)
 
 
@@ -232,7 +229,7 @@ def test_what_model_cannot_be(videos, clip_folder, tmp_path):
 def test_a_corrupt_video_is_named_and_the_others_are_predicted(weights, videos, tmp_path):
     write_corrupt(videos / 'broken.mp4', 'truncated')
     out = tmp_path / 'out.json'
-    result = run(videos, '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+    result = run(videos, '--labels', ','.join(LABELS), '--model', CLIP_NAME, '--pretrained', weights, '--json', out)
     assert result.exit_code == 2
     assert '1 of 3 videos could not be decoded' in result.stderr
     assert 'broken.mp4' in result.stderr
@@ -266,7 +263,7 @@ def test_template(weights, videos, tmp_path):
     scores = []
     for template in ('{}', 'class_name', 'a drawing of {}.'):
         out = tmp_path / 'out.json'
-        arguments = ('--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+        arguments = ('--labels', ','.join(LABELS), '--model', CLIP_NAME, '--pretrained', weights, '--json', out)
         assert run(videos / '0.mp4', '--template', template, *arguments).exit_code == 0
         scores.append(json.loads(out.read_text())[0]['scores'])
     assert scores[0] == scores[1] != scores[2]
@@ -308,10 +305,10 @@ def test_mistakes_end_in_one_line(args, message, videos):
 
 def test_the_text_weights_of_a_config_can_be_a_local_file(weights, videos, tmp_path):
     """As for a converted checkpoint, which holds no classifier, where no hub is."""
-    cfg = clip_zero_shot_config(NAME, 'openai', LABELS)
+    cfg = clip_zero_shot_config(CLIP_NAME, 'openai', LABELS)
     cfg.model.cls_head.test_scale = 1 / 0.07
     cfg.dump(tmp_path / 'clip.py')
-    trained = load_recognizer(clip_zero_shot_config(NAME, str(weights), LABELS), device='cpu')
+    trained = load_recognizer(clip_zero_shot_config(CLIP_NAME, str(weights), LABELS), device='cpu')
     trained.backbone.init_weights()
     state = {name: value for name, value in trained.state_dict().items() if 'class_rows' not in name}
     torch.save(dict(state_dict=state), tmp_path / 'converted.pth')
@@ -321,7 +318,7 @@ def test_the_text_weights_of_a_config_can_be_a_local_file(weights, videos, tmp_p
     result = run(videos, *arguments, '--pretrained', weights, '--json', out)
     assert result.exit_code == 0, result.output
     assert f'Wrote {out}' in result.output
-    run(videos, '--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', want)
+    run(videos, '--labels', ','.join(LABELS), '--model', CLIP_NAME, '--pretrained', weights, '--json', want)
     for got, expected in zip(json.loads(out.read_text()), json.loads(want.read_text()), strict=True):
         assert got['scores'] == pytest.approx(expected['scores'], abs=1e-5)
 
@@ -341,7 +338,7 @@ def test_a_folder_of_videos_and_images(weights, videos, tmp_path):
     (videos / 'broken.jpg').write_text('no image')
     (videos / 'notes.txt').touch()
     out = tmp_path / 'out.json'
-    options = ('--labels', ','.join(LABELS), '--model', NAME, '--pretrained', weights, '--json', out)
+    options = ('--labels', ','.join(LABELS), '--model', CLIP_NAME, '--pretrained', weights, '--json', out)
     result = run(videos, *options)
     assert result.exit_code == 2
     assert '1 of 4 files could not be decoded' in result.stderr
@@ -403,7 +400,7 @@ class TestNamesAsWritten:
     def test_in_the_table_and_in_files(self, weights, videos, labels, tmp_path):
         video = (videos / '0.mp4').rename(videos / 'dance [dQw4].mp4')
         out, table = tmp_path / 'out [a].json', tmp_path / 'out [a].csv'
-        arguments = ('--model', NAME, '--pretrained', weights, '--json', out, '--csv', table, '--topk', 6)
+        arguments = ('--model', CLIP_NAME, '--pretrained', weights, '--json', out, '--csv', table, '--topk', 6)
         result = run(video, '--labels-file', labels, *arguments)
         assert result.exit_code == 0, result.output
         for name in (*self.NAMES[:3], r'red \x1b[31m', *self.NAMES[4:], 'dance [dQw4].mp4'):
@@ -420,13 +417,13 @@ class TestNamesAsWritten:
         monkeypatch.setattr('textxfer_mm.cli.predict._table', broken)
         out = tmp_path / 'out.json'
         with pytest.raises(OSError, match='the terminal is gone'):
-            run(videos, '--labels-file', labels, '--model', NAME, '--pretrained', weights, '--json', out)
+            run(videos, '--labels-file', labels, '--model', CLIP_NAME, '--pretrained', weights, '--json', out)
         assert len(json.loads(out.read_text(encoding='utf-8'))) == 2
 
     def test_file_names_that_are_no_utf8(self, weights, videos, tmp_path):
         os.rename(videos / '0.mp4', os.fsencode(videos) + b'/caf\xe9.mp4')
         out, table = tmp_path / 'out.json', tmp_path / 'out.csv'
-        arguments = ('--labels', 'a,b', '--model', NAME, '--pretrained', weights, '--json', out, '--csv', table)
+        arguments = ('--labels', 'a,b', '--model', CLIP_NAME, '--pretrained', weights, '--json', out, '--csv', table)
         result = run(videos, *arguments)
         assert result.exit_code == 0, result.output
         assert r'caf\udce9.mp4' in result.output
@@ -462,7 +459,7 @@ def test_many_names_show_their_progress(weights, videos, monkeypatch):
 
     monkeypatch.setattr('textxfer_mm.cli.model_options.progress_on', listening)
     names = ','.join(f'name {number}' for number in range(600))
-    assert run(videos / '0.mp4', '--labels', names, '--model', NAME, '--pretrained', weights).exit_code == 0
+    assert run(videos / '0.mp4', '--labels', names, '--model', CLIP_NAME, '--pretrained', weights).exit_code == 0
     assert shown == [('Embedding the class names', done, 600) for done in (256, 512, 600)]
 
 
@@ -470,7 +467,7 @@ def test_glosses_stand_behind_the_names(weights, videos, tmp_path):
     """The scores of a prediction whose template holds the gloss, and those of names that only glosses tell apart."""
     glosses = tmp_path / 'g.json'
     glosses.write_text(json.dumps(dict.fromkeys(LABELS, 'a way to move')))
-    arguments = (videos / '0.mp4', '--model', NAME, '--pretrained', weights)
+    arguments = (videos / '0.mp4', '--model', CLIP_NAME, '--pretrained', weights)
     got = predicted(*arguments, '--glosses', glosses)
     assert got == pytest.approx(predicted(*arguments, '--template', 'a video of a person {}. a way to move'), abs=1e-5)
     assert got != pytest.approx(predicted(*arguments), abs=1e-3)
@@ -506,7 +503,7 @@ def test_a_checkpoint_keeps_its_glosses_until_others_are_given(checkpoint, weigh
     ],
 )
 def test_glosses_that_do_not_fit(videos, words, message):
-    result = run(videos, '--model', NAME, *words)
+    result = run(videos, '--model', CLIP_NAME, *words)
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1

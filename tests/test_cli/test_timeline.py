@@ -4,17 +4,13 @@ import csv
 import json
 
 import numpy as np
-import open_clip
 import pytest
-import torch
 from PIL import Image
-from tiny import TINY_VIT
+from tiny import CLIP_NAME
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
 
 from textxfer_mm.cli.main import app
-
-NAME = 'ViT-L-14-quickgelu'
 
 
 def run(*args):
@@ -24,16 +20,10 @@ def run(*args):
     return result
 
 
-@pytest.fixture(scope='module')
-def clip(tmp_path_factory):
+@pytest.fixture
+def clip(weights):
     """The options of a tiny CLIP with two labels."""
-    patch = pytest.MonkeyPatch()
-    patch.setitem(open_clip.factory._MODEL_CONFIGS, NAME, TINY_VIT)
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp('clip') / 'tiny.pt'
-    torch.save(open_clip.create_model(NAME).state_dict(), file)
-    yield ('--labels', 'waving, clapping', '--model', NAME, '--pretrained', file)
-    patch.undo()
+    return ('--labels', 'waving, clapping', '--model', CLIP_NAME, '--pretrained', weights)
 
 
 @pytest.fixture

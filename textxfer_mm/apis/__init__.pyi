@@ -25,6 +25,8 @@ from textxfer_mm.apis.recognizer import predict_videos as predict_videos
 from textxfer_mm.apis.retrieval import Retrieval as Retrieval
 from textxfer_mm.apis.retrieval import evaluate_retrieval as evaluate_retrieval
 from textxfer_mm.apis.scoring import score_videos as score_videos
+from textxfer_mm.apis.search import VideoSearch as VideoSearch
+from textxfer_mm.apis.search import save_contact_sheet as save_contact_sheet
 from textxfer_mm.apis.timelines import Segment as Segment
 from textxfer_mm.apis.timelines import Timeline as Timeline
 from textxfer_mm.apis.timelines import timeline as timeline

@@ -1,14 +1,12 @@
 """Videos and images with what was recognised drawn into them: MP4 that browsers play (H.264), and PNG."""
 
-import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from matplotlib import get_data_path
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from textxfer_mm.apis.prediction_inputs import read_image
 from textxfer_mm.apis.predictions import VideoPrediction
@@ -17,6 +15,7 @@ from textxfer_mm.files import replacing
 from textxfer_mm.inputs import is_image
 from textxfer_mm.video.guard import open_video
 from textxfer_mm.video.unreadable import UnreadableVideoError
+from textxfer_mm.visualization.lettering import fitting, font_of
 
 #: Ticks a second of the times of frames.
 _TICKS = 90_000
@@ -119,9 +118,9 @@ class _Banner:
 
     def __init__(self, lines: Sequence[tuple[str, float]], height: int, width: int) -> None:
         size = max(8, min(height // 16, width // 24))
-        font, step, margin = _font(size), round(1.35 * size), size // 3
+        font, step, margin = font_of(size), round(1.35 * size), size // 3
         room = max(1, (height - 2 * margin) // step)
-        kept = [_fitting(f'{score:.2f}  {name}', font, width - 4 * margin) for name, score in lines[:room]]
+        kept = [fitting(f'{score:.2f}  {name}', font, width - 4 * margin) for name, score in lines[:room]]
         box_width = min(width, 4 * margin + round(max((font.getlength(line) for line in kept), default=0)))
         box = Image.new('L', (box_width, min(height, 2 * margin + step * len(kept))), 0)
         draw = ImageDraw.Draw(box)
@@ -133,18 +132,3 @@ class _Banner:
         """Draw them into the upper left of a frame (H, W, 3): white on what is below, darkened."""
         part = pixels[: self._letters.shape[0], : self._letters.shape[1]]
         part[:] = part // 3 * (255 - self._letters) // 255 + self._letters
-
-
-@functools.lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which Matplotlib brings."""
-    return ImageFont.truetype(str(Path(get_data_path()) / 'fonts' / 'ttf' / 'DejaVuSans.ttf'), size)
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """A text, cut to a width."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f'{text}…') > width:
-        text = text[:-1]
-    return f'{text}…'

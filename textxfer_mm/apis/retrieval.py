@@ -70,8 +70,16 @@ def evaluate_retrieval(
     return Retrieval(recalls, len(items), len(texts), skipped)
 
 
-def text_encoder(model: nn.Module) -> Callable[[list[str]], Tensor]:
-    """What embeds any texts as the model's class rows are embedded."""
+def text_encoder(model: nn.Module, purpose: str = 'Retrieval compares with captions') -> Callable[[list[str]], Tensor]:
+    """What embeds any texts as the model's class rows are embedded.
+
+    Args:
+        model: A recognizer or an image classifier.
+        purpose: What it is for, for the message.
+
+    Raises:
+        UserError: The model has none.
+    """
     head = head_module(model)
     rows = getattr(head, 'class_rows', None)
     if isinstance(rows, TowerRows):
@@ -79,7 +87,7 @@ def text_encoder(model: nn.Module) -> Callable[[list[str]], Tensor]:
     encode = getattr(rows.reader() if rows is not None else None, 'encode', None)
     if encode is None:
         raise UserError(
-            f'Retrieval compares with captions, and the head {type(head).__name__} of this {type(model).__name__} has '
+            f'{purpose}, and the head {type(head).__name__} of this {type(model).__name__} has '
             'no text encoder. Use a head with a TextClassifier.'
         )
     return encode

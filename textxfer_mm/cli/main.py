@@ -19,6 +19,7 @@ from textxfer_mm.cli import (
     predict,
     quickstart,
     report,
+    search,
     timeline,
     toy_actions,
     train,
@@ -88,6 +89,7 @@ def textxfer(
 # One line a subcommand: its module imports typer and rich at the top and everything heavy inside the function.
 app.command('predict')(predict.predict)
 app.command('timeline')(timeline.timeline)
+app.command('search')(search.search)
 app.command('evaluate')(evaluate.evaluate)
 app.command('train')(train.train)
 app.command('features')(features.features)

@@ -55,7 +55,11 @@ Device = Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """The options that say which labels to look for and with which model; each as it was given."""
+    """The options that say which labels to look for and with which model; each as it was given.
+
+    Attributes:
+        for_any_text: Whether no labels are looked for, and the model's own do not matter.
+    """
 
     labels: str | None
     labels_file: str | None
@@ -66,6 +70,7 @@ class ChosenModel:
     template: str | None
     glosses: str | None
     device: str | None
+    for_any_text: bool = False
 
     def check_options(self) -> None:
         """Refuse options that exclude each other, or lack one another.
@@ -82,7 +87,7 @@ class ChosenModel:
                 raise UserError(
                     '--pretrained are the weights of a CLIP model: say which, such as --model ViT-B-32-quickgelu.'
                 )
-            if self.labels is None and self.labels_file is None:
+            if self.labels is None and self.labels_file is None and not self.for_any_text:
                 raise UserError('Say which labels to look for: --labels "waving,clapping" or --labels-file labels.txt.')
 
     def check(self) -> None:
@@ -112,19 +117,21 @@ class ChosenModel:
             require_device_name(self.device, '--device')
 
     def load(self, console: Console) -> Any:
-        """Build the model, with its class names embedded.
+        """Build the model, with its class names embedded unless any text is looked for.
 
         Raises:
             UserError: The options do not fit together, or weights are not at hand.
         """
         with console.status('Loading the model ...'):
             from textxfer_mm import register  # noqa: F401
-            from textxfer_mm.apis.recognizer import load_chosen
+            from textxfer_mm.apis.chosen_model import load_chosen
 
             model = dict(config=self.config, checkpoint=self.checkpoint, clip=self.model, pretrained=self.pretrained)
             options = dict(template=self.template, glosses=self.glosses, device=self.device)
-            recognizer = load_chosen(**model, labels=self._class_names(), **options)
-        _embed_names(recognizer, console)
+            options |= dict(labels=self._class_names(), for_any_text=self.for_any_text)
+            recognizer = load_chosen(**model, **options)
+        if not self.for_any_text:
+            _embed_names(recognizer, console)
         return recognizer
 
     def _class_names(self) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textxfer_mm.apis.clocks import clock
 from textxfer_mm.cli.model_options import (
     Checkpoint,
     ChosenModel,
@@ -120,7 +121,7 @@ def _show(console: Console, found: Any) -> None:
         table.add_column(column, justify=justify, overflow='fold')
     for segment in found.segments:
         style = 'dim' if segment.label is None else ''
-        times = (_clock(segment.start), _clock(segment.end))
+        times = (clock(segment.start), clock(segment.end))
         table.add_row(*times, Text(shown(segment.shown_label)), f'{segment.score:.3f}', style=style)
     console.print(table)
     one, number = f'of {found.window:.2f} s', len(found.starts)
@@ -129,11 +130,3 @@ def _show(console: Console, found: Any) -> None:
     console.print(Text(f'{windows}; {frames}.'), soft_wrap=True)
     for note in found.notes:
         console.print(Text(note), soft_wrap=True)
-
-
-def _clock(seconds: float) -> str:
-    """Seconds as ``1:02:03.4``, hours only where there are some."""
-    tenths = round(10 * seconds)
-    minutes, rest = divmod(tenths, 600)
-    clock = f'{minutes % 60}:{rest / 10:04.1f}'
-    return clock if minutes < 60 else f'{minutes // 60}:{minutes % 60:02}:{rest / 10:04.1f}'

@@ -16,7 +16,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.digests import digest, digest_of_weights
 
 #: Settings of a backbone that say where its weights come from, or how it is trained, and change no feature.
-_NO_FEATURES = ('pretrained', 'pretrained2d', 'init_cfg', 'frozen', 'frozen_stages', 'norm_eval', 'with_cp')
+NO_FEATURES = ('pretrained', 'pretrained2d', 'init_cfg', 'frozen', 'frozen_stages', 'norm_eval', 'with_cp')
 
 
 class FrameEncoder:
@@ -59,7 +59,7 @@ class FrameEncoder:
     def pipeline_digest(self, steps: Sequence[Mapping[str, Any]]) -> str:
         """Digest of how videos become features by the steps of a pipeline, but for the weights."""
         pixels = {key: value for key, value in (self._cfg.get('data_preprocessor') or {}).items() if key != 'blending'}
-        left_out = _NO_FEATURES if self.stage == 'backbone' else (*_NO_FEATURES, 'temporal')
+        left_out = NO_FEATURES if self.stage == 'backbone' else (*NO_FEATURES, 'temporal')
         settings = {key: value for key, value in self._cfg.backbone.items() if key not in left_out}
         if self.stage == 'frozen':
             settings['frozen_stages'] = self.backbone.frozen_stages

@@ -1,4 +1,4 @@
-"""What a model makes of single frames, and of a window of them: the scores that prediction gives for that alone.
+"""What a model makes of single frames, and of a window of them: its scores, as prediction gives them, or its embedding.
 
 Towers that see frame by frame encode a frame once, whatever the number of windows that it lies in; neck and head see
 each window. Backbones that mix frames are given each window whole, of frames that were resized once.
@@ -21,7 +21,7 @@ from textxfer_mm.apis.prediction_inputs import (
     steps_behind_loading,
     steps_for_arrays,
 )
-from textxfer_mm.engine.frameworks import takes_images
+from textxfer_mm.engine.frameworks import embeddings_of, head_module, takes_images
 from textxfer_mm.errors import UserError
 from textxfer_mm.models.backbones.clip_backbone import CLIPBackbone
 
@@ -34,7 +34,7 @@ _OF_IMAGES = ('torchvision', 'timm', 'mmcls', 'mmpretrain')
 
 
 class Encoder(Protocol):
-    """A model as the timeline needs it.
+    """A model as windows need it.
 
     Attributes:
         shares_frames: Whether windows share what is made of a frame; otherwise each window is encoded whole.
@@ -49,6 +49,9 @@ class Encoder(Protocol):
 
     def score(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
         """Scores (n, K) of windows, from what is kept of their frames in the order in which they were chosen."""
+
+    def embed(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
+        """Embeddings (n, D) of windows, from the same: what the head compares with class rows, averaged over views."""
 
 
 def encoder_of(model: nn.Module) -> Encoder:
@@ -83,7 +86,7 @@ class VideoEncoder:
         shape = next((step for step in steps if str(step['type']).endswith('FormatShape')), {})
         if place is None or shape.get('input_format') not in ('NCTHW', 'NCHW') or shape.get('collapse'):
             raise UserError(
-                'timeline needs a test_pipeline that decodes a video, and FormatShape(input_format="NCTHW" or "NCHW") '
+                'Windows need a test_pipeline that decodes a video, and FormatShape(input_format="NCTHW" or "NCHW") '
                 'without `collapse`: frames of this model cannot be prepared one by one.'
             )
         self.sampling = steps[:place]
@@ -108,13 +111,24 @@ class VideoEncoder:
     @torch.no_grad()
     def score(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
         """Scores (n, K) of windows."""
-        inputs = [self._views(torch.stack(tuple(frames)), clip_len) for frames in windows]
-        samples = [ActionDataSample() for _ in windows]
-        if self._behind_backbone is None:
-            found = self._model.test_step(dict(inputs=inputs, data_samples=samples))
-        else:
-            found = self._behind_backbone.predict(torch.stack(inputs), samples)
+        model, inputs = self._ready(windows, clip_len)
+        found = model.predict(inputs, [ActionDataSample() for _ in windows])
         return torch.stack([sample.pred_score for sample in found])
+
+    @torch.no_grad()
+    def embed(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
+        """Embeddings (n, D) of windows."""
+        model, inputs = self._ready(windows, clip_len)
+        features, _ = model.extract_feat(inputs, test_mode=True)
+        return embeddings_of(model, features).unflatten(0, (len(windows), -1)).mean(1)
+
+    def _ready(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> tuple[nn.Module, Tensor]:
+        """The model that goes on from what was kept of frames, and that of windows as its input (n, V, ...)."""
+        inputs = [self._views(torch.stack(tuple(frames)), clip_len) for frames in windows]
+        if self._behind_backbone is not None:
+            return self._behind_backbone, torch.stack(inputs)
+        data = dict(inputs=inputs, data_samples=[ActionDataSample() for _ in windows])
+        return self._model, self._model.data_preprocessor(data, training=False)['inputs']
 
     def _views(self, frames: Tensor, clip_len: int) -> Tensor:
         """Lay out the frames of a window (L, crops, D, [1,] H, W) as ``FormatShape`` does: crops first, then clips."""
@@ -148,6 +162,20 @@ class ImageEncoder:
     def score(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
         """Scores (n, K) of windows."""
         return torch.stack([scores_of_frames(self._model, torch.stack(tuple(frames))) for frames in windows])
+
+    @torch.no_grad()
+    def embed(self, windows: Sequence[Sequence[Tensor]], clip_len: int) -> Tensor:
+        """Embeddings (n, D) of windows.
+
+        Raises:
+            UserError: The head does not tell what it compares with class rows.
+        """
+        if not hasattr(head_module(self._model), 'view_logits'):
+            raise UserError(
+                f'The head {type(head_module(self._model)).__name__} of this {type(self._model).__name__} does not '
+                'tell what it compares with its classes: give a model with a TextEmbeddingClsHead, or one of videos.'
+            )
+        return torch.stack([torch.stack(tuple(frames)).mean(0) for frames in windows])
 
 
 def _as_decoded(frame: np.ndarray) -> Mapping[str, Any]:

@@ -1,0 +1,50 @@
+"""What is asked for, a text or a file, as a vector that is compared with moments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textxfer_mm.apis.retrieval import text_encoder
+from textxfer_mm.apis.search.moments import MomentEncoder
+from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
+from textxfer_mm.engine.classes import rows_of
+from textxfer_mm.errors import UserError, shown
+
+
+def vector_of_text(model: nn.Module, text: str, templates: Sequence[str], width: int) -> Tensor:
+    """The embedding (D,) of a text, of unit norm; averaged over templates as that of a class name is.
+
+    Args:
+        model: The model that the moments are of.
+        text: The text.
+        templates: M templates.
+        width: D of the moments.
+
+    Raises:
+        UserError: The model has no text encoder, or one that knows no word of the text or is not for these moments.
+    """
+    encode = text_encoder(model, 'Search by text needs a text encoder')
+    reader = getattr(rows_of(model), 'reader', lambda: None)()
+    if callable(getattr(reader, 'unknown', None)) and reader.unknown([text]) == [1.0]:
+        raise UserError(f'The text encoder knows no part of {shown(text)!r}: give words of its language.')
+    vector = ensemble(embed_prompts(encode, templates, [text]))[0].float().cpu()  # (D,)
+    if len(vector) != width:
+        raise UserError(
+            f'Texts are embedded {len(vector)} wide and videos {width}: this model was not made to compare them. '
+            'Search with a video instead.'
+        )
+    return functional.normalize(vector, dim=0)
+
+
+def vector_of_file(encoder: MomentEncoder, file: Path) -> Tensor:
+    """The embedding (D,) of a video or an image as a whole, the mean of its moments, of unit norm.
+
+    Raises:
+        UserError: It cannot be decoded.
+    """
+    found = next(encoder.encode([file]))
+    if found.reason:
+        raise UserError(f'The query {shown(file)} cannot be decoded: {found.reason}.')
+    return functional.normalize(found.vectors.mean(0), dim=0)
