@@ -9,10 +9,10 @@ from mmengine.config import Config
 from torch import nn
 
 from textxfer_mm.analysis.views import Views, views_of_config
+from textxfer_mm.apis.chosen_model import load_chosen
 from textxfer_mm.apis.evaluation.measures import METRICS
 from textxfer_mm.apis.evaluation.report import COLUMNS, NUMBERS, facts_of, markdown_table, notes_of, table_of
 from textxfer_mm.apis.evaluation.states import digest_of_model
-from textxfer_mm.apis.recognizer import load_chosen
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
 from textxfer_mm.engine.classes import labels_of, rows_of
 from textxfer_mm.errors import UserError, first_few
