@@ -59,11 +59,11 @@ class _FileLogRunner(Runner):
         return _without_console(super().build_logger(*args, **kwargs))
 
 
-def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
+def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path | None, History]:
     """Train as the config says.
 
     Returns:
-        The trained model, its checkpoint and what was logged.
+        The trained model, its checkpoint if the config keeps any, and what was logged.
     """
     runner = _FileLogRunner.from_cfg(cfg)
     stop_when_diverged(runner)
@@ -74,7 +74,8 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
     validated = [float(v) for v in scalars['val/acc/top1'].data[0]] if 'val/acc/top1' in scalars else []
     steps = np.arange(1, len(validated) + 1) * runner.train_loop.val_interval * len(runner.train_dataloader)
     steps = np.minimum(steps, runner.max_iters)  # it validates at the end, whatever the interval
-    checkpoint = Path((Path(cfg.work_dir) / 'last_checkpoint').read_text().strip())
+    last = Path(cfg.work_dir) / 'last_checkpoint'
+    checkpoint = Path(last.read_text().strip()) if last.is_file() else None
     return model, checkpoint, History(*logged, steps.tolist(), validated)
 
 

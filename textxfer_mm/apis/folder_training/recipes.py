@@ -25,7 +25,11 @@ _CROPS = ('CenterCrop', 'ThreeCrop', 'TenCrop')
 
 
 def frozen_recipe(
-    start: Starting, model_cfg: Mapping[str, Any], parts: Mapping[str, Any], weights: Path | None = None
+    start: Starting,
+    model_cfg: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    rate: float,
+    weights: Path | None = None,
 ) -> Config:
     """The config of a candidate behind the frozen encoder.
 
@@ -33,6 +37,7 @@ def frozen_recipe(
         start: What the encoder is made of.
         model_cfg: The config of the encoder.
         parts: The configs of what stands behind its backbone.
+        rate: The learning rate of these.
         weights: The weights that training starts from; None where the config of the encoder names them.
     """
     cfg = _base_recipe(start, weights)
@@ -40,6 +45,7 @@ def frozen_recipe(
     for part, made in parts.items():
         cfg.model[part] = copy.deepcopy(made)
     cfg.model.cls_head.setdefault('topk', 1)
+    cfg.optim_wrapper.optimizer.lr = rate
     if cfg.model.backbone.type == 'CLIPBackbone':
         cfg.model.backbone.frozen = True
         cfg.model.backbone.pop('frozen_stages', None)

@@ -19,7 +19,7 @@ _LEARNING_RATE = 1e-3
 #: Numbers of epochs, of which the temporal module takes one; 0 leaves it as it began.
 _EPOCHS = (0, 3, 6, 10, 20)
 #: Videos a step of the temporal module, and its rate.
-_BATCH, _TEMPORAL_RATE = 32, 5e-4
+_BATCH, _TEMPORAL_RATE = 16, 3e-4
 
 
 class CosineFromText:
