@@ -4,6 +4,7 @@ import copy
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from textxfer_mm.apis.folder_training.probe import fit_linear_probe
 from textxfer_mm.apis.folder_training.starting import starting_point
 from textxfer_mm.apis.folder_training.videos import read_videos
 from textxfer_mm.apis.model_configs import config_of_checkpoint
+from textxfer_mm.apis.timelines import timeline
 from textxfer_mm.cli.main import app
 from textxfer_mm.engine.runners import build_runner, require_full_checkpoint
 from textxfer_mm.errors import UserError
@@ -136,6 +138,9 @@ def test_whoever_wins_is_one_checkpoint_whose_number_is_that_of_the_report(place
     right = [video.top(1)[0][0] == NAMES[label] for video, label in zip(found, videos.labels, strict=True)]
     assert np.mean(right) == pytest.approx(report['tested']['accuracy'])
     assert all(abs(sum(video.scores) - 1) < 1e-5 for video in found)
+    line = timeline(model, videos.files[0], window=1.0)
+    assert line.class_names == NAMES
+    np.testing.assert_allclose(line.scores.sum(1), 1, atol=1e-5)
 
 
 def test_given_videos_validate_and_are_not_learned_from(place, tmp_path):
@@ -260,6 +265,7 @@ def test_candidates_against_naive_references(place, tmp_path):
         for m in range(21):
             logits[labels[m]] += alpha * torch.exp(-beta * (1 - normal[n] @ normal[m]))
         torch.testing.assert_close(tip.scores(samples.at([n]))[0], logits.softmax(-1), atol=1e-5, rtol=1e-4)
+    assert tip.files['model.cls_head.cache'].class_names == tuple(NAMES[label] for label in labels)
     cosine = found['cosine classifier from the text rows'].fit(samples, 0)
     assert nll(cosine.scores(samples), samples.labels) <= nll(text, samples.labels)
     assert (
@@ -268,6 +274,34 @@ def test_candidates_against_naive_references(place, tmp_path):
         .parts['cls_head']
         .class_rows.weight.equal(head.class_rows.weight)
     )
+
+
+def test_the_temporal_module_starts_at_the_class_names_and_learns(place, tmp_path, monkeypatch):
+    features, labels = blobs(width=32)
+    samples = samples_of(features, labels)
+    found = {one.title: one for one in candidates_of(place, tmp_path)}
+    zero_shot, temporal = found['zero-shot by the class names'], found['temporal module on frame features']
+    text = zero_shot.fit(samples, 0).scores(samples)
+    monkeypatch.setattr(trained, '_EPOCHS', (0,))
+    fitted = temporal.fit(samples, 0)
+    assert fitted.settings == dict(epochs=0)
+    torch.testing.assert_close(fitted.scores(samples), text, atol=1e-4, rtol=1e-3)
+    monkeypatch.setattr(trained, '_EPOCHS', (10,))
+    fitted = temporal.fit(samples, 0)
+    assert nll(fitted.scores(samples), samples.labels) < nll(text, samples.labels)
+    assert any(weight.abs().sum() > 0 for weight in fitted.parts['neck'].layers.up.parameters())
+    still = replace(samples, frames=samples.frames.mean(-1, keepdim=True).expand_as(samples.frames))
+    assert not torch.allclose(fitted.scores(samples), fitted.scores(still), atol=1e-4)  # more than the average counts
+
+
+def test_epochs_end_where_validation_gets_worse(place, tmp_path, monkeypatch):
+    samples = samples_of(*blobs(width=32))
+    temporal = {one.title: one for one in candidates_of(place, tmp_path)}['temporal module on frame features']
+    losses, asked = iter([3.0, 1.0, 2.0, 2.5, 0.0]), []
+    monkeypatch.setattr(trained, '_EPOCHS', (0, 1, 2, 3, 4))
+    monkeypatch.setattr(trained, 'nll', lambda *_: asked.append(1) or next(losses))
+    assert temporal.fit(samples, 0).settings == dict(epochs=1)
+    assert len(asked) == 4
 
 
 def test_fitting_leaves_the_candidate_as_it_was(place, tmp_path):
@@ -335,6 +369,16 @@ def test_nothing_is_kept_that_the_linear_probe_beats():
     costly = outcome(Fixed('on one fold'), 9)  # compared on the fold in common alone
     assert choose([probe(9, 2), costly]).candidate.title == 'linear probe'
     assert choose([probe(8, 9), costly]) is costly
+
+
+def test_what_beats_the_best_is_not_kept_where_the_linear_probe_beats_it_beyond_the_spread():
+    """The costly one is better than the best on the folds in common, on which that is far below the linear probe."""
+    best, costly, linear = outcome(Fixed('best'), 4, 4, 10, 10), outcome(Fixed('costly'), 5, 5), probe(8, 8, 3, 3)
+    assert lead(best, linear).mean > 0
+    assert lead(costly, best).mean > 0
+    assert lead(linear, costly).is_beyond_spread
+    assert choose([linear, best, costly]) is best
+    assert choose([linear, costly]) is linear
 
 
 def test_the_lead_is_paired_and_its_error_knows_that_folds_share_videos():
