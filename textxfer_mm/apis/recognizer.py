@@ -14,17 +14,14 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
+from textxfer_mm.apis.chosen_model import load_chosen, meaning_of
 from textxfer_mm.apis.decoding_ahead import Decoded, decode_ahead, default_workers
-from textxfer_mm.apis.inference import load_recognizer
-from textxfer_mm.apis.model_configs import chosen_config
 from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require_frames, scores_of
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
-from textxfer_mm.engine.classes import labels_of, rows_of, set_template
+from textxfer_mm.engine.classes import labels_of, rows_of
 from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.errors import UserError
-from textxfer_mm.inputs import CONFIG_SUFFIXES, URL, WEIGHT_SUFFIXES
-from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.glosses.table import told_apart
 
 
@@ -81,7 +78,7 @@ class Recognizer:
             _refuse_options(checkpoint, labels, pretrained, template, glosses, device)
             self.model = model
         else:
-            chosen = dict(_meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
+            chosen = dict(meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
             self.model = load_chosen(
                 **chosen, labels=labels, pretrained=pretrained, template=template, glosses=glosses, device=device
             )
@@ -194,43 +191,6 @@ def predict_videos(model: nn.Module, videos: Iterable[Medium]) -> Iterator[Resul
         UserError: An array is no video, or the model gives scores that are not finite.
     """
     yield from Recognizer(model).stream(videos)
-
-
-def load_chosen(
-    *,
-    config: Config | str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    clip: str | None = None,
-    labels: str | Path | Sequence[str] | None = None,
-    pretrained: str | None = None,
-    template: str | None = None,
-    glosses: Any = None,
-    device: str | None = None,
-) -> nn.Module:
-    """Build the model that was chosen by a config, a checkpoint or the name of a CLIP model; see :class:`Recognizer`.
-
-    Raises:
-        UserError: The parts do not fit together, or are not at hand.
-    """
-    names = None if labels is None else load_class_names(labels, distinct=glosses is None)
-    cfg = chosen_config(config=config, checkpoint=checkpoint, clip=clip, pretrained=pretrained, class_names=names)
-    if template is not None:
-        set_template(cfg, template)
-    return load_recognizer(cfg, checkpoint, class_names=names, glosses=glosses, device=device)
-
-
-def _meaning_of(model: Config | str | Path | None) -> dict[str, Any]:
-    """Whether a config, a checkpoint or a CLIP model was given."""
-    if model is None:
-        return {}
-    if isinstance(model, Config):
-        return dict(config=model)
-    suffix = Path(model).suffix.lower()
-    if suffix in CONFIG_SUFFIXES:
-        return dict(config=model)
-    if suffix in WEIGHT_SUFFIXES or URL.match(str(model)):
-        return dict(checkpoint=model)
-    return dict(clip=str(model))
 
 
 def _refuse_options(*options: Any) -> None:

@@ -119,7 +119,7 @@ class ChosenModel:
         """
         with console.status('Loading the model ...'):
             from textxfer_mm import register  # noqa: F401
-            from textxfer_mm.apis.recognizer import load_chosen
+            from textxfer_mm.apis.chosen_model import load_chosen
 
             model = dict(config=self.config, checkpoint=self.checkpoint, clip=self.model, pretrained=self.pretrained)
             options = dict(template=self.template, glosses=self.glosses, device=self.device)
