@@ -287,11 +287,12 @@ def test_the_temporal_module_starts_at_the_class_names_and_learns(place, tmp_pat
     assert fitted.settings == dict(epochs=0)
     torch.testing.assert_close(fitted.scores(samples), text, atol=1e-4, rtol=1e-3)
     monkeypatch.setattr(trained, '_EPOCHS', (10,))
+    monkeypatch.setattr(trained, '_TEMPORAL_RATE', 1e-2)
     fitted = temporal.fit(samples, 0)
     assert nll(fitted.scores(samples), samples.labels) < nll(text, samples.labels)
     assert any(weight.abs().sum() > 0 for weight in fitted.parts['neck'].layers.up.parameters())
     still = replace(samples, frames=samples.frames.mean(-1, keepdim=True).expand_as(samples.frames))
-    assert not torch.allclose(fitted.scores(samples), fitted.scores(still), atol=1e-4)  # more than the average counts
+    assert not torch.allclose(fitted.scores(samples), fitted.scores(still), atol=1e-3)  # more than the average counts
 
 
 def test_epochs_end_where_validation_gets_worse(place, tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ class WholeModel:
         seconds = sorted(history.seconds[1:])[0]
         minutes = seconds * sum(steps) * EPOCHS / 60
         self._total = len(sizes)
-        runs = f'{len(sizes)} runs' + (', the last only if it is the best' if again else '')
+        runs = f'{len(sizes)} runs, the last only if it is the best' if again else 'one run'
         return (
             f'whole model: {runs}; {EPOCHS} epochs of {max(steps)} steps each, about {minutes:.1f} min in all by the '
             f'{seconds:.2f} s of a step just measured. Ctrl-C leaves it out and keeps the best of the others'
