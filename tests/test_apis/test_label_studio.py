@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from textxfer_mm.apis.label_studio import label_studio_tasks
 from textxfer_mm.apis.predictions import VideoFailure, VideoPrediction
-from textxfer_mm.apis.score_files import line_of
+from textxfer_mm.apis.score_records import line_of
 from textxfer_mm.cli.main import app
 from textxfer_mm.errors import UserError
 

@@ -137,10 +137,52 @@ def test_more_frames_than_rows_interpolate_the_table():
     assert layers(torch.randn(1, 24, D)).shape == (1, 24, D)
 
 
+def test_a_bottleneck_starts_at_the_frames_and_is_the_blocks_between_two_maps():
+    torch.manual_seed(0)
+    layers = TemporalTransformerLayers(48, num_layers=2, num_heads=HEADS, bottleneck=D)
+    frames = torch.randn(3, T, 48)
+    torch.testing.assert_close(layers(frames), frames, atol=0, rtol=0)  # the last map is zero
+    for parameter in layers.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    frames.requires_grad_()
+    state = {name: value.detach().clone().requires_grad_() for name, value in layers.named_parameters()}
+    reference = frames.detach().clone().requires_grad_()
+    down = reference @ state['down.weight'].t() + state['down.bias']
+    mixed = naive_temporal_transformer(down, state, 2) - down
+    expected = reference + mixed @ state['up.weight'].t() + state['up.bias']
+    torch.testing.assert_close(layers(frames), expected, atol=1e-4, rtol=1e-5)
+    weight = torch.randn(3, T, 48)
+    (layers(frames) * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(frames.grad, reference.grad, atol=1e-4, rtol=1e-4)
+    for name, parameter in layers.named_parameters():
+        scale = state[name].grad.abs().max()
+        torch.testing.assert_close(parameter.grad / scale, state[name].grad / scale, atol=1e-5, rtol=0, msg=name)
+
+
+def test_a_bottleneck_learns_the_order_of_frames():
+    """Videos whose frames are the same but in another order: their average tells nothing."""
+    torch.manual_seed(0)
+    layers = TemporalTransformerLayers(D, num_layers=1, num_heads=1, bottleneck=16)
+    frames = torch.randn(16, T, D)
+    videos, labels = torch.cat([frames, frames.flip(1)]), torch.arange(32) // 16
+    head = torch.nn.Linear(D, 2)
+    optimizer = torch.optim.AdamW([*layers.parameters(), *head.parameters()], lr=3e-3)
+    for _ in range(100):
+        loss = F.cross_entropy(head(layers(videos).mean(1)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (head(layers(videos).mean(1)).argmax(1) == labels).float().mean() > 0.9
+
+
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
         (dict(num_heads=5), 'no multiple of num_heads=5'),
+        (dict(bottleneck=D), 'bottleneck=32 must lie between 1 and the width 32 less one'),
+        (dict(bottleneck=0), 'bottleneck=0 must lie between'),
+        (dict(bottleneck=6, num_heads=4), 'the width 6 is no multiple of num_heads=4'),
         (dict(num_heads=4, max_frames=8, num_frames=16), 'num_frames=16 must lie between 1 and max_frames=8'),
     ],
 )

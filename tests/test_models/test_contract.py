@@ -5,6 +5,7 @@ trip and a deep copy, and computes in bfloat16 what it computes in float32.
 """
 
 import copy
+import tempfile
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from mmaction.registry import MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT, FixedSource
+
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 
 N, T, D = 2, 4, 32
 VIDEO, MAP = (N, 3, T, 32, 32), (N, D, T, 1, 1)
@@ -21,6 +24,11 @@ TINY_MVIT = dict(embed_dims=16, num_layers=2, num_heads=1, downscale_indices=[1]
 TOKEN_T1D = dict(type='TokenT1D')
 CLASSIFIER = dict(
     type='TextClassifier', class_names=['waving', 'jumping'], encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT)
+)
+#: Where the cache of ``TipAdapterHead`` lies; removed when the process ends.
+FOLDER = tempfile.TemporaryDirectory()
+CACHE = ClassifierBundle.from_rows(torch.eye(4, D), class_names=list('aabc'), encoder_id='keys').save(
+    f'{FOLDER.name}/cache.safetensors'
 )
 
 #: config, input shape, output shape
@@ -80,6 +88,19 @@ PARTS = {
     ),
     'TextEmbeddingHead drawn templates': (
         dict(type='TextEmbeddingHead', in_channels=D, classifier=TEXT, train_templates=['{}', 'a {}'], test_scale=None),
+        MAP,
+        (N, 6),
+    ),
+    'TipAdapterHead': (
+        dict(
+            type='TipAdapterHead',
+            in_channels=D,
+            classifier=FixedSource(embed_dims=D),
+            cache=CACHE,
+            num_keys=4,
+            train_keys=True,
+            test_scale=None,
+        ),
         MAP,
         (N, 6),
     ),

@@ -168,7 +168,7 @@ def test_quickstart_on_the_command_line(tmp_path, monkeypatch):
 def test_the_console_stays_quiet_and_the_loggers_are_restored(tmp_path, capsys):
     from mmengine.logging import MMLogger, print_log
 
-    from textxfer_mm.quickstart.training import logging_to
+    from textxfer_mm.engine.quiet_training import logging_to
 
     print_log('before', logger=MMLogger.get_current_instance())
     handlers = MMLogger.get_current_instance().handlers[:]

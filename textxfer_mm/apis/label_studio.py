@@ -9,7 +9,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
-from textxfer_mm.apis.score_files import LINES_SUFFIX, read_array, read_lines
+from textxfer_mm.apis.score_records import LINES_SUFFIX, read_array, read_lines
 from textxfer_mm.errors import UserError, first_few, nearest, shown
 from textxfer_mm.inputs import is_image, require_file
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from textxfer_mm.apis.predictions import Result
-from textxfer_mm.apis.score_files import LINES_SUFFIX, line_of
+from textxfer_mm.apis.score_records import LINES_SUFFIX, line_of
 from textxfer_mm.engine.ranks import count_array, number_of
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.files import replacing, require_writable_folder, write_text

@@ -40,13 +40,18 @@ def train(
     config: Annotated[str | None, typer.Option(help='Config of a recognizer to take the encoder of.')] = None,
     checkpoint: Annotated[Path | None, typer.Option(help='A trained model to take the encoder of.')] = None,
     check: Annotated[bool, typer.Option(help='Decode every video as a whole before.')] = True,
+    finetune: Annotated[
+        bool | None,
+        typer.Option(help='Train the whole model too, on the videos themselves; by default where there is a GPU.'),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help='Seed of all draws.')] = 0,
     device: Device = None,
 ) -> None:
     """Make a model of a folder of videos, without a config.
 
-    Broken videos are named and left out. A frozen encoder encodes every video once; classifiers on these features are
-    compared on videos that they have not seen, and the best is written as one checkpoint, with its config and a report.
+    Broken videos are named and left out. A frozen encoder encodes every video once; classifiers on these features, and
+    with --finetune the whole model, are compared on videos that they have not seen, and the best is written as one
+    checkpoint, with its config and a report. Ctrl-C while the whole model is trained keeps the best of the others.
 
     Without --model, --config or --checkpoint the packaged encoder is taken: it needs no download, knows no motion
     and is far weaker than CLIP.
@@ -62,7 +67,7 @@ def train(
         from textxfer_mm.apis.folder_training import TrainingSettings, train_folder
         from textxfer_mm.log_bridge import warnings_only
     start = dict(model=model, pretrained=pretrained, config=config, checkpoint=checkpoint)
-    settings = TrainingSettings(folder, out, labels_from, val, groups, seed, start, check, device)
+    settings = TrainingSettings(folder, out, labels_from, val, groups, seed, start, check, device, finetune)
     with progress_on(console) as tell, warnings_only():
         report = train_folder(
             settings, progress=tell, say=lambda line: console.print(Text(shown(line, None)), soft_wrap=True)
@@ -98,7 +103,8 @@ def _tell(console: Console, report: dict[str, Any], out: Path) -> None:
     for entry in report['candidates']:
         kept = entry['title'] == report['kept']
         cells = (f'{100 * entry["accuracy"]:.1f}', f'± {100 * entry["spread"]:.1f}', f'{entry["seconds"]:.1f}')
-        table.add_row(entry['title'], *cells, style='bold' if kept else None)
+        title = entry['title'] + ('' if entry['folds'] == report['folds'] else f' ({entry["folds"]} folds)')
+        table.add_row(title, *cells, style='bold' if kept else None)
     console.print(table)
     for line in (f'kept {report["kept_because"]}', f'chance is {100 * report["chance"]:.1f} %'):
         console.print(Text(shown(line, None)), soft_wrap=True)

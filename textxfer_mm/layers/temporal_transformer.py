@@ -20,8 +20,9 @@ class TemporalTransformerLayers(nn.Module):
     Args:
         width: The width D of the frame features.
         num_layers: Number of blocks.
-        num_heads: Number of attention heads; None means ``width // 64``, the heads of CLIP's text tower wherever its
-            width is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text width of 512: give 8.
+        num_heads: Number of attention heads; None means ``width // 64`` (of the bottleneck where there is one), the
+            heads of CLIP's text tower wherever its width is D (8 for ViT-B, 12 for ViT-L). RN50 has D = 1024 but a text
+            width of 512: give 8.
         max_frames: Number of rows of the position table (77 in the authors' checkpoints).
         num_frames: The T for which the positions were trained; for any other T, the first ``num_frames`` rows are
             interpolated linearly. None assigns row t to frame t, as the authors do, and interpolates the whole table
@@ -39,25 +40,34 @@ class TemporalTransformerLayers(nn.Module):
         num_heads: int | None = None,
         max_frames: int = 77,
         num_frames: int | None = None,
+        bottleneck: int | None = None,
     ) -> None:
         from open_clip.transformer import LayerNorm, QuickGELU, Transformer  # here, as it takes seconds
 
         super().__init__()
-        num_heads = max(width // 64, 1) if num_heads is None else num_heads
-        if width % num_heads:
-            raise UserError(f'T-Trans: the width {width} is no multiple of num_heads={num_heads}.')
+        if bottleneck is not None and not 1 <= bottleneck < width:
+            raise UserError(f'T-Trans: bottleneck={bottleneck} must lie between 1 and the width {width} less one.')
+        inner = bottleneck or width
+        num_heads = max(inner // 64, 1) if num_heads is None else num_heads
+        if inner % num_heads:
+            raise UserError(f'T-Trans: the width {inner} is no multiple of num_heads={num_heads}.')
         if num_frames is not None and not 1 <= num_frames <= max_frames:
             raise UserError(f'T-Trans: num_frames={num_frames} must lie between 1 and max_frames={max_frames}.')
         self.num_frames = num_frames
-        self.frame_position_embeddings = nn.Embedding(max_frames, width)
+        self.frame_position_embeddings = nn.Embedding(max_frames, inner)
         self.transformer = Transformer(
-            width, num_layers, num_heads, act_layer=QuickGELU, norm_layer=partial(LayerNorm, eps=1e-12)
+            inner, num_layers, num_heads, act_layer=QuickGELU, norm_layer=partial(LayerNorm, eps=1e-12)
         )
+        self.down = self.up = None
+        if bottleneck is not None:
+            self.down, self.up = nn.Linear(width, inner), nn.Linear(inner, width)
         self.apply(_init_weights)
+        if bottleneck is not None:
+            nn.init.zeros_(self.up.weight)
 
     def positions(self, num_frames: int) -> Tensor:
-        """Return the position embeddings (T, D) of a video of ``num_frames`` frames."""
-        table = self.frame_position_embeddings.weight  # (max_frames, D)
+        """Return the position embeddings (T, D), or (T, d) of a bottleneck, of a video of ``num_frames`` frames."""
+        table = self.frame_position_embeddings.weight  # (max_frames, D or d)
         table = table[: self.num_frames or num_frames]
         if len(table) == num_frames:
             return table
@@ -66,7 +76,10 @@ class TemporalTransformerLayers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the frames of each video: (N, T, D) to (N, T, D)."""
-        return self.transformer(x + self.positions(x.shape[1])) + x
+        positions = self.positions(x.shape[1])
+        if self.down is None:
+            return self.transformer(x + positions) + x
+        return self.up(self.transformer(self.down(x) + positions)) + x
 
 
 def _init_weights(module: nn.Module) -> None:

@@ -19,11 +19,11 @@ from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.datasets.toy_actions import SEEN_ACTIONS, UNSEEN_ACTIONS, render_toy_actions
 from textxfer_mm.engine.classes import rows_of, source_of
+from textxfer_mm.engine.quiet_training import History, logging_to, train
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.scores import Scores, join
 from textxfer_mm.memory import keep_freed_memory
 from textxfer_mm.quickstart.report import PLOTS, VIEWS, environment, measured, write_report
-from textxfer_mm.quickstart.training import History, logging_to, train
 from textxfer_mm.registry import MODELS
 from textxfer_mm.visualization import plot_class_correlation, plot_confusion_matrix, plot_training_curves
 

@@ -1,4 +1,4 @@
-"""Comparing candidates on the same folds, and keeping the best that can be handed out."""
+"""Comparing candidates on the same folds, and keeping the best."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ def validate(
     start, scores, settings = time.perf_counter(), [], []
     for fold in folds:
         fitted = candidate.fit(samples.at(fold.train), seed)
-        scores.append(fitted.scores(samples.rows[fold.val]).detach().numpy())
+        scores.append(fitted.scores(samples.at(fold.val)).detach().numpy())
         settings.append(fitted.settings)
         if tell is not None:
             tell()
@@ -110,15 +110,16 @@ def lead(one: Validated, other: Validated) -> Lead:
 
 
 def choose(validated: Sequence[Validated]) -> Validated:
-    """The best by mean accuracy of those that can be handed out; of equal ones the first.
+    """The best by mean accuracy on the folds in common; of equal ones the first.
 
-    The linear probe is always among them, so that nothing is handed out that it beats.
+    The linear probe is always among them, and what it beats beyond the spread is never chosen, whatever that beats
+    itself: a costly candidate is compared on fewer folds than others.
     """
-    kept = [one for one in validated if one.candidate.head_cfg is not None]
-    best = probe_of(kept)
-    for one in kept:
+    best = probe = probe_of(validated)
+    for one in validated:
         ahead = lead(one, best).mean
-        if ahead > 0 or (ahead == 0 and kept.index(one) < kept.index(best)):
+        is_better = ahead > 0 or (ahead == 0 and validated.index(one) < validated.index(best))
+        if is_better and not (lead(probe, one).mean > 0 and lead(probe, one).is_beyond_spread):
             best = one
     return best
 

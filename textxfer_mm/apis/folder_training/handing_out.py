@@ -2,83 +2,51 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
-from torch import nn
 
 from textxfer_mm.apis.feature_cache.encoder import FrameEncoder
-from textxfer_mm.apis.folder_training.base import PROTOTYPES, Encoder, loader
-from textxfer_mm.apis.model_configs import load_config
+from textxfer_mm.apis.folder_training.candidates import Fitted
+from textxfer_mm.apis.folder_training.encoder import Encoder
 from textxfer_mm.engine.checkpoint import write_checkpoint
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.files import write_text
 
 CHECKPOINT, CONFIG = 'model.pth', 'config.py'
-#: How the head is trained by gradient, by who goes on from the config.
-_EPOCHS = 15
 
 
-def whole_config(encoder: Encoder, head_cfg: dict[str, Any], lists: dict[str, Path], seed: int) -> Config:
-    """The config of the winner: model, lists and a recipe to go on with.
+def with_files(cfg: Config, fitted: Fitted, out: Path) -> Config:
+    """A config with what was chosen in fitting, and with the files of rows that it reads, which are written.
 
-    Args:
-        encoder: The encoder.
-        head_cfg: The config of its head.
-        lists: The list of each of train, val and test.
-        seed: The seed.
+    Their names tell their content: a checkpoint of another run goes on naming its own.
     """
-    cfg = load_config('_base_/default_runtime.py')
-    model = copy.deepcopy(encoder.model_cfg)
-    model.cls_head = copy.deepcopy(head_cfg)
-    model.cls_head.setdefault('topk', 1)
-    if model.backbone.type == 'CLIPBackbone':
-        model.backbone.frozen = True
-        model.backbone.pop('frozen_stages', None)
-    pipeline = encoder.start.cfg.test_pipeline
-    imports = [*(encoder.start.cfg.get('custom_imports') or {}).get('imports', ()), *cfg.custom_imports.imports]
-    cfg.merge_from_dict(
-        dict(
-            default_scope=encoder.start.cfg.get('default_scope', 'mmaction'),
-            custom_imports=dict(imports=list(dict.fromkeys(imports))),
-            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=_EPOCHS, val_interval=1),
-            val_cfg=dict(type='ValLoop'),
-            test_cfg=dict(type='TestLoop'),
-            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.02)),
-            param_scheduler=[dict(type='CosineAnnealingLR', T_max=_EPOCHS, by_epoch=True, convert_to_iter_based=True)],
-            randomness=dict(seed=seed),
-        )
-    )
-    cfg.model, cfg.test_pipeline = model, pipeline
-    for split, file in lists.items():
-        cfg[f'{split}_dataloader'] = loader(file, pipeline, train=split == 'train')
-    metric = dict(type='AccMetric', metric_list=('top_k_accuracy', 'mean_class_accuracy'))
-    cfg.val_evaluator = cfg.test_evaluator = dict(metric, metric_options=dict(top_k_accuracy=dict(topk=(1,))))
-    return cfg
+    made, options = copy.deepcopy(cfg), dict(fitted.options)
+    for key, bundle in fitted.files.items():
+        file = out / f'rows-{bundle.fingerprint[:8]}.safetensors'
+        options[key] = str(bundle.save(file).absolute())
+    made.merge_from_dict(options)
+    return made
 
 
-def hand_out(encoder: Encoder, head: nn.Module, cfg: Config, out: Path, header: str) -> Path:
+def hand_out(encoder: Encoder, fitted: Fitted, cfg: Config, out: Path, header: str) -> Path:
     """Write ``model.pth`` and ``config.py``; return the checkpoint.
 
     Args:
         encoder: What gives the features.
-        head: The fitted head.
-        cfg: Its config, see :func:`whole_config`.
+        fitted: What was fitted.
+        cfg: Its config.
         out: The folder.
         header: What the config begins with, as comments.
     """
-    if cfg.model.cls_head.classifier.type == 'FileClassifier':
-        head.class_rows.bundle().save(out / PROTOTYPES)
-    with in_scope(cfg):
-        frames = FrameEncoder(encoder.start.cfg, encoder.start.checkpoint, torch.device('cpu'))
-    neck = getattr(encoder.model, 'neck', None)
-    parts = dict(backbone=frames.backbone, neck=neck, cls_head=head)
+    parts = dict(fitted.parts)
+    if 'backbone' not in parts:
+        with in_scope(cfg):
+            parts['backbone'] = FrameEncoder(encoder.start.cfg, encoder.start.checkpoint, torch.device('cpu')).backbone
+    if 'neck' not in parts and cfg.model.get('neck'):
+        parts['neck'] = encoder.model.neck
     state = {
-        f'{part}.{name}': value
-        for part, module in parts.items()
-        if module is not None
-        for name, value in module.state_dict().items()
+        f'{part}.{name}': value.cpu() for part, module in parts.items() for name, value in module.state_dict().items()
     }
     text = cfg.pretty_text
     write_checkpoint(out / CHECKPOINT, dict(meta=dict(cfg=text), state_dict=state))

@@ -3,6 +3,7 @@
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook
 from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init_fn
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
+from textxfer_mm.engine.hooks.frozen_parts import FrozenPartsHook
 from textxfer_mm.engine.hooks.initial_validation import InitialValidationHook
 from textxfer_mm.engine.hooks.resume import ResumeHook
 from textxfer_mm.engine.hooks.save_clip import SaveCLIPHook
@@ -13,6 +14,7 @@ __all__ = [
     'CorruptVideoHook',
     'EpochSeedHook',
     'FiniteLossHook',
+    'FrozenPartsHook',
     'InitialValidationHook',
     'ResumeHook',
     'SaveCLIPHook',

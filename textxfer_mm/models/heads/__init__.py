@@ -6,6 +6,7 @@ from textxfer_mm.models.heads.learnable_prompt_head import LearnablePromptHead
 from textxfer_mm.models.heads.multi_dataset_head import MultiDatasetHead
 from textxfer_mm.models.heads.multi_dataset_text_head import MultiDatasetTextHead
 from textxfer_mm.models.heads.text_embedding_head import TextEmbeddingHead
+from textxfer_mm.models.heads.tip_adapter_head import TipAdapterHead
 from textxfer_mm.models.heads.unified_contrastive_head import UnifiedContrastiveHead
 from textxfer_mm.models.heads.video_text_matching_head import VideoTextMatchingHead
 
@@ -16,6 +17,7 @@ __all__ = [
     'MultiDatasetHead',
     'MultiDatasetTextHead',
     'TextEmbeddingHead',
+    'TipAdapterHead',
     'UnifiedContrastiveHead',
     'VideoTextMatchingHead',
 ]

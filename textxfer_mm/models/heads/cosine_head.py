@@ -93,9 +93,13 @@ class CosineHead(BaseHead):
         """
         return embed(self, feats)
 
+    def describe(self, feats: Features) -> Tensor:
+        """All that :meth:`logits` needs to know of features of any kind: the embeddings (rows, D)."""
+        return self.embed(feats)
+
     def embed_videos(self, feats: Features, num_videos: int) -> Tensor:
         """Embed and average the rows of each video -> (N, D)."""
-        return self._split(self.embed(feats), num_videos).mean(1)
+        return self._split(self.describe(feats), num_videos).mean(1)
 
     def logits(self, embeddings: Tensor, training: bool) -> Tensor:
         """Classify embeddings (N, D) -> logits (N, K) in float32, with rows and scale of training or testing."""
@@ -103,7 +107,7 @@ class CosineHead(BaseHead):
 
     def forward(self, x: Features, **kwargs: Any) -> Tensor:
         """Features of any kind -> logits (rows, K); what else a recognizer passes (``num_segs``, ...) is not needed."""
-        return self.logits(self.embed(x), self.training)
+        return self.logits(self.describe(x), self.training)
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
         """Loss and top-k accuracies of N videos; the rows of one video are averaged first."""
@@ -139,7 +143,7 @@ class CosineHead(BaseHead):
             num_videos: N.
             kwargs: What the recognizer passes to :meth:`predict`.
         """
-        x = self._split(self.embed(feats), num_videos)  # (N, rows, D)
+        x = self._split(self.describe(feats), num_videos)  # (N, rows, D)
         if 'num_segs' in kwargs and x.shape[1] > 1:  # a 2-D recogniser: one row a frame
             x = self._frames_to_clips(x)
         return x

@@ -45,6 +45,8 @@ class TemporalTransformer(BaseModule):
         max_frames: Number of rows of the position table (77 in the authors' checkpoints).
         num_frames: The T for which the positions were trained; for any other T, the first ``num_frames`` rows are
             interpolated. None assigns row t to frame t, as the authors do, and interpolates only above ``max_frames``.
+        bottleneck: A width below D in which the blocks work, between two linear maps of which the last starts at zero:
+            for few videos. None is the paper's, as wide as the features.
         init_cfg: Initialisation config of MMEngine; None keeps the paper's.
     """
 
@@ -56,12 +58,18 @@ class TemporalTransformer(BaseModule):
         num_heads: int | None = None,
         max_frames: int = 77,
         num_frames: int | None = None,
+        bottleneck: int | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.in_channels = in_channels
         self.layers = TemporalTransformerLayers(
-            in_channels, num_layers=num_layers, num_heads=num_heads, max_frames=max_frames, num_frames=num_frames
+            in_channels,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            max_frames=max_frames,
+            num_frames=num_frames,
+            bottleneck=bottleneck,
         )
 
     def forward(self, x: Tensor, data_samples: Any = None) -> tuple[Tensor, dict]:

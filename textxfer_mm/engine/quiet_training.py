@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch import nn
 
-from textxfer_mm.apis.scoring import Progress
 from textxfer_mm.engine.runners import stop_when_diverged
+
+#: Told how many iterations are done, and of how many.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class History:
         losses: One loss an iteration.
         accuracies: One top-1 accuracy (0 to 1) an iteration.
         seconds: One duration an iteration, with the wait for its batch.
-        val_iterations: Iterations after which the model was validated.
+        val_iterations: Iterations after which the model was validated; none without a validation.
         val_accuracies: Top-1 accuracies (0 to 1) of these validations.
     """
 
@@ -57,11 +59,11 @@ class _FileLogRunner(Runner):
         return _without_console(super().build_logger(*args, **kwargs))
 
 
-def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
+def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path | None, History]:
     """Train as the config says.
 
     Returns:
-        The trained model, its checkpoint and what was logged.
+        The trained model, its checkpoint if the config keeps any, and what was logged.
     """
     runner = _FileLogRunner.from_cfg(cfg)
     stop_when_diverged(runner)
@@ -69,10 +71,11 @@ def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path, History]:
     model = runner.train()
     scalars = runner.message_hub.log_scalars
     logged = ([float(v) for v in scalars[f'train/{key}'].data[0]] for key in ('loss', 'top1_acc', 'time'))
-    validated = [float(v) for v in scalars['val/acc/top1'].data[0]]
+    validated = [float(v) for v in scalars['val/acc/top1'].data[0]] if 'val/acc/top1' in scalars else []
     steps = np.arange(1, len(validated) + 1) * runner.train_loop.val_interval * len(runner.train_dataloader)
     steps = np.minimum(steps, runner.max_iters)  # it validates at the end, whatever the interval
-    checkpoint = Path((Path(cfg.work_dir) / 'last_checkpoint').read_text().strip())
+    last = Path(cfg.work_dir) / 'last_checkpoint'
+    checkpoint = Path(last.read_text().strip()) if last.is_file() else None
     return model, checkpoint, History(*logged, steps.tolist(), validated)
 
 
@@ -85,7 +88,7 @@ def logging_to(file: Path) -> Iterator[None]:
     before = {name: log.handlers[:] for name, log in known.items()}
     for log in known.values():
         _without_console(log)
-    MMLogger.get_instance(f'quickstart {time.time_ns()}', logger_name='mmengine', log_file=str(file), file_mode='a')
+    MMLogger.get_instance(f'quiet {time.time_ns()}', logger_name='mmengine', log_file=str(file), file_mode='a')
     _without_console(MMLogger.get_current_instance())
     try:
         yield
