@@ -72,16 +72,18 @@ def main() -> None:
     from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
     from textxfer_mm.engine.metric_checks import leave_out_scores
-    from textxfer_mm.engine.runners import build_runner, require_full_checkpoint
+    from textxfer_mm.engine.runners import require_full_checkpoint
+    from textxfer_mm.engine.terminal import showing
 
     require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
     check_config(cfg, ('test',))
     is_unlabelled = 'test' in check_datasets(cfg, ('test',))
     note = leave_out_scores(cfg) if is_unlabelled else None
-    runner = build_runner(cfg)
-    require_full_checkpoint(runner)
-    runner.test()
+    with showing(cfg) as build_runner:
+        runner = build_runner()
+        require_full_checkpoint(runner)
+        runner.test()
     if note is not None:
         print_log(note, logger='current', level=logging.WARNING)
 

@@ -24,7 +24,7 @@ from textxfer_mm.cli import (
 )
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
-from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
+from textxfer_mm.interrupts import TERMINATED, Terminated, end_data_workers, ending_on_sigterm
 from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
 
@@ -52,6 +52,7 @@ class CommandGroup(TyperGroup):
                 raise
             self._stop(UserError(f'{error.filename}: {error.strerror}. Give what this user may read and write.'))
         except KeyboardInterrupt as interrupt:
+            end_data_workers()
             Console(stderr=True).print('interrupted')
             raise typer.Exit(130) from interrupt
         except Terminated as request:

@@ -20,6 +20,7 @@ from textxfer_mm.engine.within_epoch import WithinEpoch
 from textxfer_mm.errors import UserError, first_few, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
+from textxfer_mm.log_bridge import TO_TERMINAL
 from textxfer_mm.registry import HOOKS
 
 #: Where the ``meta`` of a checkpoint has the seed of the sampler.
@@ -92,7 +93,9 @@ class ResumeHook(Hook):
         if runner._resume and self._within is None:
             _warn_of_other_epochs(runner)
         if self._is_validation_due(runner):
-            runner.logger.info('The run was stopped before it was validated here, which is done now.')
+            runner.logger.info(
+                'The run was stopped before it was validated here, which is done now.', extra=TO_TERMINAL
+            )
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
