@@ -113,8 +113,8 @@ def main() -> None:
         return
     phases = ('train', 'val') if cfg.get('val_dataloader') else ('train',)
     check_config(cfg, phases)
-    check_datasets(cfg, phases, may_miss=('train',))
     with telling_what_is_kept(cfg), showing(cfg) as build_runner:
+        check_datasets(cfg, phases, may_miss=('train',))
         runner = build_runner()
         passed = [f'Passed over {reason}' for reason in found.passed_over] if found else []
         runner.register_hook(ResumeHook(passed, other_classes=args.allow_other_classes))

@@ -104,6 +104,7 @@ def start(tmp_path):
 def config(tmp_path):
     cfg = Config(run_config(write_dataset(tmp_path / 'videos', good=4), tmp_path / 'run', workers=1, epochs=1000))
     cfg.default_hooks.checkpoint.interval = 1000
+    cfg.terminal = 'log'
     cfg.dump(tmp_path / 'tiny.py')
     return tmp_path / 'tiny.py'
 
@@ -115,7 +116,7 @@ def test_training(start, config, whole_group):
     assert run.left() != []
     (os.killpg if whole_group else os.kill)(run.process.pid, signal.SIGTERM)
     assert run.end() == 143
-    assert run.said() == ['terminated']
+    assert run.said() == ['terminated: no checkpoint was saved yet']
     assert run.left() == []
 
 
@@ -157,7 +158,7 @@ def two_ranks(start, config):
 def test_the_launcher(two_ranks):
     two_ranks.process.send_signal(signal.SIGTERM)
     assert two_ranks.end() == 143
-    assert two_ranks.said() == ['terminated']
+    assert two_ranks.said() == ['terminated: no checkpoint was saved yet']
     assert two_ranks.left() == []
 
 
@@ -185,6 +186,7 @@ def test_a_checkpoint_within_an_epoch_is_gone_on_from_exactly(start, tmp_path, w
     cfg = Config(run_config(write_dataset(tmp_path / 'videos', good=40), tmp_path / 'run', workers=workers, epochs=3))
     cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=True, convert_to_iter_based=True)]
     cfg.optim_wrapper.accumulative_counts = 2
+    cfg.terminal = 'log'
     cfg.dump(tmp_path / 'tiny.py')
     command = (sys.executable, ROOT / 'tools' / 'train.py', tmp_path / 'tiny.py', '--work-dir')
     assert start(*command, tmp_path / 'whole').end(300) == 0
@@ -192,7 +194,7 @@ def test_a_checkpoint_within_an_epoch_is_gone_on_from_exactly(start, tmp_path, w
     run.wait_until_it_trains(r'\[2\]\[ *5/20\]')
     os.killpg(run.process.pid, signal.SIGTERM)  # the data worker hears of it too, as under Slurm
     assert run.end() == 143
-    assert run.said() == ['terminated']
+    assert run.said() == [f'terminated: {tmp_path}/run/stopped.pth was kept; --resume goes on from it']
     stopped = torch.load(tmp_path / 'run' / 'stopped.pth', weights_only=True)['meta']
     assert stopped['iter'] == 20 * stopped['epoch'] + stopped['within_epoch']['done']
     assert stopped['within_epoch']['done'] % 2 == 0  # no gradient was under way

@@ -66,7 +66,8 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
         found: list[tuple[ConfigDict, AnnotationList]] = []
         if whole is not None:
             check_tags(cfg, phase)
-        for dataset, renumbered, tag in _innermost(whole):
+        inner = list(_innermost(whole))
+        for dataset, renumbered, tag in inner:
             _check_paths(dataset, phase)
             name_classes(dataset)
             if _is_first_rank(cfg):
@@ -82,6 +83,8 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
                 if called is not None:
                     annotations.check_folders(called)
                 found.append((dataset, annotations))
+        if phase == 'train' and _is_first_rank(cfg):
+            _warn_of_empty_classes(inner, found, names or tuple(map(str, range(classes or 0))))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
         if _is_first_rank(cfg):
@@ -197,6 +200,24 @@ def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
             f"dict({wanted}='FOLDER'), the folder of its {_KINDS[kind]}."
         )
     return prefixes
+
+
+def _warn_of_empty_classes(
+    inner: Sequence[tuple[ConfigDict, bool, str | None]],
+    found: Sequence[tuple[ConfigDict, AnnotationList]],
+    names: Sequence[str],
+) -> None:
+    """Say which classes of the head no line of the lists of a training has, where lists with their labels are all."""
+    if len(found) < len(inner) or any(renumbered or tag is not None for _, renumbered, tag in inner):
+        return
+    there = set().union(*(annotations.labels() for _, annotations in found))
+    empty = [name for label, name in enumerate(names) if label not in there]
+    if empty and there:
+        print_log(
+            f'{len(empty)} of {len(names)} classes have no training video: {first_few(empty, 6)}.',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _are_unlabelled(lists: Sequence[AnnotationList], phase: str) -> bool:

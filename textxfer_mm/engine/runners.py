@@ -10,7 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.checkpoint import refusing_misfits
-from textxfer_mm.engine.hooks import FiniteLossHook, WarmUpHook
+from textxfer_mm.engine.hooks import CustomKeysHook, FiniteLossHook, WarmUpHook
 from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.files import require_writable_folder
 
@@ -33,6 +33,7 @@ def build_runner(cfg: Config, listen: Callable[[MMLogger], MMLogger] | None = No
         runner = _listened_to(kind, listen).from_cfg(cfg)
     stop_when_diverged(runner)
     runner.register_hook(WarmUpHook())
+    runner.register_hook(CustomKeysHook())
     return runner
 
 

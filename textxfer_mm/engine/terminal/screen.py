@@ -41,12 +41,9 @@ class Screen:
         now = time.monotonic()
         if self._bars is None or title != self._title:
             self.hide()
-            columns = (
-                TextColumn('{task.description}'),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn('{task.fields[note]}'),
-            )
+            texts = [TextColumn(text, markup=False) for text in ('{task.description}', '{task.fields[note]}')]
+            texts = [TextColumn(text, markup=False) for text in ('{task.description}', '{task.fields[note]}')]
+            columns = (texts[0], BarColumn(), MofNCompleteColumn(), texts[1])
             self._bars = Progress(*columns, console=self._console, transient=True, auto_refresh=False)
             self._bars.add_task(shown(title), total=total, note='')
             self._bars.start()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from textxfer_mm.engine.launch import is_first_rank
@@ -34,9 +35,14 @@ def showing(cfg: Config) -> Iterator[Callable[[], Runner]]:
         runner.register_hook(TerminalHook(screen))
         return runner
 
+    logger = MMLogger.get_current_instance()  # of what is said before the run has its own
+    before = logger.handlers[:]
+    if screen is not None:
+        speak_on(logger, screen)
     try:
         yield build
     finally:
+        logger.handlers[:] = before
         if screen is not None:
             screen.hide()
 
