@@ -57,9 +57,7 @@ def _set_pipeline(steps: list[Any], clips: int, crops: int, option: str) -> floa
     sampling = [step for step in steps if isinstance(step, Mapping) and 'clip_len' in step]
     cropping = [step for step in steps if isinstance(step, Mapping) and step.get('type') in _CROPPING]
     if len(sampling) != 1:
-        raise UserError(
-            f'{option}: the test pipeline has {len(sampling)} steps that sample frames (clip_len), not one.'
-        )
+        raise UserError(f'{option}: the test pipeline samples frames (clip_len) in {len(sampling)} steps, not in one.')
     (sample,) = sampling
     before = sample.get('num_clips', 1)
     if sample['clip_len'] == 1 and clips != before:
@@ -69,7 +67,7 @@ def _set_pipeline(steps: list[Any], clips: int, crops: int, option: str) -> floa
         )
     if len(cropping) != 1 and crops > 1:
         raise UserError(
-            f'{option}: the test pipeline has {len(cropping)} steps that crop ({", ".join(_CROPPING)}), and three crops '
+            f'{option}: the test pipeline crops in {len(cropping)} steps ({", ".join(_CROPPING)}), and three crops '
             f'need one: give {clips}x1, or add CenterCrop to it.'
         )
     sample['num_clips'] = clips

@@ -41,9 +41,9 @@ class CustomKeysHook(Hook):
 def _meant(key: str, names: list[str]) -> str:
     """What may have been meant, or what there is."""
     prefixes = sorted({prefix for name in names for prefix in _prefixes(name)})
-    meant = closest(key, prefixes)
+    meant = closest(key, prefixes, 1)
     if meant:
-        return f' Did you mean: {", ".join(map(shown, meant))}?'
+        return f' Did you mean: {shown(meant[0])}?'
     return f' The weights are those of {first_few(sorted({name.split(".")[0] for name in names}), 6)}.'
 
 
