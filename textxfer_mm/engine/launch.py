@@ -24,6 +24,7 @@ from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import require_writable_folder, unwritable
 from textxfer_mm.inputs import find_config
 from textxfer_mm.interrupts import TERMINATED, Terminated, end_data_workers, ending_on_sigterm
+from textxfer_mm.memory import end_at_once
 from textxfer_mm.registry_errors import explain_config_error
 
 #: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
@@ -142,6 +143,7 @@ def run_tool(main: Callable[[], None]) -> int:
     Returns:
         The exit status: 0, 2 after a :class:`UserError`, 130 after Ctrl-C, or 143 after SIGTERM.
     """
+    end_at_once()
     atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what is done when it comes stays done, status 0
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason for many tracebacks
     try:

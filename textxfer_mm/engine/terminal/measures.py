@@ -9,8 +9,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-#: After which epochs and iterations it was validated; kept in the message hub, and so in checkpoints. A name that begins
-#: with 'val' would be logged by MMEngine.
+#: After which epochs and iterations it was validated; kept in the message hub, and so in checkpoints. MMEngine would
+#: log a name that begins with 'val'.
 _VALIDATED = 'places_of_validations'
 #: What is beside the metrics of a validation.
 _TIMES = ('val/time', 'val/data_time')
