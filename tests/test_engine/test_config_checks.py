@@ -367,7 +367,7 @@ class TestLoadersAndNumbers:
                 dict(optim_wrapper__optimizer__lr=-1),
                 'optim_wrapper.optimizer of the config cannot be built: Invalid learning rate: -1',
             ),
-            (dict(optim_wrapper__optimizer__lr='big'), 'optim_wrapper.optimizer of the config cannot be built'),
+            (dict(optim_wrapper__optimizer__lr='big'), "optim_wrapper.optimizer.lr='big' of the config is no number"),
             (
                 dict(optim_wrapper__paramwise_cfg=dict(custom_keys={'a': dict(lr_mult='.1')})),
                 "custom_keys.a.lr_mult='.1'",

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
@@ -36,11 +35,14 @@ def test_clips_and_crops(cfg, tmp_path):
     views = inputs(cfg, tmp_path / 'a.mp4')
     assert views.shape == (12, *one.shape[1:])
     assert cfg.test_dataloader.batch_size == max(1, batch // 12)
-    left, right, middle = views.reshape(3, 4, *one.shape[1:])  # crops one after the other, each with all clips
-    assert not torch.equal(left, right)
-    by_hand = load_config(CONFIG)
-    by_hand.test_dataloader.dataset.pipeline[1].num_clips = 4
-    np.testing.assert_array_equal(middle, inputs(by_hand, tmp_path / 'a.mp4'))
+    uncropped = load_config(CONFIG)
+    uncropped.test_dataloader.dataset.pipeline[1].num_clips = 4
+    del uncropped.test_dataloader.dataset.pipeline[4]
+    whole = inputs(uncropped, tmp_path / 'a.mp4')
+    assert whole.shape[-2:] == (146, 292)
+    crops = views.reshape(3, 4, *one.shape[1:])  # one after the other, each with all clips
+    for crop, left in zip(crops, (0, 164, 82), strict=True):  # left, right, centre
+        np.testing.assert_array_equal(crop, whole[..., 8:136, left : left + 128])
     set_views(cfg, '1x1')
     np.testing.assert_array_equal(inputs(cfg, tmp_path / 'a.mp4'), one)
 

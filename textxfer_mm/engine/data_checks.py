@@ -83,8 +83,9 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
                 if called is not None:
                     annotations.check_folders(called)
                 found.append((dataset, annotations))
-        if phase == 'train' and _is_first_rank(cfg):
-            _warn_of_empty_classes(inner, found, names or tuple(map(str, range(classes or 0))))
+        is_plain = len(found) == len(inner) and not any(renumbered or tag is not None for _, renumbered, tag in inner)
+        if phase == 'train' and is_plain and _is_first_rank(cfg):
+            _tell_empty_classes([annotations for _, annotations in found], names or range(classes or 0))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
         if _is_first_rank(cfg):
@@ -202,22 +203,13 @@ def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
     return prefixes
 
 
-def _warn_of_empty_classes(
-    inner: Sequence[tuple[ConfigDict, bool, str | None]],
-    found: Sequence[tuple[ConfigDict, AnnotationList]],
-    names: Sequence[str],
-) -> None:
-    """Say which classes of the head no line of the lists of a training has, where lists with their labels are all."""
-    if len(found) < len(inner) or any(renumbered or tag is not None for _, renumbered, tag in inner):
-        return
-    there = set().union(*(annotations.labels() for _, annotations in found))
+def _tell_empty_classes(lists: Sequence[AnnotationList], names: Sequence[object]) -> None:
+    """Warn of the classes that no line of the lists of a training has."""
+    there = set().union(*(annotations.labels() for annotations in lists))
     empty = [name for label, name in enumerate(names) if label not in there]
-    if empty and there:
-        print_log(
-            f'{len(empty)} of {len(names)} classes have no training video: {first_few(empty, 6)}.',
-            logger='current',
-            level=logging.WARNING,
-        )
+    if empty:
+        message = f'{len(empty)} of {len(names)} classes have no training video: {first_few(empty, 6)}.'
+        print_log(message, logger='current', level=logging.WARNING)
 
 
 def _are_unlabelled(lists: Sequence[AnnotationList], phase: str) -> bool:
