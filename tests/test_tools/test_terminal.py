@@ -220,9 +220,13 @@ def test_a_training_that_stops_early_says_so(run):
     )
 
 
-def test_without_validation(run):
+def test_without_validation(run, tmp_path):
+    """Nor can the curves be drawn: a folder is in their place, which ends no run."""
+    (tmp_path / 'run' / 'curves.png').mkdir(parents=True)
     status, out, _ = run('--no-validate')
     assert status == 0
+    assert any(line.startswith('warning: run/curves.png could not be drawn: ') for line in out)
+    assert not any(line.startswith('Pictures') for line in out)
     assert '4 videos to train on, without validation' in out[1]
     assert 'The last weights are in run/epoch_3.pth.' in out
     assert re.match(

@@ -2,8 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.runner import Runner
@@ -22,7 +23,6 @@ from textxfer_mm.engine.terminal.measures import (
 )
 from textxfer_mm.engine.terminal.told import bare, near
 from textxfer_mm.errors import UserError, first_line
-from textxfer_mm.files import unwritable
 from textxfer_mm.pace import duration_words
 
 #: The pictures, in the work dir.
@@ -125,13 +125,11 @@ def _draw_confusion(runner: Runner, confusion: tuple[Validation, np.ndarray] | N
     )
 
 
-def _drawn(what, draw, path: Path, runner: Runner) -> Iterator[str]:
-    """Draw a picture; a disk that is full costs the picture, not the run."""
+def _drawn(what: str, draw: Callable[[Path], Any], path: Path, runner: Runner) -> Iterator[str]:
+    """Draw a picture; where it cannot be written, it is the picture that is lost, not the run."""
     try:
         draw(path)
     except OSError as error:
-        if unwritable(error) is None:
-            raise
         runner.logger.warning(f'{near(path)} could not be drawn: {first_line(error)}.')
         return
     yield f'{what}: {near(path)}'
