@@ -17,6 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS, METRICS
 from PIL import Image
 from rich.console import Console
@@ -27,6 +28,7 @@ from textxfer_mm.engine import launch
 from textxfer_mm.engine.terminal import hook as hook_room
 from textxfer_mm.engine.terminal import screen as screen_room
 from textxfer_mm.engine.terminal.confusion import ConfusionCounts
+from textxfer_mm.log_bridge import TO_TERMINAL
 
 train, test = load_script('tools/train.py'), load_script('tools/test.py')
 
@@ -308,6 +310,18 @@ def test_a_terminal_shows_a_bar_with_the_lines_above(run, monkeypatch):
     assert re.search(r'epoch 2 of 3 [━╸╺ ]+ *2/2 loss: \d\.\d{4}', text)
     assert text.index('epoch 2 of 3  loss: ') < text.index('Best: ') < text.index('Next:')
     assert out.getvalue().count('\x1b[?25l') == out.getvalue().count('\x1b[?25h')  # the cursor is there again
+
+
+def test_what_a_logger_shows_and_what_its_file_holds(tmp_path, capsys):
+    logger = MMLogger(name='shown', logger_name='mmengine', log_file=str(tmp_path / 'a.log'))
+    screen_room.speak_on(logger, screen_room.Screen())
+    logger.info('an announcement')
+    logger.info('for a person', extra=TO_TERMINAL)
+    logger.warning('backbone.conv1.weight is skipped since its requires_grad=False')
+    logger.warning('look [here] \x1b[31m')
+    logger.error('it failed')
+    assert capsys.readouterr().out == 'for a person\nwarning: look [here] \\x1b[31m\nerror: it failed\n'
+    assert len((tmp_path / 'a.log').read_text().splitlines()) == 5
 
 
 class _Clock:

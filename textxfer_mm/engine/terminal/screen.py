@@ -10,6 +10,8 @@ from rich.text import Text
 
 from textxfer_mm.errors import shown, shown_message
 
+#: How warnings end that MMEngine gives for each frozen weight, where a config has ``paramwise_cfg``: nothing is wrong.
+_ROUTINE = ('is skipped since its requires_grad=False',)
 #: Seconds between two pictures of the bar.
 _REFRESH = 0.2
 
@@ -69,6 +71,8 @@ class _OnScreen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
+        if record.getMessage().endswith(_ROUTINE):
+            return
         is_warning = record.levelno >= logging.WARNING
         if is_warning or getattr(record, 'to_terminal', False):
             try:
