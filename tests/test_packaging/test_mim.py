@@ -74,6 +74,7 @@ def mim(tmp_path_factory):
         shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md'):
         shutil.copy2(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / 'configs' / '_base_', checkout / 'configs' / '_base_')
     configs = checkout / 'configs' / 'tiny'
     configs.mkdir(parents=True)
     config = run_config(write_dataset(folder / 'videos'), folder / 'runs')
@@ -120,7 +121,7 @@ def test_a_config_outside_inherits_from_the_installed_ones(mim):
         told = mim('train', 'textxfer_mm', 'my_actions.py', '--gpus', '0')
     finally:
         mim.folder = folder.parent
-    tester, predict = (line.strip() for line in told.splitlines() if line.startswith('  '))
+    tester, predict = (line.strip() for line in told.splitlines() if line.startswith(('  python ', '  textxfer ')))
     assert tester == f'python {mim.installed}/.mim/tools/test.py my_actions.py my_run/epoch_1.pth'
     video = mim.folder / 'videos' / 'good0.mp4'
     code = f"""
