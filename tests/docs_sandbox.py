@@ -151,6 +151,7 @@ class Sandbox:
         )
         (folder / 'configs' / 'my_actions').mkdir()
         self.path_of_config().write_text(own_config())
+        (folder / 'my_actions.py').write_text(own_config("'textxfer_mm::"))
         write_caption_run(folder / 'work_dirs' / 'captions')
         shutil.copytree(folder / 'work_dirs' / 'captions' / 'tower', folder / PRETRAINED)
 
@@ -290,10 +291,10 @@ class Sandbox:
                 check_fragment(name, value)
 
 
-def own_config() -> str:
-    """The config of docs/own_dataset.md."""
+def own_config(base: str = '') -> str:
+    """The config of docs/own_dataset.md, the first one with such a base."""
     text = (ROOT / 'docs' / 'own_dataset.md').read_text()
-    return re.search(r'```python\n(_base_.*?)```', text, flags=re.S).group(1)
+    return re.search(rf'```python\n(_base_ = {base}.*?)```', text, flags=re.S).group(1)
 
 
 def check_fragment(name: str, value: dict) -> None:

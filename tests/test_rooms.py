@@ -21,6 +21,7 @@ STOREYS = (
         'inputs',
         'interrupts',
         'memory',
+        'pace',
         'text_files',
         'version',
         'wrappers',

@@ -70,6 +70,16 @@ def postpone(seconds: float) -> Callable[[], bool]:
     return lambda: request.is_made
 
 
+def end_data_workers() -> None:
+    """Kill the data workers of a process that ends; PyTorch would wait for each of them, up to five seconds."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+    # PyTorch raises from its handler when a data worker has died, wherever this process is: here that is no news.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 class _Request:
     """The request to end, which is repeated until it is heard."""
 
@@ -105,12 +115,7 @@ class _Request:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
-        # What the exception leaves may be a connection to a data worker, which would print that it broke.
-        for child in multiprocessing.active_children():
-            if child.daemon:
-                child.kill()
-        # PyTorch raises from its handler when a data worker has died, wherever this process is: here that is no news.
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        end_data_workers()  # what the exception leaves may be a connection to one, which would print that it broke
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
         raise Terminated
 

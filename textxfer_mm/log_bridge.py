@@ -4,16 +4,19 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+#: ``extra`` of a record that a person should see although it is no warning; :mod:`textxfer_mm.engine.terminal` does so.
+TO_TERMINAL = dict(to_terminal=True)
+
 
 class _Bridge(logging.Handler):
     """Hands records to MMEngine's current logger, which writes them to the console and to the log file of the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Forward one record."""
-        from mmengine.logging import print_log
+        from mmengine.logging import MMLogger
 
         try:
-            print_log(record.getMessage(), logger='current', level=record.levelno)
+            MMLogger.get_current_instance().log(record.levelno, record.getMessage(), extra=TO_TERMINAL)
         except Exception:  # as every handler does: logging must not end the run
             self.handleError(record)
 

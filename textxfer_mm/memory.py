@@ -1,6 +1,8 @@
-"""Keeps freed memory in the process."""
+"""What a process does with its memory while it works and when it ends."""
 
+import atexit
 import ctypes
+import gc
 import platform
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -21,3 +23,11 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2_000_000_000), (_M_TOP_PAD, 1 << 28))
     return all(mallopt(option, value) for option, value in settings)
+
+
+def end_at_once() -> None:
+    """Let this process leave out the interpreter's last garbage collection, which takes seconds where much is loaded.
+
+    What is registered with :mod:`atexit` and ``weakref.finalize`` runs as ever; the system takes the memory back.
+    """
+    atexit.register(gc.freeze)

@@ -23,6 +23,10 @@ def parse_args() -> argparse.Namespace:
         '--class-names',
         help='class-name file or dataset name that replaces the classes of the text classifier (zero-shot recognition)',
     )
+    parser.add_argument(
+        '--views',
+        help='clips x crops of each video (1 or 3 crops), such as 4x3, in place of those of the test pipeline',
+    )
     parser.add_argument('--show-dir', help='folder for images of the predictions')
     parser.add_argument('--show', action='store_true', help='show the predictions in a window')
     parser.add_argument('--interval', type=int, default=1, help='visualize one sample in this many')
@@ -55,6 +59,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    if args.views is not None:
+        from textxfer_mm.engine.multi_view import set_views
+
+        set_views(cfg, args.views)
     if args.class_names is not None:
         from textxfer_mm.engine.classes import set_class_names
 
@@ -72,18 +80,20 @@ def main() -> None:
     from textxfer_mm.engine.config_checks import check_config
     from textxfer_mm.engine.data_checks import check_datasets
     from textxfer_mm.engine.metric_checks import leave_out_scores
-    from textxfer_mm.engine.runners import build_runner, require_full_checkpoint
+    from textxfer_mm.engine.runners import require_full_checkpoint
+    from textxfer_mm.engine.terminal import showing
 
     require_parts(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), args.config)
     merge_args(cfg, args)
     check_config(cfg, ('test',))
-    is_unlabelled = 'test' in check_datasets(cfg, ('test',))
-    note = leave_out_scores(cfg) if is_unlabelled else None
-    runner = build_runner(cfg)
-    require_full_checkpoint(runner)
-    runner.test()
-    if note is not None:
-        print_log(note, logger='current', level=logging.WARNING)
+    with showing(cfg) as build_runner:
+        is_unlabelled = 'test' in check_datasets(cfg, ('test',))
+        note = leave_out_scores(cfg) if is_unlabelled else None
+        runner = build_runner()
+        require_full_checkpoint(runner)
+        runner.test()
+        if note is not None:
+            print_log(note, logger='current', level=logging.WARNING)
 
 
 if __name__ == '__main__':

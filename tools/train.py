@@ -97,7 +97,8 @@ def main() -> None:
     from textxfer_mm.engine.data_checks import check_datasets
     from textxfer_mm.engine.hooks import ResumeHook, SigtermCheckpointHook
     from textxfer_mm.engine.resuming import choose_resume, is_finished
-    from textxfer_mm.engine.runners import build_runner, require_exact_resume
+    from textxfer_mm.engine.runners import require_exact_resume
+    from textxfer_mm.engine.terminal import showing, telling_what_is_kept
 
     require_parts(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), args.config)
     merge_args(cfg, args)
@@ -112,15 +113,16 @@ def main() -> None:
         return
     phases = ('train', 'val') if cfg.get('val_dataloader') else ('train',)
     check_config(cfg, phases)
-    check_datasets(cfg, phases, may_miss=('train',))
-    runner = build_runner(cfg)
-    passed = [f'Passed over {reason}' for reason in found.passed_over] if found else []
-    runner.register_hook(ResumeHook(passed, other_classes=args.allow_other_classes))
-    if args.checkpoint_on_sigterm:
-        runner.register_hook(SigtermCheckpointHook())
-    if cfg.get('resume'):
-        require_exact_resume(runner)
-    runner.train()
+    with telling_what_is_kept(cfg), showing(cfg) as build_runner:
+        check_datasets(cfg, phases, may_miss=('train',))
+        runner = build_runner()
+        passed = [f'Passed over {reason}' for reason in found.passed_over] if found else []
+        runner.register_hook(ResumeHook(passed, other_classes=args.allow_other_classes))
+        if args.checkpoint_on_sigterm:
+            runner.register_hook(SigtermCheckpointHook())
+        if cfg.get('resume'):
+            require_exact_resume(runner)
+        runner.train()
 
 
 if __name__ == '__main__':

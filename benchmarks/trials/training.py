@@ -76,7 +76,7 @@ class Training:
         for path in self.temporary.glob('*'):  # what a process left that was killed outright is not this one's
             shutil.rmtree(path, ignore_errors=True)
         prefix = [FAULTS, *fault] if fault else []
-        given = ['--cfg-options', 'default_hooks.logger.interval=1', *self.options]
+        given = ['--cfg-options', 'default_hooks.logger.interval=1', 'terminal=log', *self.options]
         command = [sys.executable, *prefix, TRAIN, self.config, '--work-dir', self.work_dir, *arguments, *given]
         path = os.pathsep.join(filter(None, [str(TRAIN.parents[1]), os.environ.get('PYTHONPATH')]))
         env = dict(os.environ, TMPDIR=str(self.temporary), OMP_NUM_THREADS='1', PYTHONPATH=path)

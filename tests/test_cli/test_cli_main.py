@@ -104,6 +104,7 @@ def test_unknown_subcommand_fails_with_usage():
     [
         (UserError('no class names in [bold]x.txt[/bold]: expected one a line'), 2, 'error: no class names in [bold]'),
         (KeyboardInterrupt(), 130, 'interrupted'),
+        (KeyboardInterrupt('[b]a.csv[/b] is kept'), 130, 'interrupted: [b]a.csv[/b] is kept'),
         (Terminated(), 143, 'terminated'),
         (OSError(errno.ENOSPC, 'No space left', 'a.mp4'), 2, 'error: a.mp4 could not be written: No space left.'),
     ],

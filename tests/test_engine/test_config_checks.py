@@ -13,6 +13,7 @@ from textxfer_mm.engine.config_files import load_config
 from textxfer_mm.engine.config_keys import check_options
 from textxfer_mm.engine.config_parts import check_parts
 from textxfer_mm.engine.metric_checks import _reported
+from textxfer_mm.engine.rate_checks import check_rates
 from textxfer_mm.errors import UserError
 from textxfer_mm.files import config_dir
 from textxfer_mm.registry import HOOKS
@@ -113,6 +114,94 @@ class TestKeys:
     def test_options_of_the_config_and_of_the_runner(self, cfg):
         cfg.my_variable = 3
         check_options({'my_variable': 4, 'load_from': 'a.pth', 'resume': True, 'auto_scale_lr.x': 1}, cfg, 'tiny.py')
+
+
+class TestBases:
+    @pytest.mark.parametrize(
+        ('base', 'message'),
+        [
+            ('othr.py', r"a\.py: its _base_ 'othr\.py' does not exist\. Did you mean: other\.py\?"),
+            ('nowhere/other.py', r"its _base_ 'nowhere/other\.py' does not exist\. There is no folder .*nowhere"),
+            (
+                'textxfer_mm::quickstart/finetune_efficientnet_minilm.py',
+                r'does not exist\. Did you mean: finetune_efficientnet-lite0_minilm\.py',
+            ),
+            (
+                'textxfer_mm::quikstart/finetune_efficientnet-lite0_minilm.py',
+                r'does not exist\. Did you mean: quickstart/finetune_efficientnet-lite0_minilm\.py',
+            ),
+            (
+                'mmaction::recognition/tsn/tsn_x.py',
+                r"its _base_ 'mmaction::recognition/tsn/tsn_x\.py' does not exist\.",
+            ),
+            ('textxfer::a.py', r'is in no package whose configs can be inherited from\. Did you mean: textxfer_mm\?'),
+            ('deeper.py', r"deeper\.py: its _base_ 'gone\.py' does not exist\."),
+        ],
+    )
+    def test_a_base_that_is_not_there(self, tmp_path, base, message):
+        (tmp_path / 'other.py').write_text('a = 1\n')
+        (tmp_path / 'deeper.py').write_text("_base_ = 'gone.py'\n")
+        (tmp_path / 'a.py').write_text(f'_base_ = [{base!r}]\n')
+        with pytest.raises(UserError, match=message) as caught:
+            load_config(tmp_path / 'a.py')
+        assert '\n' not in str(caught.value)
+
+    def test_what_is_wrong_beside_its_bases_is_said_as_ever(self, tmp_path):
+        (tmp_path / 'other.py').write_text('a = 1\n')
+        (tmp_path / 'a.py').write_text("_base_ = ['other.py']\nb = c\n")
+        with pytest.raises(UserError, match="NameError: name 'c' is not defined"):
+            load_config(tmp_path / 'a.py')
+
+
+class TestRates:
+    @pytest.mark.parametrize(
+        ('changes', 'message'),
+        [
+            (
+                dict(optim_wrapper__optimizer__lr='fast'),
+                "optim_wrapper.optimizer.lr='fast' of the config is no number.",
+            ),
+            (dict(optim_wrapper__optimizer__lr=[0.1]), 'optim_wrapper.optimizer.lr=[0.1] of the config is no number.'),
+            (dict(optim_wrapper__optimizer__lr=True), 'optim_wrapper.optimizer.lr=True of the config is no number.'),
+            (dict(optim_wrapper__optimizer__momentum='much'), "optimizer.momentum='much' of the config is no number."),
+            (
+                dict(optim_wrapper__optimizer=dict(type='AdamW', lr=0.1, betas=0.9)),
+                'optim_wrapper.optimizer.betas=0.9 of the config: a list of numbers is expected.',
+            ),
+            (
+                dict(optim_wrapper__optimizer=dict(type='AdamW', lr=0.1, betas=(0.9,))),
+                'optim_wrapper.optimizer of the config cannot be built',
+            ),
+            (
+                dict(optim_wrapper__paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult='low')))),
+                "optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult='low' of the config is no number.",
+            ),
+            (
+                dict(optim_wrapper__clip_grad=dict(max_norm='big')),
+                "optim_wrapper.clip_grad.max_norm='big' of the config is no number.",
+            ),
+            (
+                dict(optim_wrapper__accumulative_counts='two'),
+                "optim_wrapper.accumulative_counts='two' of the config is no number.",
+            ),
+            (
+                {'param_scheduler': [dict(type='CosineAnnealingLR', T_max='ten')]},
+                "param_scheduler[0].T_max='ten' of the config is no number.",
+            ),
+            (
+                {'param_scheduler': dict(type='MultiStepLR', milestones=['a'])},
+                "param_scheduler.milestones=['a'] of the config: a list of numbers is expected.",
+            ),
+        ],
+    )
+    def test_what_is_no_number(self, cfg, changes, message):
+        assert message in told(cfg, **changes)
+
+    def test_what_may_be_none_or_a_dict(self, cfg):
+        cfg.optim_wrapper.optimizer = dict(type='Adadelta', lr=1, rho=0.9, foreach=None)
+        cfg.optim_wrapper.paramwise_cfg = dict(custom_keys=dict(alpha=dict(lr_mult=0)), norm_decay_mult=0.0)
+        cfg.param_scheduler = [dict(type='CosineAnnealingLR', T_max=None, eta_min_ratio=0.1, begin=0, end=3)]
+        check_rates(cfg)
 
 
 class TestShapes:
@@ -278,7 +367,7 @@ class TestLoadersAndNumbers:
                 dict(optim_wrapper__optimizer__lr=-1),
                 'optim_wrapper.optimizer of the config cannot be built: Invalid learning rate: -1',
             ),
-            (dict(optim_wrapper__optimizer__lr='big'), 'optim_wrapper.optimizer of the config cannot be built'),
+            (dict(optim_wrapper__optimizer__lr='big'), "optim_wrapper.optimizer.lr='big' of the config is no number"),
             (
                 dict(optim_wrapper__paramwise_cfg=dict(custom_keys={'a': dict(lr_mult='.1')})),
                 "custom_keys.a.lr_mult='.1'",

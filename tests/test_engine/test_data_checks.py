@@ -356,3 +356,26 @@ def test_a_number_of_classes_that_is_text(write):
     cfg.model = dict(cls_head=dict(num_classes='2'))
     with pytest.raises(UserError, match=r"num_classes='2' of the head is no whole number"):
         check_datasets(cfg, ('train',))
+
+
+def test_classes_without_a_training_video_are_named(write, monkeypatch):
+    said = []
+    monkeypatch.setattr(data_checks, 'print_log', lambda message, **_: said.append(message))
+    check_datasets(write('a.mp4 0\na.mp4 1\n'), ('train', 'val'))
+    assert said == []
+    cfg = write('a.mp4 0\na.mp4 0\n')
+    check_datasets(cfg, ('val', 'test'))
+    assert said == []
+    check_datasets(cfg, ('train', 'val'))
+    assert said == ['1 of 2 classes have no training video: 1.']
+    cfg.model.cls_head = dict(
+        type='TextEmbeddingHead',
+        in_channels=256,
+        classifier=dict(type='OrthogonalClassifier', class_names=['waving', 'bowing', 'jumping'], embed_dims=256),
+    )
+    check_datasets(cfg, ('train',))
+    assert said[1:] == ['2 of 3 classes have no training video: bowing, jumping.']
+    del said[:]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset] * 2)
+    check_datasets(cfg, ('train',))
+    assert said == ['2 of 3 classes have no training video: bowing, jumping.']

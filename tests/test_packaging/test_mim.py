@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import textwrap
 import venv
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def mim(tmp_path_factory):
         shutil.copytree(ROOT / name, checkout / name, ignore=ignored)
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md'):
         shutil.copy2(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / 'configs' / '_base_', checkout / 'configs' / '_base_')
     configs = checkout / 'configs' / 'tiny'
     configs.mkdir(parents=True)
     config = run_config(write_dataset(folder / 'videos'), folder / 'runs')
@@ -103,6 +105,53 @@ def test_trains_and_tests_by_the_name_of_a_config(mim):
     test_output = mim('test', 'textxfer_mm', 'tiny_text-embedding.py', '--checkpoint', str(checkpoint), '--gpus', '0')
     assert str(mim.installed / '.mim' / 'tools' / 'test.py') in test_output
     assert 'acc/top1' in test_output
+
+
+def test_a_config_outside_inherits_from_the_installed_ones(mim):
+    """Training, testing, features and prediction with a config that lies anywhere; one process does the last three."""
+    folder = mim.folder / 'mine'
+    folder.mkdir()
+    (folder / 'my_actions.py').write_text(
+        "_base_ = 'textxfer_mm::tiny/tiny_text-embedding.py'\n"
+        "work_dir = 'my_run'\n"
+        "model = dict(cls_head=dict(classifier=dict(class_names=['a night', 'a day'])))\n"
+    )
+    mim.folder = folder
+    try:
+        told = mim('train', 'textxfer_mm', 'my_actions.py', '--gpus', '0')
+    finally:
+        mim.folder = folder.parent
+    tester, predict = (line.strip() for line in told.splitlines() if line.startswith(('  python ', '  textxfer ')))
+    assert tester == f'python {mim.installed}/.mim/tools/test.py my_actions.py my_run/epoch_1.pth'
+    video = mim.folder / 'videos' / 'good0.mp4'
+    code = f"""
+        import os, runpy, shlex, sys
+        from textxfer_mm.cli.main import app
+        def tool(line):
+            sys.argv = shlex.split(line)[1:]
+            try:
+                runpy.run_path(sys.argv[0], run_name='__main__')
+            except SystemExit as end:
+                assert not end.code, line
+        tool({tester!r})
+        for words in (
+            ['features', 'my_actions.py', 'my_features', '--checkpoint', 'my_run/epoch_1.pth'],
+            {[*predict.split()[1:2], str(video), *predict.split()[3:]]!r},
+        ):
+            assert not app(words, standalone_mode=False), words
+    """
+    done = subprocess.run(
+        [mim.python, '-c', textwrap.dedent(code)],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if k != 'PYTHONPATH'} | {'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'acc/top1: ' in done.stdout
+    assert 'a night' in done.stdout
+    assert (folder / 'my_features' / 'config.py').is_file()
 
 
 def test_mmpretrain_trains_a_config_of_images(mim):

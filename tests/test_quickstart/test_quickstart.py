@@ -165,6 +165,18 @@ def test_quickstart_on_the_command_line(tmp_path, monkeypatch):
     assert 'report.md' in result.output
 
 
+def test_an_interrupted_quickstart_says_what_is_kept(tmp_path, monkeypatch):
+    import textxfer_mm.quickstart as package
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(package, 'run_quickstart', interrupted)
+    result = CliRunner().invoke(app, ['quickstart', '--work-dir', str(tmp_path)])
+    assert result.exit_code == 130
+    assert result.stderr == f'interrupted: the videos in {tmp_path} are kept; the same command does the rest anew\n'
+
+
 def test_the_console_stays_quiet_and_the_loggers_are_restored(tmp_path, capsys):
     from mmengine.logging import MMLogger, print_log
 

@@ -43,6 +43,10 @@ def test_train_and_test_in_two_processes(tmp_path, in_process, capfd):
     assert done.returncode == 0, done.stderr
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
     assert '1 of 10 training videos (10.0%) could not be decoded in epoch 1' in done.stdout
+    assert 'on CPU in 2 processes.' in done.stdout
+    assert done.stdout.count('epoch 1 of 1  loss: ') == done.stdout.count('Next:') == 1  # the first process speaks
+    assert 'System environment' not in done.stdout
+    assert (tmp_path / 'run' / 'confusion.png').is_file()  # of the videos of both
     iterations = torch.load(checkpoint, weights_only=True)['meta']['iter']
     assert iterations == 3  # 10 videos / (2 ranks x 2 a batch), rounded up
 

@@ -1,5 +1,6 @@
 """``tools/train.py --resume``: from the newest checkpoint that is whole, exactly, or not at all."""
 
+import functools
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from scripts import ROOT, load_script
+from tiny import TINY_VIT
 from tiny_runs import run_config, write_dataset
 
 from textxfer_mm.engine.resuming import choose_resume, resume_point
@@ -262,6 +264,45 @@ def test_a_model_that_does_not_fit_is_one_line(folder, in_process, capsys):
     assert 'size mismatch for cls_head.fc_cls.weight' in line
 
 
+def glossed_config(folder, epochs, **changes):
+    """Write a config whose class names have glosses behind them."""
+    rows = dict(
+        type='TextClassifier',
+        class_names=['a', 'b'],
+        templates='{}',
+        encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT),
+        glosses=dict(a='the first letter', b='the second letter'),
+    )
+    head = dict(
+        _delete_=True,
+        type='TextEmbeddingHead',
+        in_channels=256,
+        projection='linear',
+        classifier={**rows, **changes},
+        topk=1,
+    )
+    return config(folder, epochs=epochs, **{'model.cls_head': head, 'model.data_preprocessor.format_shape': 'NCHW'})
+
+
+@pytest.fixture(scope='module')
+def glossed_run(tmp_path_factory):
+    """An epoch of a run whose class names have glosses; tests take copies."""
+    folder = tmp_path_factory.mktemp('glossed')
+    write_dataset(folder / 'videos', good=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('sys.argv', ['train.py', str(glossed_config(folder, 1))])
+        patch.setenv('LOCAL_RANK', '0')
+        train.main()
+    return folder
+
+
+@pytest.fixture
+def glossed(glossed_run, tmp_path):
+    """Write a config beside a copy of that run, with changes of its classifier."""
+    shutil.copytree(glossed_run, tmp_path, dirs_exist_ok=True)
+    return functools.partial(glossed_config, tmp_path)
+
+
 class TestOtherClasses:
     def config(self, folder, names, epochs):
         rows = dict(type='RandomClassifier', class_names=names, embed_dims=256)
@@ -298,3 +339,34 @@ def test_no_parser_takes_a_part_of_an_option(config_file, in_process, capsys):
 def config_file(tmp_path):
     write_dataset(tmp_path / 'videos', good=2)
     return config(tmp_path)
+
+    @pytest.mark.parametrize(
+        ('changes', 'difference'),
+        [
+            (
+                dict(glosses=dict(a='the first letter', b='the last letter')),
+                "the glosses of the classes are others in the config (2) than in the checkpoint (2): of 'b', 'the last "
+                "letter' here and 'the second letter' there.",
+            ),
+            (dict(glosses=None), 'glosses of the classes are others in the config (none) than in the checkpoint (2). '),
+            (
+                dict(templates=['{}, a letter']),
+                "the templates of the classes are others in the config (1) than in the checkpoint (1): '{}, a letter' "
+                "here and '{}' there.",
+            ),
+            (
+                dict(encoder=dict(type='CLIPTextEncoder', arch=dict(TINY_VIT, quick_gelu=False))),
+                'the class names are embedded by ',
+            ),
+        ],
+    )
+    def test_so_is_what_else_the_rows_were_made_of(self, changes, difference, glossed, in_process, capsys):
+        path = glossed(2, **changes)
+        assert in_process(train, path, '--resume') == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith('error: ')]
+        assert line.startswith('error: --resume: ')
+        assert difference in line
+        assert line.endswith('--allow-other-classes.')
+
+    def test_the_same_glosses_go_on(self, glossed, in_process):
+        assert in_process(train, glossed(2), '--resume') == 0

@@ -236,3 +236,12 @@ def test_a_timeline_of_many_labels_shows_those_that_were_found(tmp_path):
     assert len(_chosen(names, scores, [])) == 20
     path = plot_timeline(tmp_path / 'a.png', class_names=names, edges=np.arange(5001), scores=scores, segments=[])
     assert pixels(path).shape[0] < 1500
+
+
+def test_training_curves_of_a_score_that_is_no_accuracy(tmp_path):
+    """Without accuracies of the steps there is the validation alone; the score is drawn as it is."""
+    common = dict(iterations=[1, 2], losses=[1.0, 0.5], accuracies=None, val_iterations=[2], val_accuracies=[7.5])
+    as_written = plot_training_curves(tmp_path / 'a.png', score='mAP', **common)
+    assert as_written.read_bytes() != plot_training_curves(tmp_path / 'b.png', score='other', **common).read_bytes()
+    with pytest.raises(UserError, match='at least one: got 0 and 0'):
+        plot_training_curves(tmp_path / 'c.png', iterations=[], losses=[], accuracies=None)

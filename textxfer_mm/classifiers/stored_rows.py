@@ -113,6 +113,19 @@ class StoredRows:
             return f' The features were trained against rows by {self.encoder_id}; they may not fit others.'
         return ''
 
+    def first_difference(self, source: ClassifierSource) -> tuple[str, Any] | None:
+        """What a source asks for and these rows were not made with: an attribute of ours, and the source's value.
+
+        Names come first. What the source does not have at hand is no difference. None where there is none.
+        """
+        for name in _COMPARED:
+            asked = if_known(source, name)
+            if asked is not None:
+                asked = asked if isinstance(asked, str) else tuple(asked)
+                if asked != getattr(self, name):
+                    return name, asked
+        return None
+
     def suits(self, source: ClassifierSource, doubts: Callable[[], str]) -> bool:
         """Whether these are the rows that a source asks for; what is decided is logged.
 
@@ -120,18 +133,18 @@ class StoredRows:
             source: A classifier source. What it does not have at hand (a file of class names) is taken from here.
             doubts: Says why features that were trained against these rows may not fit the source's.
         """
+        found = self.first_difference(source)
         for name, what in _COMPARED.items():
-            asked, has = if_known(source, name), getattr(self, name)
-            if asked is None:
-                logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
-            elif (asked if isinstance(asked, str) else tuple(asked)) != has:
+            if found is not None and name == found[0]:
                 doubt = doubts()
                 logger.log(
                     logging.WARNING if doubt else logging.INFO,
                     "The checkpoint's classifier (%d classes; %s: %s) is replaced by the config's (%s: %s).%s",
-                    *(len(self.class_names), what, _shown(has), what, _shown(asked), doubt),
+                    *(len(self.class_names), what, _shown(getattr(self, name)), what, _shown(found[1]), doubt),
                 )
                 return False
+            if if_known(source, name) is None:
+                logger.warning("The config's %s are not at hand here; the checkpoint's are used.", what)
         return True
 
 

@@ -26,7 +26,8 @@ from textxfer_mm.cli import (
 )
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import unwritable
-from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
+from textxfer_mm.interrupts import TERMINATED, Terminated, end_data_workers, ending_on_sigterm
+from textxfer_mm.memory import end_at_once
 from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.version import __version__
 
@@ -54,11 +55,18 @@ class CommandGroup(TyperGroup):
                 raise
             self._stop(UserError(f'{error.filename}: {error.strerror}. Give what this user may read and write.'))
         except KeyboardInterrupt as interrupt:
-            Console(stderr=True).print('interrupted')
+            end_data_workers()
+            self._tell('interrupted', interrupt)
             raise typer.Exit(130) from interrupt
         except Terminated as request:
-            Console(stderr=True).print('terminated')
+            self._tell('terminated', request)
             raise typer.Exit(TERMINATED) from request
+
+    @staticmethod
+    def _tell(word: str, stop: BaseException) -> None:
+        """Say in one line that it was ended, and what was kept, where whoever was ended says so."""
+        kept = shown_message(stop)
+        Console(stderr=True).print(Text(f'{word}: {kept}' if kept else word), soft_wrap=True)
 
     @staticmethod
     def _stop(error: UserError) -> NoReturn:
@@ -106,4 +114,5 @@ app.add_typer(data.app)
 def main() -> None:
     """Entry point of the console script."""
     gc.set_threshold(200_000)  # imports make hundreds of thousands of objects, and nearly all of them stay
+    end_at_once()
     app()

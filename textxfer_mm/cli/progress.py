@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from textxfer_mm.errors import shown
+from textxfer_mm.pace import duration_words, rate_words
 
 #: Seconds between two lines of the same work where there is no terminal.
 EVERY = 30.0
@@ -19,7 +20,7 @@ class RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The rate of a task."""
-        return Text(_rate(task.finished_speed or task.speed or 0.0))
+        return Text(rate_words(task.finished_speed or task.speed or 0.0))
 
 
 class _Bars:
@@ -67,7 +68,9 @@ class _Lines:
         if now - work.told >= EVERY and work.before < done < total:
             work.told = now
             rate = (done - work.before) / (now - work.begun)
-            self._say(f'{title}: {done:,} of {total:,}, {_rate(rate)}, {_duration((total - done) / rate)} left')
+            self._say(
+                f'{title}: {done:,} of {total:,}, {rate_words(rate)}, {duration_words((total - done) / rate)} left'
+            )
 
     def finish(self, title: str) -> None:
         """Forget this work: the same title may come again."""
@@ -90,16 +93,3 @@ def progress_on(console: Console) -> Iterator[_Bars | _Lines]:
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         yield _Bars(bars)
-
-
-def _rate(rate: float) -> str:
-    """E.g. ``'12.3 a second'``, or ``'4.2 a minute'`` where that is slow."""
-    return f'{rate:.1f} a second' if rate >= 1 or rate == 0 else f'{60 * rate:.1f} a minute'
-
-
-def _duration(seconds: float) -> str:
-    """E.g. ``'1 h 05 min'``, ``'12 min'`` or ``'40 s'``."""
-    if seconds < 90:
-        return f'{seconds:.0f} s'
-    minutes = round(seconds / 60)
-    return f'{minutes} min' if minutes < 90 else f'{minutes // 60} h {minutes % 60:02} min'

@@ -11,6 +11,7 @@ from rich.text import Text
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import shown
 from textxfer_mm.files import require_writable_folder
+from textxfer_mm.interrupts import Terminated
 
 
 def quickstart(
@@ -45,7 +46,11 @@ def quickstart(
 
         options = {} if epochs is None else _epochs(epochs)
         settings = QuickstartSettings(work_dir=work_dir, seed=seed, train_clips=train_clips, cfg_options=options)
-        report = run_quickstart(settings, progress=progress, finished=finished)
+        try:
+            report = run_quickstart(settings, progress=progress, finished=finished)
+        except (KeyboardInterrupt, Terminated) as stop:
+            stop.args = (f'the videos in {work_dir} are kept; the same command does the rest anew',)
+            raise
     done = Text(f'{report["seconds"]["total"]:6.1f} s  in all; see {shown(work_dir / "report.md")}', style='bold')
     console.print(done, soft_wrap=True)  # a path stays in one piece
 

@@ -109,6 +109,10 @@ class AnnotationList:
         except UserError as error:
             raise UserError(f'{self.path}: {error}') from error
 
+    def labels(self) -> set[int]:
+        """The labels that a line has; the lines have been checked."""
+        return {int(label) for row in self.rows for label in row[self.leading :]}
+
     def count_unlabelled(self) -> int:
         """How many lines have no label; where lines may have several, none or all of them count."""
         bare = sum(len(row) <= self.leading for row in self.rows)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from textxfer_mm.engine.config_keys import check_shapes
 from textxfer_mm.engine.config_parts import check_parts
 from textxfer_mm.engine.metric_checks import check_metrics
+from textxfer_mm.engine.rate_checks import check_rates
 from textxfer_mm.errors import UserError, first_line, nearest, shown
 from textxfer_mm.registry import look_up
 from textxfer_mm.registry_errors import no_type, unknown_type
@@ -67,6 +68,7 @@ def check_config(cfg: Config, phases: Sequence[str]) -> None:
     for phase in phases:
         _check_loader(cfg[f'{phase}_dataloader'], f'{phase}_dataloader')
     if 'train' in phases:
+        check_rates(cfg)
         _check_optimizer(cfg)
         _check_clipping(cfg.optim_wrapper)
         _check_schedulers(cfg)
@@ -212,7 +214,7 @@ def _check_environment(cfg: Config) -> None:
 def _try(build: Any, place: str) -> None:
     try:
         build()
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, IndexError, AttributeError) as error:
         raise UserError(f'{place} of the config cannot be built: {first_line(error)}.') from error
 
 

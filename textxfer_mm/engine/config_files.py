@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from textxfer_mm.compat import allow_config_bases
+from textxfer_mm.engine.config_bases import require_bases
 from textxfer_mm.engine.config_keys import check_keys
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import find_config
@@ -25,6 +26,7 @@ def load_config(path: str | Path) -> Config:
     except UserError:
         raise
     except Exception as error:  # a config is code: it may raise anything
+        require_bases(file)
         raise UserError(f'config {file} cannot be read{_place(error)}: {type(error).__name__}: {error}') from error
     check_keys(cfg, file)
     return cfg

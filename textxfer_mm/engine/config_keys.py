@@ -15,7 +15,7 @@ from textxfer_mm.inputs import SPLITS
 
 #: Names besides the runner's that something reads: MMEngine, the inferencers and tools.
 _READ = (
-    *('custom_imports', 'runner_type', 'strategy', 'compile', 'tta_model', 'tta_pipeline'),
+    *('custom_imports', 'runner_type', 'strategy', 'compile', 'tta_model', 'tta_pipeline', 'terminal'),
     *('train_pipeline', 'val_pipeline', 'test_pipeline', 'vis_backends'),
 )
 #: The share of letters in common from which a name that nothing reads is taken for another one.
@@ -33,10 +33,12 @@ _SHAPES = {
     ),
     (Mapping, list, tuple): (('val_evaluator', 'test_evaluator', 'param_scheduler'), 'a dict or a list of dicts'),
     (list, tuple): (('custom_hooks',), 'a list'),
-    (str,): (('load_from', 'work_dir', 'log_level', 'default_scope', 'experiment_name'), 'text'),
+    (str,): (('load_from', 'work_dir', 'log_level', 'default_scope', 'experiment_name', 'terminal'), 'text'),
     (bool,): (('resume',), 'True or False'),
 }
 _LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
+#: What a terminal may show of a run.
+_TERMINALS = ('summary', 'log')
 
 
 def known_keys() -> set[str]:
@@ -107,6 +109,11 @@ def check_shapes(cfg: Config, source: str | Path) -> None:
     level = cfg.get('log_level')
     if level is not None and not isinstance(logging.getLevelName(level), int):
         raise UserError(f'log_level={shown(level)!r} of {source} is none.{nearest(level, _LEVELS)}')
+    terminal = cfg.get('terminal')
+    if terminal is not None and terminal not in _TERMINALS:
+        raise UserError(
+            f"terminal={shown(terminal)!r} of {source} is neither 'summary' (a line an epoch) nor 'log' (all)."
+        )
 
 
 def check_options(options: Mapping[str, Any], cfg: Config, source: str | Path) -> None:

@@ -66,7 +66,8 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
         found: list[tuple[ConfigDict, AnnotationList]] = []
         if whole is not None:
             check_tags(cfg, phase)
-        for dataset, renumbered, tag in _innermost(whole):
+        inner = list(_innermost(whole))
+        for dataset, renumbered, tag in inner:
             _check_paths(dataset, phase)
             name_classes(dataset)
             if _is_first_rank(cfg):
@@ -82,6 +83,9 @@ def check_datasets(cfg: Config, phases: Sequence[str], *, may_miss: Sequence[str
                 if called is not None:
                     annotations.check_folders(called)
                 found.append((dataset, annotations))
+        is_plain = len(found) == len(inner) and not any(renumbered or tag is not None for _, renumbered, tag in inner)
+        if phase == 'train' and is_plain and _is_first_rank(cfg):
+            _tell_empty_classes([annotations for _, annotations in found], names or range(classes or 0))
         if _are_unlabelled([annotations for _, annotations in found], phase):
             unlabelled.add(phase)
         if _is_first_rank(cfg):
@@ -197,6 +201,15 @@ def _prefixes(dataset: Mapping[str, Any], phase: str) -> Mapping[str, str]:
             f"dict({wanted}='FOLDER'), the folder of its {_KINDS[kind]}."
         )
     return prefixes
+
+
+def _tell_empty_classes(lists: Sequence[AnnotationList], names: Sequence[object]) -> None:
+    """Warn of the classes that no line of the lists of a training has."""
+    there = set().union(*(annotations.labels() for annotations in lists))
+    empty = [name for label, name in enumerate(names) if label not in there]
+    if empty:
+        message = f'{len(empty)} of {len(names)} classes have no training video: {first_few(empty, 6)}.'
+        print_log(message, logger='current', level=logging.WARNING)
 
 
 def _are_unlabelled(lists: Sequence[AnnotationList], phase: str) -> bool:

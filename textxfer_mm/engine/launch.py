@@ -23,11 +23,14 @@ from textxfer_mm.engine.config_keys import check_options, check_shapes
 from textxfer_mm.errors import UserError, shown_message
 from textxfer_mm.files import require_writable_folder, unwritable
 from textxfer_mm.inputs import find_config
-from textxfer_mm.interrupts import TERMINATED, Terminated, ending_on_sigterm
+from textxfer_mm.interrupts import TERMINATED, Terminated, end_data_workers, ending_on_sigterm
+from textxfer_mm.memory import end_at_once
 from textxfer_mm.registry_errors import explain_config_error
 
 #: Where Slurm's srun and MPI say which rank this is; torchrun's ranks have a store to agree through.
 RANK_VARIABLES = ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+#: Where ``_torchrun.py`` says into which file the first rank writes what is to be told of an interruption.
+LAST_WORDS = 'TEXTXFER_LAST_WORDS'
 #: Seconds to wait for SIGTERM after another process of the run has ended: whoever ends them all asks one after another.
 _TURN = 1.0
 
@@ -135,9 +138,12 @@ def require_parts(cfg: Config, names: Sequence[str], source: str) -> None:
 def run_tool(main: Callable[[], None]) -> int:
     """Run a script's main function; a user's mistake, a full disk, Ctrl-C and SIGTERM end in one line on stderr.
 
+    A ``KeyboardInterrupt`` or :class:`~textxfer_mm.interrupts.Terminated` with a message tells what was kept.
+
     Returns:
         The exit status: 0, 2 after a :class:`UserError`, 130 after Ctrl-C, or 143 after SIGTERM.
     """
+    end_at_once()
     atexit.register(signal.signal, signal.SIGTERM, signal.SIG_IGN)  # what is done when it comes stays done, status 0
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is no reason for many tracebacks
     try:
@@ -145,10 +151,11 @@ def run_tool(main: Callable[[], None]) -> int:
             _run(main)
     except UserError as error:
         return _end(error)
-    except KeyboardInterrupt:
-        return _leave('interrupted', 130)
-    except Terminated:
-        return _leave('terminated', TERMINATED)
+    except KeyboardInterrupt as stop:
+        end_data_workers()
+        return _leave('interrupted', str(stop), 130)
+    except Terminated as stop:
+        return _leave('terminated', str(stop), TERMINATED)
     except (KeyError, TypeError, ValueError, AssertionError, OSError) as error:
         if isinstance(error, OSError):
             explained = _explain_full_disk(error)
@@ -196,10 +203,14 @@ def _is_launched() -> bool:
     return 'RANK' in os.environ or any(name in os.environ for name in RANK_VARIABLES)
 
 
-def _leave(word: str, status: int) -> int:
-    """Say in one word why it ends, once over all ranks, and return the exit status; torchrun speaks for its ranks."""
-    if 'TORCHELASTIC_RUN_ID' not in os.environ and _rank() == '0':
-        sys.stderr.write(f'{word}\n')
+def _leave(word: str, kept: str, status: int) -> int:
+    """Say in one line why it ends, once over all ranks, and return the exit status; torchrun speaks for its ranks."""
+    line = shown_message(f'{word}: {kept}' if kept else word)
+    if is_first_rank():
+        if 'TORCHELASTIC_RUN_ID' not in os.environ:
+            sys.stderr.write(f'{line}\n')
+        elif LAST_WORDS in os.environ:
+            Path(os.environ[LAST_WORDS]).write_text(line, encoding='utf-8', errors='backslashreplace')
     close_process_group(wait=False)
     return status
 
@@ -209,9 +220,14 @@ def _rank() -> str:
     return next((os.environ[name] for name in RANK_VARIABLES if name in os.environ), '0')
 
 
+def is_first_rank() -> bool:
+    """Whether this process is the one that speaks, as far as the launcher says."""
+    return os.environ.get('RANK', _rank()) == '0'
+
+
 def say(line: str) -> None:
     """Print one line, once over all ranks."""
-    if os.environ.get('RANK', _rank()) == '0':
+    if is_first_rank():
         sys.stdout.write(f'{line}\n')
 
 

@@ -123,6 +123,12 @@ def is_finished(cfg: Config, found: Resumable) -> bool:
     return not validates or last_validation(cfg.work_dir) >= found.iter
 
 
+def newest_checkpoint(cfg: Config) -> Path | None:
+    """The file that was saved last, of those that a run may go on from; nothing is read."""
+    found = list(_candidates(cfg))
+    return max(found, key=lambda path: path.stat().st_mtime) if found else None
+
+
 def last_validation(work_dir: str | Path) -> int:
     """The iterations that were done when the model was validated for the last time; 0 without a record."""
     try:

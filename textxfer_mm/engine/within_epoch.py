@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from textxfer_mm.engine.random_state import random_state, restore_random_state
 from textxfer_mm.engine.remaining_batches import Remaining, can_skip, sampler_of
 from textxfer_mm.errors import UserError
+from textxfer_mm.log_bridge import TO_TERMINAL
 
 _KEY = 'within_epoch'
 
@@ -74,7 +75,9 @@ class WithinEpoch:
         otherwise they are decoded again.
         """
         loop, loader = runner.train_loop, runner.train_dataloader
-        runner.logger.info(f'{self.done} of the {self.length} iterations of this epoch are done and passed over.')
+        runner.logger.info(
+            f'{self.done} of the {self.length} iterations of this epoch are done and passed over.', extra=TO_TERMINAL
+        )
         if can_skip(loader) or self.random_states is None:
             loop.dataloader = _Rest(self, loop, loader)
             return

@@ -98,6 +98,14 @@ class ConSEProjection(LazyWeights, ConSE):
         return super().forward(x)
 
 
+#: What they are, for whoever does not know their names.
+_WORDS = {
+    LinearProjection: 'a linear map',
+    MLPProjection: 'a small network',
+    ConSEProjection: 'the mean embedding of the objects of ImageNet that are seen',
+}
+
+
 def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_channels: int) -> nn.Module:
     """Build the map from the features' width to the classifier's; what was chosen is logged.
 
@@ -124,8 +132,8 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
     projection = build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))
     weights = sum(parameter.numel() for parameter in projection.parameters() if parameter.requires_grad)
     print_log(
-        f'Projection: {type(projection).__name__} from features {in_channels} wide to class embeddings {out_channels} '
-        f'wide, {f"{weights} weights to train" if weights else "nothing to train"}.',
+        f'From features {in_channels} wide to class embeddings {out_channels} wide: {_WORDS[type(projection)]}, '
+        f'{f"{weights} weights to train" if weights else "nothing to train"}.',
         logger='current',
     )
     return projection

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.visualization.figures import AS_WRITTEN, new_figure, save_figure
@@ -15,10 +16,11 @@ def plot_training_curves(
     *,
     iterations: Sequence[int],
     losses: Sequence[float],
-    accuracies: Sequence[float],
+    accuracies: Sequence[float] | None,
     val_iterations: Sequence[int] = (),
     val_accuracies: Sequence[float] = (),
     smoothing: int = 20,
+    score: str | None = None,
 ) -> Path:
     """Plot loss and accuracy over the iterations.
 
@@ -26,33 +28,46 @@ def plot_training_curves(
         path: PNG file to write.
         iterations: Iterations at which loss and accuracy were logged.
         losses: Training losses.
-        accuracies: Training accuracies, from 0 to 1.
+        accuracies: Training accuracies, from 0 to 1; None where there are none.
         val_iterations: Iterations at which the model was validated.
         val_accuracies: Validation accuracies, from 0 to 1.
         smoothing: Width of the running mean drawn over the raw values, in logged values.
+        score: What the accuracies are called, where they are drawn as they are; None is top-1 accuracy, in per cent.
 
     Raises:
         UserError: Nothing was logged, or the lengths differ.
     """
-    if not len(iterations) or len({len(iterations), len(losses), len(accuracies)}) != 1:
+    lengths = [len(values) for values in (iterations, losses, accuracies) if values is not None]
+    if not len(iterations) or len(set(lengths)) != 1:
         raise UserError(
             'Training curves need as many iterations as losses and accuracies, and at least one: got '
-            f'{len(iterations)}, {len(losses)} and {len(accuracies)}.'
+            f'{", ".join(map(str, lengths[:-1]))} and {lengths[-1]}.'
         )
     figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
-    for axes, values, name, factor in ((left, losses, 'loss', 1), (right, accuracies, 'top-1 accuracy (%)', 100)):
-        values = factor * np.asarray(values, dtype=float)
-        axes.plot(iterations, values, color='tab:blue', alpha=0.25, linewidth=1)
-        axes.plot(iterations, _running_mean(values, smoothing), color='tab:blue', label='training')
-        axes.set(xlabel='iteration', ylabel=name)
-        axes.grid(alpha=0.3)
-    left.set_ylim(bottom=0)
-    right.set_ylim(0, 102)
+    _plot_smoothed(left, iterations, losses, smoothing)
+    left.set(xlabel='iteration', ylabel='loss')
+    factor = 100 if score is None else 1
+    if accuracies is not None:
+        _plot_smoothed(right, iterations, factor * np.asarray(accuracies, dtype=float), smoothing)
     if len(val_iterations):
-        right.plot(val_iterations, 100 * np.asarray(val_accuracies), 'o-', color='tab:orange', label='validation')
-    right.legend(loc='lower right')
+        right.plot(val_iterations, factor * np.asarray(val_accuracies), 'o-', color='tab:orange', label='validation')
+    right.set(xlabel='iteration', ylabel=score or 'top-1 accuracy (%)')
+    if accuracies is not None or len(val_iterations):
+        right.legend(loc='lower right')
+    for axes in (left, right):
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if axes is right else 0)
+        axes.grid(alpha=0.3)
+    if score is None:
+        right.set_ylim(0, 102)
     return save_figure(figure, path)
+
+
+def _plot_smoothed(axes: Axes, iterations: Sequence[int], values: Sequence[float], smoothing: int) -> None:
+    """Draw values faintly, and their running mean."""
+    values = np.asarray(values, dtype=float)
+    axes.plot(iterations, values, color='tab:blue', alpha=0.25, linewidth=1)
+    axes.plot(iterations, _running_mean(values, smoothing), color='tab:blue', label='training')
 
 
 def plot_loss_curves(

@@ -1,6 +1,7 @@
 """Runner hooks."""
 
 from textxfer_mm.engine.hooks.corrupt_video import CorruptVideoHook
+from textxfer_mm.engine.hooks.custom_keys import CustomKeysHook
 from textxfer_mm.engine.hooks.epoch_seed import EpochSeedHook, epoch_worker_init_fn
 from textxfer_mm.engine.hooks.finite import FiniteLossHook
 from textxfer_mm.engine.hooks.frozen_parts import FrozenPartsHook
@@ -12,6 +13,7 @@ from textxfer_mm.engine.hooks.warm_up import WarmUpHook
 
 __all__ = [
     'CorruptVideoHook',
+    'CustomKeysHook',
     'EpochSeedHook',
     'FiniteLossHook',
     'FrozenPartsHook',

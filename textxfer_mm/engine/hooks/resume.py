@@ -11,15 +11,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from textxfer_mm.classifiers.class_rows import ClassRows
-from textxfer_mm.classifiers.sources import if_known
+from textxfer_mm.classifiers.sources import ClassifierSource
 from textxfer_mm.classifiers.stored_rows import StoredRows
 from textxfer_mm.compat_checkpoints import REPLACED
 from textxfer_mm.engine.remaining_batches import pass_over_iterations, seeded_sampler
 from textxfer_mm.engine.resuming import LAST_VALIDATION, last_validation
 from textxfer_mm.engine.within_epoch import WithinEpoch
-from textxfer_mm.errors import UserError, first_few, shown_message
+from textxfer_mm.errors import UserError, first_few, shown, shown_message
 from textxfer_mm.files import leftovers, write_text
 from textxfer_mm.inputs import URL
+from textxfer_mm.log_bridge import TO_TERMINAL
 from textxfer_mm.registry import HOOKS
 
 #: Where the ``meta`` of a checkpoint has the seed of the sampler.
@@ -72,13 +73,8 @@ class ResumeHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         for path, rows in model.named_modules():
             held = StoredRows.read(checkpoint['state_dict'], f'{path}.') if isinstance(rows, ClassRows) else None
-            asked = if_known(rows.source, 'class_names') if held is not None else None
-            if asked is not None and tuple(asked) != held.class_names:
-                raise UserError(
-                    f'--resume: the config has {len(asked)} classes ({first_few(asked)}), the checkpoint '
-                    f'{len(held.class_names)} ({first_few(held.class_names)}){_first_difference(asked, held)}. Use the '
-                    'config it was trained with, or go on with the new classes all the same: --allow-other-classes.'
-                )
+            if held is not None:
+                _require_same_classes(held, rows.source)
 
     def before_train(self, runner: Runner) -> None:
         """Tidy up, and validate first if that is due."""
@@ -92,7 +88,9 @@ class ResumeHook(Hook):
         if runner._resume and self._within is None:
             _warn_of_other_epochs(runner)
         if self._is_validation_due(runner):
-            runner.logger.info('The run was stopped before it was validated here, which is done now.')
+            runner.logger.info(
+                'The run was stopped before it was validated here, which is done now.', extra=TO_TERMINAL
+            )
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -161,12 +159,51 @@ def _warn_of_other_epochs(runner: Runner) -> None:
         )
 
 
-def _first_difference(asked: Sequence[str], held: StoredRows) -> str:
-    """Name the first class that differs in lists of one length."""
-    if len(asked) != len(held.class_names):
+def _require_same_classes(held: StoredRows, source: ClassifierSource) -> None:
+    """Refuse rows that were made of other names, glosses, templates or by another encoder than the config asks for."""
+    found = held.first_difference(source)
+    if found is None:
+        return
+    name, asked = found
+    end = 'Use the config it was trained with, or go on with the new classes all the same: --allow-other-classes.'
+    if name == 'class_names':
+        raise UserError(
+            f'--resume: the config has {len(asked)} classes ({first_few(asked)}), the checkpoint '
+            f'{len(held.class_names)} ({first_few(held.class_names)}){_where(asked, held.class_names)}. {end}'
+        )
+    if name == 'encoder_id':
+        raise UserError(
+            f'--resume: the class names are embedded by {shown(asked)} in the config, and were by '
+            f'{shown(held.encoder_id)} in the checkpoint. {end}'
+        )
+    raise UserError(
+        f'--resume: the {name} of the classes are others in the config ({_count(asked)}) than in the checkpoint '
+        f'({_count(getattr(held, name))}){_of_class(name, asked, held)}. {end}'
+    )
+
+
+def _count(values: Sequence[Any]) -> str:
+    """How many templates, or of how many classes there are glosses."""
+    return str(sum(map(bool, values))) if any(values) else 'none'
+
+
+def _of_class(name: str, asked: Sequence[Any], held: StoredRows) -> str:
+    """Name the first class whose glosses, or the first of the templates, that differs."""
+    there = getattr(held, name)
+    if not asked or len(asked) != len(there):
         return ''
-    number = next(i for i, names in enumerate(zip(asked, held.class_names, strict=True)) if names[0] != names[1])
-    return f'; class {number} is {asked[number]!r} here and {held.class_names[number]!r} there'
+    number = next(i for i, pair in enumerate(zip(asked, there, strict=True)) if pair[0] != pair[1])
+    values = [' | '.join(one) if name == 'glosses' else one for one in (asked[number], there[number])]
+    what = f'of {shown(held.class_names[number])!r}, ' if name == 'glosses' else ''
+    return f': {what}{shown(values[0], 60)!r} here and {shown(values[1], 60)!r} there'
+
+
+def _where(asked: Sequence[str], held: Sequence[str]) -> str:
+    """Name the first class that differs in lists of one length."""
+    if len(asked) != len(held):
+        return ''
+    number = next(i for i, names in enumerate(zip(asked, held, strict=True)) if names[0] != names[1])
+    return f'; class {number} is {asked[number]!r} here and {held[number]!r} there'
 
 
 def _remove_leftovers(runner: Runner, saver: CheckpointHook) -> None:
