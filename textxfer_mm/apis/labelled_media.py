@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
-from textxfer_mm.apis.prediction_inputs import read_image
 from textxfer_mm.apis.predictions import VideoPrediction
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import replacing
 from textxfer_mm.inputs import is_image
 from textxfer_mm.video.guard import open_video
+from textxfer_mm.video.stills import read_image
 from textxfer_mm.video.unreadable import UnreadableVideoError
 
 #: Ticks a second of the times of frames.

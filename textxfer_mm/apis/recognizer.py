@@ -81,7 +81,7 @@ class Recognizer:
             _refuse_options(checkpoint, labels, pretrained, template, glosses, device)
             self.model = model
         else:
-            chosen = dict(_meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
+            chosen = dict(meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
             self.model = load_chosen(
                 **chosen, labels=labels, pretrained=pretrained, template=template, glosses=glosses, device=device
             )
@@ -219,7 +219,7 @@ def load_chosen(
     return load_recognizer(cfg, checkpoint, class_names=names, glosses=glosses, device=device)
 
 
-def _meaning_of(model: Config | str | Path | None) -> dict[str, Any]:
+def meaning_of(model: Config | str | Path | None) -> dict[str, Any]:
     """Whether a config, a checkpoint or a CLIP model was given."""
     if model is None:
         return {}
