@@ -11,10 +11,7 @@ import numpy as np
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_line, shown
 from textxfer_mm.exported.description import DESCRIPTION, ROWS
-
-#: The suffixes of exported files.
-ONNX, PT2 = '.onnx', '.pt2'
-SUFFIXES = (ONNX, PT2)
+from textxfer_mm.inputs import EXPORTED_SUFFIXES, ONNX, is_exported, require_file
 
 
 class Session(Protocol):
@@ -28,11 +25,6 @@ class Session(Protocol):
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """Run it on its inputs, in their order."""
-
-
-def is_exported(path: str | Path | None) -> bool:
-    """Whether a path has the suffix of an exported file."""
-    return path is not None and Path(path).suffix.lower() in SUFFIXES
 
 
 def open_session(path: str | Path, device: str | None = None, threads: int | None = None) -> Session:
@@ -49,9 +41,8 @@ def open_session(path: str | Path, device: str | None = None, threads: int | Non
     """
     file = Path(path).expanduser()
     if not is_exported(file):
-        raise UserError(f'{shown(path)}: exported models end in {" or ".join(SUFFIXES)}.')
-    if not file.is_file():
-        raise UserError(f'The exported model {shown(path)} does not exist.')
+        raise UserError(f'{shown(path)}: exported models end in {" or ".join(EXPORTED_SUFFIXES)}.')
+    require_file(file, 'exported file', f'*{file.suffix}')
     make = _OnnxSession if file.suffix.lower() == ONNX else _TorchSession
     return make(file, device or 'cpu', threads)
 

@@ -102,7 +102,7 @@ def export_model(
         views = max(2, shape[0]) if graph.any_views else shape[0]
         example = _random_frames(2, (views, *shape[1:])), _random_rows(3, bundle.embed_dims)
         free = [{0: 'N', 1: 'V'} if graph.any_views else {0: 'N'}, {0: 'K'}]
-        write_graph(graph, example, free, part, pack(described, bundle.weight.numpy()))
+        write_graph(graph, example, free, 'logits', part, pack(described, bundle.weight.numpy()))
         difference, largest = _check(part, model, graph, shape)
         if text_file is not None:  # nothing is left of either when one fails
             text_difference = export_text_encoder(rows, text_file)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_line, shown
-from textxfer_mm.exported.sessions import ONNX, SUFFIXES
 from textxfer_mm.files import require_writable_file
+from textxfer_mm.inputs import EXPORTED_SUFFIXES, ONNX, is_exported
 
 #: A file of protobuf, which ``.onnx`` is, holds no more, in bytes.
 _MOST_BYTES = 2**31 - 2**24
@@ -29,8 +29,8 @@ def require_out(path: str | Path, option: str, overwrite: bool) -> Path:
             is needed is missing (``NotAtHandError``).
     """
     file = Path(path).expanduser()
-    if file.suffix.lower() not in SUFFIXES:
-        raise UserError(f'{option} {shown(path)}: exported models end in {" or ".join(SUFFIXES)}.')
+    if not is_exported(file):
+        raise UserError(f'{option} {shown(path)}: exported models end in {" or ".join(EXPORTED_SUFFIXES)}.')
     require_writable_file(file, option)
     if file.exists() and not overwrite:
         raise UserError(f'{shown(path)} is there already. Give another name, or --overwrite.')
@@ -45,7 +45,7 @@ def _require_onnx() -> None:
             __import__(package)
         except ImportError as error:
             raise NotAtHandError(
-                f'Exporting to {ONNX} needs {package}: pip install "textxfer_mm[onnx]". A .pt2 file needs PyTorch alone.'
+                f'Exporting to {ONNX} needs {package}: pip install "textxfer_mm[onnx]". A .pt2 file does not.'
             ) from error
 
 
@@ -53,6 +53,7 @@ def write_graph(
     graph: nn.Module,
     example: Sequence[Tensor],
     shapes: Sequence[Mapping[int, str]],
+    output: str,
     file: Path,
     metadata: Mapping[str, str],
 ) -> None:
@@ -62,6 +63,7 @@ def write_graph(
         graph: In evaluation mode; its inputs go by the names of the arguments of ``forward``.
         example: Inputs; what is free is 2 or more.
         shapes: For each input the axes that are free, with their names.
+        output: What its output is called.
         file: The file, ``.onnx`` or ``.pt2``.
         metadata: What it says of itself.
 
@@ -75,10 +77,11 @@ def write_graph(
     with _quiet():
         program = _program(graph, example, shapes)
         if file.suffix.lower() != ONNX:
-            torch.export.save(program, str(file), extra_files=dict(metadata))
+            with file.open('wb') as stream:  # by its path it would be named inside after a file that is renamed
+                torch.export.save(program, stream, extra_files=dict(metadata))
             return
         try:
-            exported = torch.onnx.export(program, dynamo=True, verbose=False, output_names=['output'])
+            exported = torch.onnx.export(program, dynamo=True, verbose=False, output_names=[output])
         except Exception as error:  # the exporter's own have no common class
             raise UserError(f'The model cannot be exported to {ONNX}: {_why(error)}.') from error
         exported.model.metadata_props.update(metadata)

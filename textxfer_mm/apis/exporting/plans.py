@@ -117,9 +117,7 @@ def _refuse_others(step: Step, kind: str, allowed: Mapping[str, Any]) -> None:
     """Refuse options that are unknown, or have another value than the one that there is."""
     for key, value in step.items():
         if key != 'type' and (key not in allowed or allowed[key] not in (..., value)):
-            raise UserError(
-                f'The pipeline cannot be exported: {kind}({key}={value!r}) is not known to exported models.'
-            )
+            raise UserError(f'The pipeline cannot be exported: exported models know no {kind}({key}={value!r}).')
 
 
 def _sampling(step: Step, kind: str) -> dict[str, Any]:

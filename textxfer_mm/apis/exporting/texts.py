@@ -47,7 +47,7 @@ def export_text_encoder(rows: ClassRows, file: Path) -> float:
     example = torch.ones(2, length, dtype=torch.long)
     free = {0: 'n'} if described.pad_to else {0: 'n', 1: 'L'}
     with replacing(file) as part:
-        write_graph(TextGraph(tower).eval(), [example], [free], part, pack(described))
+        write_graph(TextGraph(tower).eval(), [example], [free], 'embeddings', part, pack(described))
         exported = ExportedTextEncoder(part)
         names = (*_PROBES, *rows.class_names[:_MOST_NAMES])
         with torch.no_grad():
