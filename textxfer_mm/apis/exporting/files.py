@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_line, shown
 from textxfer_mm.files import require_writable_file
@@ -52,7 +53,7 @@ def _require_onnx() -> None:
 def write_graph(
     graph: nn.Module,
     example: Sequence[Tensor],
-    shapes: Sequence[Mapping[int, str]],
+    shapes: Sequence[Mapping[int, Dim]],
     output: str,
     file: Path,
     metadata: Mapping[str, str],
@@ -62,7 +63,7 @@ def write_graph(
     Args:
         graph: In evaluation mode; its inputs go by the names of the arguments of ``forward``.
         example: Inputs; what is free is 2 or more.
-        shapes: For each input the axes that are free, with their names.
+        shapes: For each input the axes that are free.
         output: What its output is called.
         file: The file, ``.onnx`` or ``.pt2``.
         metadata: What it says of itself.
@@ -89,33 +90,31 @@ def write_graph(
         exported.save(str(file))
 
 
-def _program(graph: nn.Module, example: Sequence[Tensor], shapes: Sequence[Mapping[int, str]]) -> Any:
+def _program(graph: nn.Module, example: Sequence[Tensor], shapes: Sequence[Mapping[int, Dim]]) -> Any:
     """The graph as ``torch.export`` sees it.
 
     Raises:
         UserError: It depends on the values of tensors, or fixes what was to be free.
     """
-    free: dict[str, Any] = {}
-    axes = [{axis: free.setdefault(name, torch.export.Dim(name)) for axis, name in own.items()} for own in shapes]
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator is none of ONNX
     try:
         with torch.no_grad():
-            return torch.export.export(graph, tuple(example), dynamic_shapes=axes, strict=False)
+            return torch.export.export(graph, tuple(example), dynamic_shapes=tuple(shapes), strict=False)
     except Exception as error:  # whatever the model's own code makes of symbolic shapes
         raise UserError(f'The model cannot be exported: {_why(error)}.') from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def _name_axes(model: Any, shapes: Sequence[Mapping[int, str]]) -> None:
+def _name_axes(model: Any, shapes: Sequence[Mapping[int, Dim]]) -> None:
     """Give the free axes of the inputs of an ONNX graph the names that they were given, wherever they occur."""
     import onnx_ir
 
     names = {
-        each.shape[axis].value: name
+        each.shape[axis].value: dim.__name__
         for each, own in zip(model.graph.inputs, shapes, strict=True)
-        for axis, name in own.items()
+        for axis, dim in own.items()
         if isinstance(each.shape[axis], onnx_ir.SymbolicDim)
     }
     values = [*model.graph.inputs, *(output for node in model.graph for output in node.outputs)]
@@ -137,7 +136,8 @@ def _why(error: BaseException) -> str:
                           r"((?:aten|torchvision|_C)[.:]+\w[\w.]*)", str(cause))  # fmt: skip
         if found:
             return f'its operator {found[1] or found[2]} is none that can be exported'
-    return first_line(causes[-1]).rstrip('.')
+    found = re.search(r'^  - (.+)$', str(error), re.MULTILINE)  # torch.export lists what it found below its first line
+    return (found[1] if found else first_line(causes[-1])).rstrip('.')
 
 
 @contextmanager

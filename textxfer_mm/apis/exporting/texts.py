@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.export import Dim
 
 from textxfer_mm.apis.exporting.files import write_graph
 from textxfer_mm.apis.exporting.graphs import TextGraph
@@ -45,7 +46,7 @@ def export_text_encoder(rows: ClassRows, file: Path) -> float:
     described = _describe(tower, rows.templates or ('{}',))
     length = described.pad_to or 5
     example = torch.ones(2, length, dtype=torch.long)
-    free = {0: 'n'} if described.pad_to else {0: 'n', 1: 'L'}
+    free = {0: Dim('n')} | ({} if described.pad_to else {1: Dim('L', max=described.context_length)})
     with replacing(file) as part:
         write_graph(TextGraph(tower).eval(), [example], [free], 'embeddings', part, pack(described))
         exported = ExportedTextEncoder(part)
