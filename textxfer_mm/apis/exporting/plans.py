@@ -74,13 +74,14 @@ def frame_shape(plan: Mapping[str, Any]) -> tuple[int, ...]:
     Raises:
         UserError: It depends on the size of the video.
     """
-    inputs, shapes = ExportedInputs(plan), set()
+    inputs, shapes, failures = ExportedInputs(plan), set(), []
     for height, width in _PROBES:
-        video = np.zeros((1, height, width, 3), np.uint8)
         try:
-            shapes.add(inputs(video).shape)
-        except ValueError as error:
-            raise UserError(f'The pipeline cannot be exported: {error}.') from error
+            shapes.add(inputs(np.zeros((1, height, width, 3), np.uint8)).shape)
+        except ValueError as error:  # some pipelines take no portrait videos
+            failures.append(error)
+    if not shapes:
+        raise UserError(f'The pipeline cannot be exported: {failures[0]}.') from failures[0]
     if len(shapes) > 1:
         sizes = first_few(sorted(f'{shape[-1]} x {shape[-2]}' for shape in shapes))
         raise UserError(
@@ -93,7 +94,8 @@ def frame_shape(plan: Mapping[str, Any]) -> tuple[int, ...]:
 def _flat(pipeline: Sequence[Step]) -> Iterator[Step]:
     """The steps, with those inside ``TolerantDecode``."""
     for step in pipeline:
-        yield from _flat(step['transforms']) if _kind(step) == 'TolerantDecode' else [step]
+        plain = {key: value for key, value in step.items() if key != '_scope_'}  # of a config by another's `_base_`
+        yield from _flat(plain['transforms']) if _kind(plain) == 'TolerantDecode' else [plain]
 
 
 def _kind(step: Step) -> str:
