@@ -1,7 +1,7 @@
 """An exported model by onnxruntime against the same model by PyTorch: ``python benchmarks/exported.py [--threads 1]``.
 
-On the same random frames, in one process and in turns, with as many threads: PyTorch eager from pixels to logits, and the
-exported file. Weights are random, which changes no time. Results with their machine are in docs/export.md.
+On the same random frames, in one process and in turns, with as many threads: PyTorch eager from pixels to logits, and
+the exported file. Weights are random, which changes no time. Results with their machine are in docs/export.md.
 """
 
 import argparse

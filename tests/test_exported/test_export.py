@@ -93,7 +93,7 @@ def test_what_the_file_says(exported):
     assert (said.scale, said.bias, said.activation, said.average_clips) == (100.0, 0.0, 'softmax', 'feature')
     assert (said.mean, said.std) == ((120.0, 110.0, 100.0), (60.0, 61.0, 62.0))
     assert (said.size, said.num_frames, said.num_views, said.embed_dims) == ((32, 32), 4, 1, 32)
-    np.testing.assert_array_equal(ExportedModel(done.file).classes.rows, rows.weight.numpy())
+    np.testing.assert_allclose(ExportedModel(done.file).classes.rows, rows.weight.numpy(), atol=1e-6)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(done.file))
@@ -122,7 +122,7 @@ def test_text_encoder(exported):
     model, done = exported
     assert_same_rows(model, done.text_file)
     encoder = ExportedTextEncoder(done.text_file)
-    with pytest.raises(UserError, match='reads at most 77 tokens; longer prompts: word word'):
+    with pytest.raises(UserError, match='reads at most 77 tokens; longer prompts: a word word'):
         encoder.rows(['word ' * 80])
     tower = rows_of(model).source.encoder.tower()
     texts = ['  A  PHOTO of\ta cat ', '漢字 🎻', 'naïve &lt;b&gt; “quoted”', "we're 100% sure's"]
@@ -212,7 +212,7 @@ def test_messages_of_predict(exported, videos, tmp_path):
         ((*model[:3], done.text_file), 'is an exported text encoder, not a model: give it as --text-encoder'),
         ((*model, '--labels', 'a,b', '--text-encoder', done.file), 'is an exported model, not a text encoder'),
         ((*model[:3], tmp_path / 'no.onnx'), 'is no network that onnxruntime can run'),
-        ((*model[:3], tmp_path / 'no.pt2'), 'is no safe file of torch.export'),
+        ((*model[:3], tmp_path / 'no.pt2'), 'is no file of torch.export, or is damaged: File is not a zip file'),
         ((*model[:3], tmp_path / 'none.onnx'), 'none.onnx does not exist. Did you mean: no.onnx?'),
         (('predict', videos[0], '--labels', 'a,b', '--rows', 'x'), '--rows x is for an exported model'),
         (('timeline', videos[0], '--labels', 'a,b', '--model', done.file), 'is an exported model, by which `textxfer'),
@@ -262,7 +262,7 @@ def test_code_in_a_pytorch_file_is_not_run(tmp_path):
     with zipfile.ZipFile(tmp_path / 'good.pt2') as good, zipfile.ZipFile(tmp_path / 'bad.pt2', 'w') as bad:
         for name in good.namelist():
             bad.writestr(name, payload.read_bytes() if name.endswith('.pt') else good.read(name))
-    with pytest.raises(UserError, match='is no safe file of'):
+    with pytest.raises(UserError, match='holds a pickle of more than tensors, which could run code'):
         ExportedModel(tmp_path / 'bad.pt2')
     assert not (tmp_path / 'ran').exists()
 

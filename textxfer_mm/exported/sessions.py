@@ -115,8 +115,6 @@ def _refuse_code(file: Path) -> None:
     Raises:
         UserError: It holds compiled code or pickles of more than tensors, or is no archive of ``torch.export``.
     """
-    import torch
-
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -128,12 +126,24 @@ def _refuse_code(file: Path) -> None:
                 if name.endswith('.json') and _says_pickle(json.loads(archive.read(name))):
                     raise UserError(f'{shown(file)} holds pickled weights, which could run code: {name}.')
                 if name.endswith(('.pt', '.pth', '.pkl')):
-                    torch.load(io.BytesIO(archive.read(name)), weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # no zip file, or a pickle of something else
+                    _require_tensors(archive.read(name), f'{shown(file)} ({name})')
+    except (zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise UserError(f'{shown(file)} is no file of torch.export, or is damaged: {first_line(error)}.') from error
+
+
+def _require_tensors(pickled: bytes, name: str) -> None:
+    """Refuse a pickle of more than tensors.
+
+    Raises:
+        UserError: It is one, or damaged.
+    """
+    import torch
+
+    try:
+        torch.load(io.BytesIO(pickled), weights_only=True)
+    except Exception as error:  # whatever a damaged file leads to
         raise UserError(
-            f'{shown(file)} is no file of torch.export that is safe to load: {first_line(error)}'
+            f'{name} holds a pickle of more than tensors, which could run code: it is not loaded.'
         ) from error
 
 
