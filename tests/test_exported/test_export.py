@@ -375,3 +375,38 @@ def test_command(tmp_path, exported):
     assert again.exit_code == 2
     assert 'is there already' in again.output
     assert pack(ExportedModel(tmp_path / 'm.pt2').description)[DESCRIPTION]
+
+
+def test_frames_of_2d_recognizers(videos, tmp_path):
+    """Each frame is an image of its own, their number is fixed, and clips are averaged as the head says."""
+    cfg = video_config(TINY_VIT)
+    cfg.model.type, cfg.model.neck = 'Recognizer2D', None
+    cfg.model.backbone = dict(type='timm.test_efficientnet', pretrained=False)
+    cfg.model.cls_head.update(in_channels=256, projection='linear', num_segments=2, average_clips='prob')
+    cfg.model.data_preprocessor.format_shape = 'NCHW'
+    cfg.test_pipeline[1] = dict(type='SampleFrames', clip_len=1, frame_interval=1, num_clips=4, test_mode=True)
+    cfg.test_pipeline[-2].input_format = 'NCHW'
+    model = built(cfg)
+    done = export_model(model, tmp_path / 'm.pt2')
+    assert done.shape == (4, 3, 32, 32)
+    assert_predicts_as(model, done.file, videos)
+
+
+def test_trained_towers_and_learned_prompts(videos, tmp_path):
+    """The text tower that was trained is exported as it is; learned prompts are no text."""
+    cfg = video_config(TINY_VIT, head=dict(type='VideoTextMatchingHead', text='online'))
+    model = built(cfg)
+    done = export_model(model, tmp_path / 'm.pt2', text_encoder=tmp_path / 't.pt2')
+    assert done.description.rows_are_trained
+    assert_predicts_as(model, done.file, videos)
+    tower = rows_of(model).tower.eval()
+    with torch.no_grad():
+        wanted = tower(tower.tokenize(['swimming'])).numpy()
+    np.testing.assert_allclose(ExportedTextEncoder(done.text_file).encode(['swimming']), wanted, atol=1e-5)
+    said = run('predict', videos[0], '--model', done.file, '--text-encoder', done.text_file, '--labels', 'a cat,a dog')
+    assert 'The class rows of this model were trained with it' in said.output
+    learned = built(video_config(TINY_VIT, head=dict(type='LearnablePromptHead')))
+    with pytest.raises(UserError, match='The prompts of this model are learned vectors, not text'):
+        export_model(learned, tmp_path / 'p.pt2', text_encoder=tmp_path / 'pt.pt2')
+    assert not list(tmp_path.glob('*p*.pt2')), 'the model is not left without the text encoder it was to have'
+    assert_predicts_as(learned, export_model(learned, tmp_path / 'p.pt2').file, videos)
