@@ -35,6 +35,7 @@ STOREYS = (
     ('registry', 'log_bridge', 'part_configs', 'visualization'),
     ('text', 'layers', 'losses', 'video'),
     ('classifiers', 'vision'),
+    ('exported',),
     ('parts',),
     ('models', 'image', 'datasets', 'evaluation'),
     ('engine',),
@@ -44,7 +45,7 @@ STOREYS = (
 )
 STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
 
-PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation', 'video')
+PURE = ('text', 'classifiers', 'layers', 'losses', 'evaluation', 'video', 'exported')
 PURE_GROUND = ('errors', 'files', 'inputs', 'interrupts', 'memory', 'text_files', 'version', 'wrappers')
 #: Registers everything, so only rooms in which a run starts ask for it.
 REGISTRATION = ('register', '__init__')
@@ -162,6 +163,24 @@ def test_a_pure_room_loads_nothing_heavy(room):
     assert own <= {'__init__', *PURE, *PURE_GROUND}
     libraries = {name.split('.')[0] for name in loaded if not name.startswith(COMPILED)}
     assert libraries - sys.stdlib_module_names <= {PACKAGE.name, *LIGHT}
+
+
+def test_exported_models_need_no_torch():
+    """The room, and what the command adds to it, where neither PyTorch nor OpenMMLab can be imported."""
+    printed = run("""
+        import sys
+
+        class Blocker:
+            def find_spec(self, name, path=None, target=None):
+                if name.split('.')[0] in ('torch', 'mmengine', 'mmcv', 'mmaction', 'mmpretrain', 'open_clip', 'timm'):
+                    raise ModuleNotFoundError(name)
+
+        sys.meta_path.insert(0, Blocker())
+        import_room('exported')
+        import textxfer_mm.apis.exported_recognizer, textxfer_mm.apis.labelled_media
+        print('imported')
+    """)
+    assert printed.strip() == 'imported'
 
 
 def test_pure_rooms_change_nobody():

@@ -12,6 +12,9 @@ CONFIG_SUFFIXES = ('.py', '.json', '.yml', '.yaml')
 #: The dataloaders of a config.
 SPLITS = ('train', 'val', 'test')
 WEIGHT_SUFFIXES = ('.pt', '.pth', '.bin', '.safetensors')
+#: What ``textxfer export`` writes: for onnxruntime, or for PyTorch.
+ONNX, PT2 = '.onnx', '.pt2'
+EXPORTED_SUFFIXES = (ONNX, PT2)
 #: Kinds of devices that PyTorch, or a plugin of it that MMEngine knows, runs on.
 DEVICES = ('cpu', 'cuda', 'mps', 'xpu', 'npu', 'mlu', 'musa', 'hpu', 'xla')
 VIDEO_SUFFIXES = (
@@ -100,6 +103,8 @@ def find_clip_folder(model: str) -> Path | None:
     Raises:
         UserError: It is neither; the nearest names are listed.
     """
+    if is_exported(model):
+        raise UserError(f'{model} is an exported model, by which `textxfer predict --model` alone recognises.')
     package = importlib.util.find_spec('open_clip')
     configs = Path(package.submodule_search_locations[0]) / 'model_configs'
     known = {path.stem for path in configs.glob('*.json')}
@@ -185,6 +190,11 @@ def find_query_file(query: str | Path) -> Path | None:
         likely = [name for name in beside if name.lower().endswith(media)]
         raise UserError(f'The query {text} does not exist.{nearest(file.name, likely)}')
     return file
+
+
+def is_exported(path: str | Path | None) -> bool:
+    """Whether a path has the suffix of what ``textxfer export`` writes."""
+    return path is not None and Path(path).suffix.lower() in EXPORTED_SUFFIXES
 
 
 def is_image(path: str | Path) -> bool:

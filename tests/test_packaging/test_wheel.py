@@ -88,7 +88,7 @@ def test_metadata(metadata):
     assert metadata['Version'] == __version__
     assert metadata['License-Expression'] == 'Apache-2.0'
     assert metadata['Requires-Python'] == '>=3.10'
-    assert {'language', 'offline', 'tests', 'docs', 'ray'} == set(metadata.get_all('Provides-Extra'))
+    assert {'language', 'offline', 'onnx', 'tests', 'docs', 'ray'} == set(metadata.get_all('Provides-Extra'))
 
 
 def test_requirements_upstream_forgets(metadata):

@@ -3,6 +3,8 @@
 from textxfer_mm.apis.classification_sets import evaluate_sets as evaluate_sets
 from textxfer_mm.apis.classification_sets import sets_table as sets_table
 from textxfer_mm.apis.evaluation import evaluate as evaluate
+from textxfer_mm.apis.exported_recognizer import ExportedRecognizer as ExportedRecognizer
+from textxfer_mm.apis.exporting.export import export_model as export_model
 from textxfer_mm.apis.feature_extraction import extract_features as extract_features
 from textxfer_mm.apis.inference import load_recognizer as load_recognizer
 from textxfer_mm.apis.interpolation import Interpolation as Interpolation

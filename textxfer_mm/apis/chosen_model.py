@@ -33,7 +33,7 @@ def model_of(
         UserError: The parts do not fit together, or are not at hand.
     """
     if not isinstance(model, nn.Module):
-        chosen = dict(_meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
+        chosen = dict(meaning_of(model), **({} if checkpoint is None else dict(checkpoint=checkpoint)))
         return load_chosen(**chosen, **options)
     given = [name for name, value in dict(checkpoint=checkpoint, **options).items() if value is not None]
     if set(given) - {'for_any_text'}:
@@ -81,7 +81,7 @@ def load_chosen(
     return load_recognizer(cfg, checkpoint, class_names=names, glosses=glosses, device=device)
 
 
-def _meaning_of(model: Config | str | Path | None) -> dict[str, Any]:
+def meaning_of(model: Config | str | Path | None) -> dict[str, Any]:
     """Whether a config, a checkpoint or a CLIP model was given."""
     if model is None:
         return {}

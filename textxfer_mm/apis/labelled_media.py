@@ -8,12 +8,12 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from textxfer_mm.apis.prediction_inputs import read_image
 from textxfer_mm.apis.predictions import VideoPrediction
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.files import replacing
 from textxfer_mm.inputs import is_image
 from textxfer_mm.video.guard import open_video
+from textxfer_mm.video.stills import read_image
 from textxfer_mm.video.unreadable import UnreadableVideoError
 from textxfer_mm.visualization.lettering import fitting, font_of
 

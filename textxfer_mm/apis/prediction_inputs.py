@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 
 from textxfer_mm.datasets.transforms_video import ExactVideoDecode, ExactVideoInit, with_exact_decoding
 from textxfer_mm.engine.frameworks import embeddings_of, features_of, has_several_labels, head_module, takes_images
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import is_image
+from textxfer_mm.video.stills import read_image
 
 from mmaction.datasets.transforms import ArrayDecode, UniformSample  # isort: skip  (after the registry: it repairs mmaction)
 
@@ -113,21 +113,6 @@ def scores_of_frames(model: nn.Module, frames: Tensor) -> Tensor:
         return frames.mean(0)
     logits = head.view_logits(frames.mean(0)[None, None])[0, 0]  # (K,)
     return logits.sigmoid() if has_several_labels(head) else logits.softmax(-1)
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image, upright, as RGB (H, W, 3) of type uint8.
-
-    Raises:
-        OSError: There is no image in the file.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except FileNotFoundError as error:
-        raise OSError('missing file') from error
-    except UnidentifiedImageError as error:
-        raise OSError('no image of a known format, or its header is damaged') from error
 
 
 def require_frames(frames: np.ndarray, position: int) -> None:

@@ -1,6 +1,5 @@
 """The classifier bundle: a matrix of class embeddings and the record of where it came from, in one file."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 from torch.nn import functional
 
-from textxfer_mm.errors import NotAtHandError, UserError
+from textxfer_mm.classifiers.bundle_files import (
+    FORMAT_VERSION,
+    HASH_KEY,
+    METADATA_KEY,
+    TENSOR_KEY,
+    digest_of,
+    read_bundle_file,
+    require_unaltered,
+)
+from textxfer_mm.errors import UserError
 from textxfer_mm.files import replacing
 from textxfer_mm.text.encoding import isolated
 from textxfer_mm.text.glosses.table import Glosses
 
-#: 2 added the glosses; files of version 1 are read as classifiers without.
-FORMAT_VERSION = 2
-_KNOWN_VERSIONS = (1, FORMAT_VERSION)
-_METADATA_KEY = 'textxfer_mm'
-_HASH_KEY = 'sha256'
-_TENSOR_KEY = 'weight'
 _NORM_TOLERANCE = 1e-3
 
 
@@ -103,13 +104,7 @@ class ClassifierBundle:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of names, templates, encoder id, glosses and the bytes of the matrix."""
-        return self._hash(self.metadata())
-
-    def _hash(self, metadata: dict[str, Any]) -> str:
-        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-        digest.update(repr(tuple(self.weight.shape)).encode())
-        digest.update(self.weight.numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of(self.weight.numpy(), self.metadata())
 
     def metadata(self) -> dict[str, Any]:
         """Return all but the matrix as what JSON can hold."""
@@ -123,10 +118,10 @@ class ClassifierBundle:
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle to a safetensors file, atomically, and return its path."""
-        header = {_METADATA_KEY: json.dumps(self.metadata()), _HASH_KEY: self.fingerprint}
+        header = {METADATA_KEY: json.dumps(self.metadata()), HASH_KEY: self.fingerprint}
         path = Path(path).expanduser()
         with replacing(path) as part:
-            part.write_bytes(to_safetensors({_TENSOR_KEY: self.weight}, metadata=header))
+            part.write_bytes(to_safetensors({TENSOR_KEY: self.weight}, metadata=header))
         return path
 
     @classmethod
@@ -137,28 +132,11 @@ class ClassifierBundle:
             UserError: The file is missing, is no classifier bundle, is of a newer format, or was altered.
         """
         path = Path(path).expanduser()
-        if not path.is_file():
-            raise NotAtHandError(f'Classifier file not found: {path}.')
+        weight, metadata, told = read_bundle_file(path)
+        stated = {key: value for key, value in metadata.items() if key != 'format_version'}
         try:
-            with safe_open(path, framework='pt', device='cpu') as file:
-                header = file.metadata() or {}
-                weight = file.get_tensor(_TENSOR_KEY) if _TENSOR_KEY in file.keys() else None  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise UserError(f'{path} is not a classifier file: not readable as safetensors ({error}).') from error
-        if _METADATA_KEY not in header or _HASH_KEY not in header or weight is None:
-            raise UserError(f'{path} is a safetensors file but not a classifier written by textxfer_mm.')
-        return cls._from_header(header, weight, path)
-
-    @classmethod
-    def _from_header(cls, header: dict[str, str], weight: Tensor, path: Path) -> 'ClassifierBundle':
-        try:
-            metadata = json.loads(header[_METADATA_KEY])
-            version = metadata['format_version']
-            if version not in _KNOWN_VERSIONS:
-                raise UserError(f'format version {version} is not one of those known here {_KNOWN_VERSIONS}')
-            bundle = cls(weight=weight, **{key: value for key, value in metadata.items() if key != 'format_version'})
-        except (UserError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            bundle = cls(weight=torch.from_numpy(weight), **stated)
+        except (UserError, TypeError, AttributeError) as error:
             raise UserError(f'{path} is not a valid classifier: {error}') from error
-        if bundle._hash(metadata) != header[_HASH_KEY]:
-            raise UserError(f'{path} was altered or damaged: its content does not match its hash. Build it again.')
+        require_unaltered(weight, metadata, told, path)
         return bundle

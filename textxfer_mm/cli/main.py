@@ -13,6 +13,7 @@ from textxfer_mm.cli import (
     data,
     doctor,
     evaluate,
+    export,
     features,
     glosses,
     interpolate,
@@ -103,6 +104,7 @@ app.command('train')(train.train)
 app.command('features')(features.features)
 app.command('report')(report.report)
 app.command('card')(card.card)
+app.command('export')(export.export)
 app.command('glosses')(glosses.glosses)
 app.command('interpolate')(interpolate.interpolate)
 app.command('quickstart')(quickstart.quickstart)

@@ -31,7 +31,7 @@ CLIPModel = Annotated[
     str | None,
     typer.Option(
         help='A CLIP model instead: a name of open_clip such as ViT-B-32-quickgelu, or a folder with '
-        'open_clip_config.json and weights.'
+        'open_clip_config.json and weights; or, for predict, an exported model (.onnx, .pt2).'
     ),
 ]
 Pretrained = Annotated[

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from textxfer_mm.cli.exported_options import ExportedOptions, Rows, TextEncoderFile, refuse_exported_options
 from textxfer_mm.cli.model_options import (
     Checkpoint,
     ChosenModel,
@@ -26,6 +27,7 @@ from textxfer_mm.cli.model_options import (
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UnwritableError, UserError, first_few, shown
 from textxfer_mm.files import require_writable_folder
+from textxfer_mm.inputs import is_exported
 from textxfer_mm.interrupts import Terminated
 
 #: Files that the table shows.
@@ -50,6 +52,8 @@ def predict(
     pretrained: Pretrained = None,
     template: Template = None,
     glosses: Glosses = None,
+    rows: Rows = None,
+    text_encoder: TextEncoderFile = None,
     topk: Annotated[int, typer.Option(min=1, help='How many labels to show for each file.')] = 5,
     json_file: Annotated[
         Path | None,
@@ -80,13 +84,20 @@ def predict(
     A model of videos takes an image for a video of one frame, a model of images averages over frames of a video.
 
     Without --config, --checkpoint or --model the packaged model predicts: it needs no download, knows no motion and is
-    far weaker than CLIP.
+    far weaker than CLIP. --model also takes what `textxfer export` wrote (.onnx, .pt2): that needs no MMAction2.
     """
     from textxfer_mm.apis.media_files import find_media
 
     console = Console()
     options = dict(config=config, checkpoint=checkpoint, model=model, pretrained=pretrained, template=template)
-    chosen = ChosenModel(labels, labels_file, **options, glosses=glosses, device=device)
+    options |= dict(glosses=glosses, device=device)
+    chosen: ChosenModel | ExportedOptions
+    if is_exported(model):
+        chosen = ExportedOptions(labels, labels_file, **options, rows=rows, text_encoder=text_encoder)
+        chosen.refuse_others(amp=amp, workers=workers)
+    else:
+        refuse_exported_options(rows, text_encoder)
+        chosen = ChosenModel(labels, labels_file, **options)
     chosen.check_options()
     media = find_media(paths)
     chosen.check()
@@ -102,6 +113,8 @@ def predict(
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
     def load() -> Any:
+        if isinstance(chosen, ExportedOptions):
+            return chosen.load(console, batch_size)
         _take_own_gpu(run, device)
         loaded = chosen.load(console)
         from textxfer_mm.apis.recognizer import Recognizer

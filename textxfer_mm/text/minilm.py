@@ -109,7 +109,8 @@ class MiniLMTower(TextTower):
         known = ids >= 0  # (n, L)
         x = embeddings + self.token_type_embedding.weight[0] + self.position_embedding.weight[: ids.shape[1]]
         x = self.dropout(self.embedding_norm(x))  # (n, L, D)
-        x = self.encoder(x, src_key_padding_mask=None if known.all() else ~known)
+        needless = not torch.compiler.is_exporting() and bool(known.all())  # a graph cannot depend on it
+        x = self.encoder(x, src_key_padding_mask=None if needless else ~known)
         if self.pooling == 'cls':
             return x[:, 0]
         weight = known[..., None].to(x.dtype)  # (n, L, 1)

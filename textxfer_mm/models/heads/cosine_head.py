@@ -165,10 +165,10 @@ class CosineHead(BaseHead):
 
     def _split(self, rows: Tensor, num_videos: int) -> Tensor:
         """(N * rows, D) -> (N, rows, D)."""
-        if len(rows) % num_videos:
+        if rows.shape[0] % num_videos:  # len() would fix the number in an exported model
             raise UserError(
-                f'{len(rows)} feature rows cannot be shared by {num_videos} videos: the backbone or neck must give the '
-                'same number of rows for each.'
+                f'{rows.shape[0]} feature rows cannot be shared by {num_videos} videos: the backbone or neck must give '
+                'the same number of rows for each.'
             )
         return rows.view(num_videos, -1, rows.shape[1])
 
