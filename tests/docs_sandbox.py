@@ -146,6 +146,9 @@ class Sandbox:
             for group, clip in ((1, 1), (1, 2), (2, 1), (3, 1)):
                 file = folder / 'data' / 'my_clips' / name / f'{name}_g{group:02}_c{clip:02}.mp4'
                 write_video(file, name == 'waving', seed=10 * group + clip)
+        for name, classes in dict(arms='waving\nclapping\n', legs='walking\nhopping\nkicking\n').items():
+            (folder / 'data' / name).mkdir()
+            (folder / 'data' / name / 'classes.txt').write_text(classes)
         rows = torch.eye(2).repeat(3, 1) + 0.1 * torch.randn(6, 2, generator=torch.Generator().manual_seed(0))
         LabelledFeatures(rows, torch.arange(6) % 2).save(actions.with_name('lda.safetensors'))
         shutil.copy(
@@ -367,10 +370,12 @@ def step(cfg: Config) -> None:
     crops = {'ThreeCrop': 'CenterCrop', 'TenCrop': 'CenterCrop'}
     pipeline = Compose([dict(s, type=crops.get(s['type'], s['type'])) for s in cfg.test_pipeline])
     data = pipeline(dict(filename='my_videos/a.mp4', label=0, start_index=0, modality='RGB'))
+    if hasattr(model.cls_head, 'datasets'):
+        data['data_samples'].set_metainfo(dict(dataset_name=next(iter(model.cls_head.datasets))))
     batch = model.data_preprocessor(pseudo_collate([data]))
     scores = model(**batch, mode='predict')[0].pred_score
     assert torch.isfinite(scores).all()
-    if model.cls_head.multi_class:
+    if getattr(model.cls_head, 'multi_class', False):
         batch['data_samples'][0].set_gt_label(torch.eye(len(scores))[0])
     inputs = batch['inputs'][:, :1] if batch['inputs'].ndim == 6 else batch['inputs']
     losses = model(inputs, batch['data_samples'], mode='loss')

@@ -9,7 +9,7 @@ from torch import nn
 
 from textxfer_mm.apis.inference import load_recognizer
 from textxfer_mm.apis.model_configs import chosen_config
-from textxfer_mm.engine.classes import set_template
+from textxfer_mm.engine.classes import choose_dataset, set_template
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import CONFIG_SUFFIXES, URL, WEIGHT_SUFFIXES
 from textxfer_mm.text.class_names import load_class_names
@@ -38,8 +38,8 @@ def model_of(
     given = [name for name, value in dict(checkpoint=checkpoint, **options).items() if value is not None]
     if set(given) - {'for_any_text'}:
         raise UserError(
-            'checkpoint, labels, pretrained, template, glosses and device belong to a model that is still to be built: '
-            'give its config, checkpoint or name instead of the model itself.'
+            'checkpoint, labels, pretrained, template, glosses, device and dataset belong to a model that is still to '
+            'be built: give its config, checkpoint or name instead of the model itself.'
         )
     return model
 
@@ -54,6 +54,7 @@ def load_chosen(
     template: str | None = None,
     glosses: Any = None,
     device: str | None = None,
+    dataset: str | None = None,
     for_any_text: bool = False,
 ) -> nn.Module:
     """Build the model that was chosen by a config, a checkpoint or the name of a CLIP model.
@@ -67,6 +68,7 @@ def load_chosen(
         template: A prompt, or the name of a set of them.
         glosses: Glosses behind the class names, see :func:`~textxfer_mm.engine.classes.set_glosses`.
         device: Where the model runs; None takes the GPU where there is one.
+        dataset: By the classes of which dataset it predicts, where the model has several.
         for_any_text: Whether its classes do not matter: a model that has none of its own gets one that nobody reads.
 
     Raises:
@@ -78,6 +80,8 @@ def load_chosen(
     cfg = chosen_config(config=config, checkpoint=checkpoint, clip=clip, pretrained=pretrained, class_names=names)
     if template is not None:
         set_template(cfg, template)
+    if dataset is not None:
+        choose_dataset(cfg, dataset)
     return load_recognizer(cfg, checkpoint, class_names=names, glosses=glosses, device=device)
 
 

@@ -47,6 +47,7 @@ class Recognizer:
         template: A prompt, or the name of a set of them.
         glosses: Glosses behind the class names, see :func:`~textxfer_mm.engine.classes.set_glosses`.
         device: Where the model runs; None takes the GPU where there is one.
+        dataset: By the classes of which dataset it predicts, where the model has several.
         amp: Whether it runs in mixed precision: bfloat16, or float16 on GPUs that lack it.
         batch_size: Clips that go through the model at once; a video has one for each of its views.
         workers: Processes that decode ahead of the model; None chooses by the number of files and cores.
@@ -68,6 +69,7 @@ class Recognizer:
         template: str | None = None,
         glosses: Any = None,
         device: str | None = None,
+        dataset: str | None = None,
         amp: bool = False,
         batch_size: int = 8,
         workers: int | None = None,
@@ -75,7 +77,7 @@ class Recognizer:
         if batch_size < 1:
             raise UserError(f'batch_size={batch_size}: give 1 or more.')
         options = dict(labels=labels, pretrained=pretrained, template=template, glosses=glosses, device=device)
-        self.model = model_of(model, checkpoint=checkpoint, **options)
+        self.model = model_of(model, checkpoint=checkpoint, **options, dataset=dataset)
         self.batch_size, self.workers = batch_size, workers
         self._device = next(self.model.parameters()).device
         self._amp = amp

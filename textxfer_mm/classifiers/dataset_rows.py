@@ -48,7 +48,7 @@ class DatasetRows(nn.Module):
         if name is None:
             raise UserError(
                 'The model has the class rows of several datasets: say by those of which it classifies, '
-                f'predict_as={" or ".join(map(repr, self.datasets))} of its head.'
+                f'predict_as={" or ".join(map(repr, self.datasets))} of its head, --dataset of the commands.'
             )
         if name not in self.datasets:
             raise UserError(f'The model has no class rows of {name!r}.{nearest(name, self.datasets)}')

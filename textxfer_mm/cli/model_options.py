@@ -50,6 +50,9 @@ Glosses = Annotated[
         'none leaves out those of the model.'
     ),
 ]
+Dataset = Annotated[
+    str | None, typer.Option(help='By the classes of which dataset it predicts, where the model has several.')
+]
 Device = Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the GPU where there is one.')]
 
 
@@ -70,6 +73,7 @@ class ChosenModel:
     template: str | None
     glosses: str | None
     device: str | None
+    dataset: str | None = None
     for_any_text: bool = False
 
     def check_options(self) -> None:
@@ -128,7 +132,7 @@ class ChosenModel:
 
             model = dict(config=self.config, checkpoint=self.checkpoint, clip=self.model, pretrained=self.pretrained)
             options = dict(template=self.template, glosses=self.glosses, device=self.device)
-            options |= dict(labels=self._class_names(), for_any_text=self.for_any_text)
+            options |= dict(labels=self._class_names(), dataset=self.dataset, for_any_text=self.for_any_text)
             recognizer = load_chosen(**model, **options)
         if not self.for_any_text:
             _embed_names(recognizer, console)

@@ -16,6 +16,7 @@ from textxfer_mm.cli.model_options import (
     Checkpoint,
     ChosenModel,
     CLIPModel,
+    Dataset,
     Device,
     Glosses,
     Labels,
@@ -52,6 +53,7 @@ def predict(
     pretrained: Pretrained = None,
     template: Template = None,
     glosses: Glosses = None,
+    dataset: Dataset = None,
     rows: Rows = None,
     text_encoder: TextEncoderFile = None,
     topk: Annotated[int, typer.Option(min=1, help='How many labels to show for each file.')] = 5,
@@ -90,7 +92,7 @@ def predict(
 
     console = Console()
     options = dict(config=config, checkpoint=checkpoint, model=model, pretrained=pretrained, template=template)
-    options |= dict(glosses=glosses, device=device)
+    options |= dict(glosses=glosses, device=device, dataset=dataset)
     chosen: ChosenModel | ExportedOptions
     if is_exported(model):
         chosen = ExportedOptions(labels, labels_file, **options, rows=rows, text_encoder=text_encoder)

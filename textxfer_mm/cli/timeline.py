@@ -15,6 +15,7 @@ from textxfer_mm.cli.model_options import (
     Checkpoint,
     ChosenModel,
     CLIPModel,
+    Dataset,
     Device,
     Glosses,
     Labels,
@@ -39,6 +40,7 @@ def timeline(
     pretrained: Pretrained = None,
     template: Template = None,
     glosses: Glosses = None,
+    dataset: Dataset = None,
     window: Annotated[
         float | None, typer.Option(help="Seconds that the model sees at once; by default by the model's own sampling.")
     ] = None,
@@ -67,7 +69,7 @@ def timeline(
     """
     console = Console()
     options = dict(config=config, checkpoint=checkpoint, model=model, pretrained=pretrained, template=template)
-    chosen = ChosenModel(labels, labels_file, **options, glosses=glosses, device=device)
+    chosen = ChosenModel(labels, labels_file, **options, glosses=glosses, device=device, dataset=dataset)
     chosen.check_options()
     require_file(video, 'video', '*.*')
     if is_image(video):

@@ -201,6 +201,25 @@ def set_template(cfg: Any, template: str) -> None:
     classifier.templates = template if template in TEMPLATES else list(resolve_templates(template))
 
 
+def choose_dataset(cfg: Any, dataset: str) -> None:
+    """Let a model of several datasets predict by the classes of one.
+
+    Args:
+        cfg: The config, changed in place.
+        dataset: The name of the dataset.
+
+    Raises:
+        UserError: The model has no such dataset, or none at all.
+    """
+    head = head_of(cfg)
+    datasets = head.get('datasets')
+    if not isinstance(datasets, Mapping):
+        raise UserError(f'The model was not trained on several datasets, so {dataset!r} is none of them: leave it out.')
+    if dataset not in datasets:
+        raise UserError(f'The model knows no dataset {dataset!r}.{nearest(dataset, datasets)}')
+    head['predict_as'] = dataset
+
+
 def set_text_weights(cfg: Any, pretrained: str) -> None:
     """Let the class names of a config be embedded with other CLIP weights, such as those of a converted checkpoint.
 

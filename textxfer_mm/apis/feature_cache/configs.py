@@ -54,6 +54,7 @@ def config_on_features(cfg: Config, out: str | Path) -> Config:
             for part in ('dataloader', 'cfg', 'evaluator'):
                 made[f'{split}_{part}'] = None
     made.pop('test_pipeline', None)
+    made.work_dir = str(out / 'run')  # by the name of the config all would share a folder
     return made
 
 

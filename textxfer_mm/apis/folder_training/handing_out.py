@@ -26,6 +26,7 @@ def with_files(cfg: Config, fitted: Fitted, out: Path) -> Config:
         file = out / f'rows-{bundle.fingerprint[:8]}.safetensors'
         options[key] = str(bundle.save(file).absolute())
     made.merge_from_dict(options)
+    made.work_dir = str(out / 'run')  # by the name of the config all would share a folder
     return made
 
 

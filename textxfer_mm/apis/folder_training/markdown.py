@@ -32,7 +32,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         '',
         _about_testing(report),
         '',
-        f'`{CHECKPOINT}` is all that is needed: `textxfer predict VIDEO --checkpoint {CHECKPOINT}`.',
+        f'`{CHECKPOINT}` is all that is needed: `textxfer predict VIDEO --checkpoint {_cell(report["checkpoint"])}`.',
         '',
         '| class | videos | accuracy, % |',
         '|---|---|---|',
@@ -71,7 +71,8 @@ def _row(entry: Mapping[str, Any], folds: int) -> str:
 def _about_testing(report: Mapping[str, Any]) -> str:
     """What ``tools/test.py`` gives for the files, and what that is worth."""
     tested = report['tested']
-    said = f'`python tools/test.py {CONFIG} {CHECKPOINT}` gives {percent(tested["accuracy"])} % on '
+    files = (str(Path(report['checkpoint']).with_name(CONFIG)), report['checkpoint'])
+    said = f'`python tools/test.py {" ".join(map(_cell, files))}` gives {percent(tested["accuracy"])} % on '
     said += f'{tested["videos"]} videos'
     if tested['were_fitted_to']:
         return (

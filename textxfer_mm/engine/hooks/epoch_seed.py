@@ -42,7 +42,9 @@ class EpochSeedHook(Hook):
                 logger='current',
                 level=logging.WARNING,
             )
-        elif getattr(loader.worker_init_fn, 'func', loader.worker_init_fn) is not epoch_worker_init_fn:
+        elif getattr(loader.worker_init_fn, 'func', loader.worker_init_fn) is not epoch_worker_init_fn and not getattr(
+            loader.dataset, 'seeds_batches', False
+        ):
             print_log(
                 'train_dataloader has non-persistent workers that are seeded alike in every epoch, so each epoch '
                 "repeats the same augmentations; set worker_init_fn=dict(type='epoch_worker_init_fn').",

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from mmengine.dist import collect_results
 
+from textxfer_mm.datasets.tagged import TAG
+
 #: The most classes of a matrix whose names are legible.
 LEGIBLE = 60
 
@@ -18,10 +20,18 @@ class ConfusionCounts:
         self._pairs: list[tuple[int, int, int]] = []
 
     def add(self, samples: Sequence[Any] | None) -> None:
-        """Add the samples of a batch: those with one true class and a score for each of few classes."""
+        """Add the samples of a batch: those with one true class and a score for each of few classes.
+
+        Classes of several datasets are none: equal labels mean different classes there.
+        """
         for sample in samples or ():
             label, scores = getattr(sample, 'gt_label', None), getattr(sample, 'pred_score', None)
-            is_plain = isinstance(label, torch.Tensor) and isinstance(scores, torch.Tensor) and scores.ndim == 1
+            is_plain = (
+                TAG not in sample
+                and isinstance(label, torch.Tensor)
+                and isinstance(scores, torch.Tensor)
+                and scores.ndim == 1
+            )
             if is_plain and label.numel() == 1 and 2 <= len(scores) <= LEGIBLE:
                 self._pairs.append((int(label), int(scores.argmax()), len(scores)))
             else:

@@ -54,8 +54,9 @@ class Indicator:
         return None if name is None else cls(name.removeprefix('val/'), 'loss' in name)
 
     def best(self, validations: list[Validation]) -> Validation:
-        """The best, and of equals the first."""
-        return (min if self.less else max)(validations, key=lambda one: one.score)
+        """The best, and of equals the first after training has begun."""
+        sign = -1 if self.less else 1
+        return max(validations, key=lambda one: (sign * one.score, one.iter > 0))
 
 
 def saver_of(runner: Runner) -> CheckpointHook | None:
@@ -88,9 +89,10 @@ def history(hub: MessageHub, name: str) -> np.ndarray:
 
 
 def accuracy_name(hub: MessageHub) -> str | None:
-    """The accuracy of the training steps, as the head calls it; None without one."""
+    """The accuracy of the training steps, as the head calls it; None without one, or where datasets have their own."""
     names = [name for name in hub.log_scalars if name.startswith('train/') and 'acc' in name]
-    return next((name for name in names if 'top1' in name or 'top-1' in name), names[0] if names else None)
+    first = [name for name in names if 'top1' in name or 'top-1' in name] or names[:1]
+    return first[0] if len(first) == 1 else None
 
 
 def training_words(runner: Runner, window: int) -> str:

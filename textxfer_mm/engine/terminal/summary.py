@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.runner import Runner
 
-from textxfer_mm.engine.classes import class_names_of
+from textxfer_mm.engine.classes import class_names_of, head_of
 from textxfer_mm.engine.hooks import SaveCLIPHook
 from textxfer_mm.engine.hooks.save_clip import FOLDER
 from textxfer_mm.engine.terminal.measures import (
@@ -144,5 +144,10 @@ def _next_commands(runner: Runner, checkpoint: str) -> Iterator[str]:
     if any(isinstance(hook, SaveCLIPHook) for hook in runner.hooks):
         folder = shlex.quote(near(Path(runner.work_dir) / FOLDER))
         yield f'textxfer predict my_videos/ --labels "one,another" --model {folder}'
+    elif cfg.model.get('backbone', {}).get('type') == 'IdentityBackbone':
+        yield f'python tools/model_converters/add_backbone.py CONFIG_OF_THE_VIDEOS {file} FILE  (to predict videos)'
     else:
-        yield f'textxfer predict my_videos/ --checkpoint {file}'
+        head = head_of(cfg)
+        datasets = [] if head.get('predict_as') else list(head.get('datasets') or ())
+        chosen = f' --dataset {shlex.quote(datasets[0])}' if len(datasets) > 1 else ''
+        yield f'textxfer predict my_videos/ --checkpoint {file}{chosen}'

@@ -125,7 +125,8 @@ def choose_datasets(data_samples: Sequence[Any], datasets: Mapping[str, Any], pr
     """
     if predict_as is not None or len(datasets) == 1:
         return [predict_as or next(iter(datasets))] * len(data_samples)
-    hint = f' Or say by the head of which dataset all are predicted: predict_as={" or ".join(map(repr, datasets))}.'
+    names = ' or '.join(map(repr, datasets))
+    hint = f' Or say by the head of which dataset all are predicted: predict_as={names}, --dataset of the commands.'
     return [dataset_of(sample, datasets, hint) for sample in data_samples]
 
 
