@@ -1,9 +1,10 @@
 """The page itself, in gradio, and the same as an endpoint for programs."""
 
 import logging
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Site:
         uploads: Where uploads go.
         labels: The labels that are looked for where none are given.
         most_megabytes: The largest upload.
+        closing: Set when the server ends: what takes long is broken off.
     """
 
     models: dict[str, ServedModel]
@@ -42,6 +44,7 @@ class Site:
     uploads: Uploads
     labels: tuple[str, ...] = ()
     most_megabytes: float = 200
+    closing: threading.Event = field(default_factory=threading.Event)
 
     def answer(
         self,
@@ -63,8 +66,15 @@ class Site:
         chosen = self._model(model)
         names = [part.strip() for line in labels.splitlines() for part in line.split(',')]
         wanted = [name for name in names if name] or (self.labels if chosen.takes_labels else ())
+
+        def tell(done: int, total: int) -> None:
+            if self.closing.is_set():
+                raise UserError('The server is closing.')
+            if progress is not None:
+                progress(done, total)
+
         with self._file(upload, choice) as path:
-            return chosen.answer(Path(path), wanted, with_timeline=bool(with_timeline), progress=progress)
+            return chosen.answer(Path(path), wanted, with_timeline=bool(with_timeline), progress=tell)
 
     def _file(self, upload: str | None, choice: str | None) -> AbstractContextManager[Path]:
         return self.uploads.reading(upload) if upload else nullcontext(self.videos.path(choice))

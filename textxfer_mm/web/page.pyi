@@ -89,11 +89,8 @@ class UploadedFile(gr.File):
     def preprocess(self, payload: Any) -> str | None:
         """Hand on the path; gradio's own way leaves an empty file behind each time."""
         return None if payload is None else payload.path
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

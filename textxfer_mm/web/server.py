@@ -52,7 +52,7 @@ def serving(
     environment['NO_PROXY'] = ','.join(filter(None, reached_directly))  # gradio looks whether it can be reached
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)  # gradio reads them when it is imported, and when it starts
-    page = None
+    page = site = None
     try:
         page_module = _import_page()
         site = page_module.Site({model.name: model for model in models}, folder, uploads, tuple(labels), most_megabytes)
@@ -64,6 +64,8 @@ def serving(
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, app_kwargs=gate, **options)
         yield f'http://{_in_address(host)}:{port}/'
     finally:
+        if site is not None:
+            site.closing.set()
         if page is not None:
             page.close(verbose=False)
         uploads.close()
