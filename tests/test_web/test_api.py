@@ -105,7 +105,7 @@ def test_twenty_at_once_get_their_own_answers_and_leave_no_file(server, client, 
     ],
 )
 def test_mistakes_are_one_line_and_leave_no_file(client, server, media, options, message):
-    with pytest.raises(gradio_client.exceptions.AppError, match='.*') as caught:
+    with pytest.raises(gradio_client.exceptions.AppError) as caught:
         ask(client, media / 'videos' / 'a.mp4', **options)
     assert message in str(caught.value)
     assert '\n' not in str(caught.value)

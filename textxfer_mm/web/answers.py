@@ -42,7 +42,7 @@ def as_html(answer: Answer) -> str:
     """The part of the page that shows an answer."""
     labels = answer.prediction.top(_LABELS)
     parts = [
-        f'<p class="answer-title">{_text(answer.name)}<span> seen by {_text(answer.model)}</span></p>',
+        f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
         _scores(labels, len(answer.prediction.scores) - len(labels)),
         *_frames(answer.frames),
     ]
@@ -94,9 +94,11 @@ def _timeline(found: Timeline) -> str:
     hidden = len(found.segments) - len(rows)
     more = f'<p class="note">{hidden:,} further parts follow.</p>' if hidden > 0 else ''
     head = '<thead><tr><th>time</th><th>label</th><th class="number">score</th></tr></thead>'
+    notes = ' '.join(_text(note, None) for note in found.notes)
+    details = f'<details class="note"><summary>Details</summary>{notes}</details>' if notes else ''
     return (
         f'<h3>What happens when</h3><div class="timeline"><img src="{_picture(found)}" alt="scores over time"></div>'
-        f'<table class="segments">{head}<tbody>{"".join(rows)}</tbody></table>{more}'
+        f'<table class="segments">{head}<tbody>{"".join(rows)}</tbody></table>{more}{details}'
     )
 
 

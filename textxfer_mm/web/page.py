@@ -106,7 +106,9 @@ class UploadedFile(gr.File):
 def build_page(site: Site) -> gr.Blocks:
     """The page of a site, and its endpoint ``/predict``."""
     with gr.Blocks(title='textxfer', analytics_enabled=False) as page:
-        gr.HTML('<h1>What is in this video?</h1><p>Type some labels. The page says how well each of them fits.</p>')
+        gr.HTML(
+            '<h1>What happens in this video?</h1><p>Type some labels. The page says how well each of them fits.</p>'
+        )
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 upload = UploadedFile(

@@ -89,8 +89,11 @@ class UploadedFile(gr.File):
     def preprocess(self, payload: Any) -> str | None:
         """Hand on the path; gradio's own way leaves an empty file behind each time."""
         return None if payload is None else payload.path
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

@@ -114,7 +114,6 @@ class ServedModel:
             notes.append('An image has no timeline.')
         elif with_timeline:
             found = timeline(self._recognizer.model, path, progress=progress)
-            notes += found.notes
         return Answer(path.name, self.name, prediction, frames, found, tuple(notes))
 
     def _checked(self, labels: Sequence[str]) -> tuple[str, ...]:
