@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from tiny_runs import write_video
 from web_files import files_in, wait_until
 
+import textxfer_mm.web
 from textxfer_mm.apis import Recognizer
 from textxfer_mm.engine.classes import source_of
 
@@ -194,3 +196,7 @@ def test_the_endpoint_says_what_it_takes(client):
     assert names == ['file', 'video', 'labels', 'model', 'timeline']
     assert all(parameter['parameter_has_default'] for parameter in endpoint[1]['parameters'])
     assert json.dumps(endpoint)
+
+
+def test_gradio_writes_nothing_into_the_package(server):
+    assert [path.name for path in Path(textxfer_mm.web.__file__).parent.glob('*.pyi')] == []

@@ -87,20 +87,25 @@ class Site:
         return self.models[name]
 
 
-class UploadedFile(gr.File):
-    """gradio's file, without fetching what an address leads to."""
+def uploaded_file(**options: Any) -> gr.File:
+    """Gradio's file, without fetching what an address leads to, and without an empty file left by each call.
 
-    is_template = True  # gradio shows it as its own
+    It is changed and not derived from: beside the module of a class of its own gradio writes a stub.
 
-    async def async_move_resource_to_block_cache(self, url_or_file_path: Any) -> str | None:
-        """Take the file where it is; gradio has checked that it lies in the folder of uploads."""
-        if url_or_file_path is not None and '://' in str(url_or_file_path):
-            raise gr.Error('Upload the file itself: addresses are not fetched.', print_exception=False)
-        return None if url_or_file_path is None else str(url_or_file_path)
+    Args:
+        options: Those of ``gr.File``.
+    """
+    file = gr.File(**options)
+    file.async_move_resource_to_block_cache = _where_it_is
+    file.preprocess = lambda payload: None if payload is None else payload.path
+    return file
 
-    def preprocess(self, payload: Any) -> str | None:
-        """Hand on the path; gradio's own way leaves an empty file behind each time."""
-        return None if payload is None else payload.path
+
+async def _where_it_is(path: Any) -> str | None:
+    """Take a file where it is; gradio has checked that it lies in the folder of uploads."""
+    if path is not None and '://' in str(path):
+        raise gr.Error('Upload the file itself: addresses are not fetched.', print_exception=False)
+    return None if path is None else str(path)
 
 
 def build_page(site: Site) -> gr.Blocks:
@@ -111,7 +116,7 @@ def build_page(site: Site) -> gr.Blocks:
         )
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                upload = UploadedFile(
+                upload = uploaded_file(
                     label=f'Video or image (up to {site.most_megabytes:g} MB)',
                     file_types=[*VIDEO_SUFFIXES, *IMAGE_SUFFIXES],
                     height=150,
@@ -232,7 +237,7 @@ def _add_endpoint(site: Site) -> None:
                 site.uploads.release(file)
 
     inputs = [
-        UploadedFile(label='A video or an image', visible=False),
+        uploaded_file(label='A video or an image', visible=False),
         gr.Textbox('', label='Instead of it: the name of a video on the server', visible=False),
         gr.Textbox('', label='Labels, separated by commas or one a line', visible=False),
         gr.Textbox('', label='The name of a model; the first one by default', visible=False),
