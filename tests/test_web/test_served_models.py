@@ -6,6 +6,7 @@ from tiny_images import image_config
 from tiny_runs import write_corrupt
 
 from textxfer_mm.apis import Recognizer, VideoPrediction, load_recognizer
+from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.web import served_models
 from textxfer_mm.web.answers import as_data, as_html, problem_as_html
@@ -13,8 +14,16 @@ from textxfer_mm.web.served_models import Answer, ServedModel
 
 
 @pytest.fixture(scope='module')
-def recognizer(checkpoint):
-    return Recognizer(checkpoint, device='cpu')
+def built(checkpoint):
+    recognizer = Recognizer(checkpoint, device='cpu')
+    return recognizer, rows_of(recognizer.model).bundle()
+
+
+@pytest.fixture
+def recognizer(built):
+    """The model, looking for its own labels."""
+    built[0].replace_classes(built[1])
+    return built[0]
 
 
 @pytest.fixture(scope='module')
@@ -62,8 +71,22 @@ def test_a_closed_set_model_says_so(video):
     answer = model.answer(video)
     assert answer.prediction.class_names == ('0', '1', '2')
     assert answer.frames.shape == (8, 32, 32, 3)
-    with pytest.raises(UserError, match='The model closed knows its own classes alone'):
+    with pytest.raises(UserError, match='The model closed knows its own classes alone: leave the labels empty'):
         model.answer(video, ['a', 'b'])
+
+
+def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
+    pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
+    from textxfer_mm.web import page
+    from textxfer_mm.web.video_folder import VideoFolder
+
+    cfg = image_config(type='LinearClsHead', in_channels=32, num_classes=3)
+    closed = ServedModel('closed', Recognizer(load_recognizer(cfg, device='cpu')))
+    site = page.Site(dict(open=ServedModel('open', recognizer), closed=closed), VideoFolder(), None)
+    told = {name: page._labels_for(site, name) for name in site.models}
+    assert [told[name]['interactive'] for name in ('open', 'closed')] == [True, False]
+    assert told['open']['info'].endswith('Leave it empty for those of the model: waving, clapping.')
+    assert told['closed']['info'] == 'This model knows its own classes alone.'
 
 
 def test_what_cannot_be_read_is_named_without_its_folder(recognizer, tmp_path):

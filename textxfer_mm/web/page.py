@@ -177,7 +177,7 @@ def launch_options(site: Site) -> dict[str, Any]:
 def _hint(model: ServedModel, site: Site) -> str:
     """What the box for labels says of a model."""
     if not model.takes_labels:
-        return f'This model knows its own classes alone: {first_few(model.own_labels, 5)}.'
+        return f'This model knows its own classes alone{model.own_in_brackets}.'
     what = 'Separated by commas, or one a line.'
     if model.own_labels and not site.labels:
         what += f' Leave it empty for those of the model: {first_few(model.own_labels, 5)}.'

@@ -72,6 +72,11 @@ class ServedModel:
             return self._recognizer.class_names
         return () if self._own is None else self._own.class_names
 
+    @property
+    def own_in_brackets(self) -> str:
+        """The first of its own labels, for a message; empty where it has no names for its classes."""
+        return f' ({first_few(self.own_labels)})' if self.own_labels else ''
+
     def answer(
         self,
         path: Path,
@@ -128,8 +133,8 @@ class ServedModel:
             return ()
         if not self.takes_labels:
             raise UserError(
-                f'The model {self.name} knows its own classes alone ({first_few(self.own_labels)}): leave the labels '
-                'empty, or choose another model.'
+                f'The model {self.name} knows its own classes alone{self.own_in_brackets}: leave the labels empty, or '
+                'choose another model.'
             )
         if len(labels) > MOST_LABELS:
             raise UserError(f'{len(labels):,} labels are too many: give {MOST_LABELS} at most.')
