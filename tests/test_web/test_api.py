@@ -22,7 +22,7 @@ httpx = pytest.importorskip('httpx')
 
 @pytest.fixture(scope='module')
 def client(server):
-    return gradio_client.Client(server[0], verbose=False)
+    return gradio_client.Client(server[0], verbose=False, analytics_enabled=False)
 
 
 def ask(client, file, labels='', **options):
