@@ -11,6 +11,8 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.web import served_models
 from textxfer_mm.web.answers import as_data, as_html, problem_as_html
 from textxfer_mm.web.served_models import Answer, ServedModel
+from textxfer_mm.web.site import Site
+from textxfer_mm.web.video_folder import VideoFolder
 
 
 @pytest.fixture(scope='module')
@@ -78,11 +80,10 @@ def test_a_closed_set_model_says_so(video):
 def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
     pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
     from textxfer_mm.web import page
-    from textxfer_mm.web.video_folder import VideoFolder
 
     cfg = image_config(type='LinearClsHead', in_channels=32, num_classes=3)
     closed = ServedModel('closed', Recognizer(load_recognizer(cfg, device='cpu')))
-    site = page.Site(dict(open=ServedModel('open', recognizer), closed=closed), VideoFolder(), None)
+    site = Site(dict(open=ServedModel('open', recognizer), closed=closed), VideoFolder(), None)
     told = {name: page._labels_for(site, name) for name in site.models}
     assert [told[name]['interactive'] for name in ('open', 'closed')] == [True, False]
     assert told['open']['info'].endswith('Leave it empty for those of the model: waving, clapping.')

@@ -1,21 +1,17 @@
 """The page itself, in gradio, and the same as an endpoint for programs."""
 
 import logging
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from textxfer_mm.errors import UserError, first_few, nearest, shown
+from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from textxfer_mm.web.answers import as_data, as_html, problem_as_html
-from textxfer_mm.web.served_models import Answer, ServedModel
-from textxfer_mm.web.uploads import Uploads
-from textxfer_mm.web.video_folder import VideoFolder
+from textxfer_mm.web.served_models import ServedModel
+from textxfer_mm.web.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -24,67 +20,6 @@ _BROKEN = 'Something went wrong here, and it is not your fault. The log of the s
 _EMPTY = '<div class="answer empty">Give a video and some labels: what fits best appears here.</div>'
 #: One prediction at a time, of the page and of programs together; the others wait in gradio's queue.
 _QUEUE = dict(concurrency_limit=1, concurrency_id='prediction')
-
-
-@dataclass(frozen=True)
-class Site:
-    """What is served.
-
-    Attributes:
-        models: The models by name; the first one is chosen at the beginning.
-        videos: The videos to choose from.
-        uploads: Where uploads go.
-        labels: The labels that are looked for where none are given.
-        most_megabytes: The largest upload.
-        closing: Set when the server ends: what takes long is broken off.
-    """
-
-    models: dict[str, ServedModel]
-    videos: VideoFolder
-    uploads: Uploads
-    labels: tuple[str, ...] = ()
-    most_megabytes: float = 200
-    closing: threading.Event = field(default_factory=threading.Event)
-
-    def answer(
-        self,
-        upload: str | None,
-        choice: str | None,
-        labels: str,
-        model: str | None,
-        with_timeline: bool,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Answer:
-        """Recognise what was uploaded or chosen.
-
-        Raises:
-            UserError: Neither or both were given, or what :meth:`ServedModel.answer` raises.
-        """
-        if bool(upload) == bool(choice):
-            both = 'both an upload and the name of a video here: which one?' if upload else 'no video.'
-            raise UserError(f'There is {both} Give a video or an image.')
-        chosen = self._model(model)
-        names = [part.strip() for line in labels.splitlines() for part in line.split(',')]
-        wanted = [name for name in names if name] or (self.labels if chosen.takes_labels else ())
-
-        def tell(done: int, total: int) -> None:
-            if self.closing.is_set():
-                raise UserError('The server is closing.')
-            if progress is not None:
-                progress(done, total)
-
-        with self._file(upload, choice) as path:
-            return chosen.answer(Path(path), wanted, with_timeline=bool(with_timeline), progress=tell)
-
-    def _file(self, upload: str | None, choice: str | None) -> AbstractContextManager[Path]:
-        return self.uploads.reading(upload) if upload else nullcontext(self.videos.path(choice))
-
-    def _model(self, name: str | None) -> ServedModel:
-        if not name:
-            return next(iter(self.models.values()))
-        if name not in self.models:
-            raise UserError(f'There is no model {shown(name)!r} here.{nearest(name, self.models)}')
-        return self.models[name]
 
 
 def uploaded_file(**options: Any) -> gr.File:
@@ -123,7 +58,7 @@ def build_page(site: Site) -> gr.Blocks:
                     elem_id='upload',
                 )
                 choice = gr.Dropdown(
-                    [None, *site.videos.names] if site.videos.names else [],
+                    list(site.videos.names),
                     value=None,
                     label='or choose one',
                     visible=bool(site.videos.names),

@@ -11,6 +11,7 @@ from pathlib import Path
 from textxfer_mm.errors import UserError
 from textxfer_mm.web.gate import Gate
 from textxfer_mm.web.served_models import ServedModel
+from textxfer_mm.web.site import Site
 from textxfer_mm.web.uploads import Uploads
 from textxfer_mm.web.video_folder import VideoFolder
 
@@ -55,7 +56,7 @@ def serving(
     page = site = None
     try:
         page_module = _import_page()
-        site = page_module.Site({model.name: model for model in models}, folder, uploads, tuple(labels), most_megabytes)
+        site = Site({model.name: model for model in models}, folder, uploads, tuple(labels), most_megabytes)
         page = page_module.build_page(site)
         from starlette.middleware import Middleware
 
