@@ -14,6 +14,7 @@ from textxfer_mm.apis import Recognizer, VideoFailure, load_recognizer, predict_
 from textxfer_mm.apis.decoding_ahead import decode_ahead, default_workers
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.apis.prediction_inputs import PredictionInputs, read_image
+from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.errors import UserError
 from textxfer_mm.video.reader import VideoReader
@@ -182,3 +183,50 @@ def test_how_many_processes(monkeypatch):
     assert default_workers(100, True) == 8
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '4')
     assert default_workers(100, True) == 2
+
+
+def test_frames_are_those_that_the_model_sees(models, media, monkeypatch):
+    """What goes through the backbone, taken back to pixels: of the first of two views; of eight images, whole."""
+    seen = []
+    for model, count in zip(models, (4, 8), strict=True):
+        hook = model.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        frames = Recognizer(model).frames(media[0])
+        assert not seen  # no forward pass
+        Recognizer(model)(media[0])
+        hook.remove()
+        assert frames.dtype == np.uint8
+        assert frames.shape == (count, 32, 32, 3)
+        inputs = seen.pop()
+        inputs = inputs if inputs.ndim == 4 else inputs[0].transpose(0, 1)  # (T, 3, H, W) of the first view
+        mean, std = (getattr(model.data_preprocessor, name).view(3, 1, 1) for name in ('mean', 'std'))
+        pixels = (inputs * std + mean).permute(0, 2, 3, 1).numpy()
+        assert np.abs(pixels - frames).max() < 0.01
+    assert Recognizer(models[1]).frames(media[4]).shape == (1, 32, 32, 3)
+    assert Recognizer(models[0]).frames(read_image(media[4])[None]).shape == (4, 32, 32, 3)
+    with pytest.raises(UserError, match=r'none\.mp4 could not be decoded: missing file'):
+        Recognizer(models[0]).frames(media[-1])
+
+
+def test_frames_of_a_2d_recognizer_are_those_of_the_first_crop(models):
+    steps = [dict(type='ThreeCrop', crop_size=32)]
+    inputs = PredictionInputs(models[0], [*steps, dict(type='PackActionInputs')])
+    frames = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 2, 2)  # crops * T
+    assert inputs.frames_of([dict(inputs=frames)])[:, 0, 0, 0].tolist() == [0, 1]
+    for wrong, told in ((torch.zeros(2, 3, 4, 4), 'float32'), (torch.zeros(1, 17, 3, 4, 4).byte(), 'uint8')):
+        with pytest.raises(UserError, match=f'The frames cannot be shown: .* of type {told}'):
+            inputs.frames_of([dict(inputs=wrong)])
+
+
+def test_other_classes_for_a_built_model(models, media):
+    recognizer = Recognizer(models[0])
+    before = recognizer(media[0])
+    own = rows_of(models[0]).bundle()
+    try:
+        recognizer.replace_classes(rows_of(models[0]).make_for(['one', 'two']))
+        assert recognizer(media[0]).class_names == ('one', 'two')
+    finally:
+        recognizer.replace_classes(own)
+    assert recognizer(media[0]) == before
+    closed = load_recognizer(image_config(type='LinearClsHead', in_channels=32, num_classes=3), device='cpu')
+    with pytest.raises(UserError, match='ImageClassifier classifies by a learned layer: its classes are its own'):
+        Recognizer(closed).replace_classes(own)

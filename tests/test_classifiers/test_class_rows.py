@@ -404,3 +404,40 @@ class TestSeveral:
     def test_an_unknown_name(self):
         with pytest.raises(KeyError):
             NamedModules({'a': nn.Identity()})['b']
+
+
+def test_rows_of_other_names_are_made_beside_those_there_are(kind):
+    """They are those of class rows that were built for these names; moved by what moves the own ones."""
+    rows, built = KINDS[kind](), ClassRows(text(['one', 'two']))
+    rows.fill()
+    before = rows.bundle()
+    if kind == 'trained':
+        assert not rows.takes_other_names
+        with pytest.raises(UserError, match='cannot be made for other class names: they were trained for its own'):
+            rows.make_for(['one', 'two'])
+        return
+    if kind in ('prompts', 'tower'):
+        move(rows)
+        before = rows.bundle()
+        built = dict(prompts=PromptRows, tower=TowerRows)[kind](text(['one', 'two']))
+        with torch.no_grad():
+            for own, other in zip(built.moved_by(), rows.moved_by(), strict=True):
+                own.copy_(other)
+    made = rows.make_for(['one', 'two'])
+    assert made.class_names == ('one', 'two')
+    assert torch.allclose(made.weight, built.bundle().weight, atol=1e-6)
+    assert rows.class_names == tuple(NAMES)
+    assert torch.equal(rows.bundle().weight, before.weight)
+    rows.replace(made)
+    assert torch.allclose(rows.testing_rows(), made.weight, atol=1e-6)
+    with pytest.raises(UserError):  # they cannot be told apart
+        rows.make_for(['one', 'one'])
+
+
+def test_rows_that_no_names_lead_to():
+    with pytest.raises(UserError, match='cannot be made for other class names: they come from a FixedSource'):
+        ClassRows(FixedSource()).make_for(['one', 'two'])
+    specific = PromptRows(text(), class_specific=True)
+    assert not specific.takes_other_names
+    with pytest.raises(UserError, match='cannot be made for other class names'):
+        specific.make_for(['one', 'two'])

@@ -83,12 +83,17 @@ def test_wheel_holds_what_mim_looks_for(wheel, checkout):
     assert not (checkout / 'textxfer_mm' / '.mim').exists(), 'a wheel leaves no stale copy in the source tree'
 
 
+def test_the_style_of_the_page_is_there(wheel):
+    assert 'textxfer_mm/web/page.css' in wheel.namelist()
+
+
 def test_metadata(metadata):
     assert metadata['Name'] == 'textxfer_mm'
     assert metadata['Version'] == __version__
     assert metadata['License-Expression'] == 'Apache-2.0'
     assert metadata['Requires-Python'] == '>=3.10'
-    assert {'language', 'offline', 'onnx', 'tests', 'docs', 'ray'} == set(metadata.get_all('Provides-Extra'))
+    extras = {'language', 'offline', 'onnx', 'tests', 'docs', 'ray', 'web'}
+    assert extras == set(metadata.get_all('Provides-Extra'))
 
 
 def test_requirements_upstream_forgets(metadata):

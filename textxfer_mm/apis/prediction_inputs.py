@@ -4,6 +4,7 @@ To a model of videos an image is a video of one frame. To a model of images a vi
 whose features are averaged (temporal average pooling).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from mmaction.datasets.transforms import ArrayDecode, UniformSample  # isort: sk
 
 #: Frames of a video that a model of images looks at.
 NUM_FRAMES = 8
+#: Crops of each frame that a step makes, all of the first one before those of the next.
+_CROPS = dict(ThreeCrop=3, TenCrop=10)
 #: What one video or image is: a path, or RGB frames (T, H, W, 3) of type uint8.
 Medium = str | Path | np.ndarray
 
@@ -37,6 +40,7 @@ class PredictionInputs:
 
     def __init__(self, model: nn.Module, pipeline: Sequence[Mapping[str, Any]]) -> None:
         steps = with_exact_decoding([dict(step) for step in pipeline])
+        self._crops = math.prod(_CROPS.get(str(step['type']).rpartition('.')[2], 1) for step in steps)
         self._prepare: Callable[[Medium], list[Any]]
         if takes_images(model):
             self._of_file, self._of_frame = Compose(steps), Compose(steps_behind_loading(steps))
@@ -58,6 +62,25 @@ class PredictionInputs:
         if any(sample is None for sample in samples):
             raise ValueError('a pipeline step dropped it')
         return samples
+
+    def frames_of(self, samples: Sequence[Any]) -> np.ndarray:
+        """The frames of the first view, as RGB (T, H, W, 3) of type uint8, of what :meth:`__call__` gave.
+
+        Raises:
+            UserError: They are no pictures: the pipeline has brought them to other numbers, or gives something else.
+        """
+        inputs = [sample['inputs'] for sample in samples]
+        shape, kind = tuple(inputs[0].shape), inputs[0].dtype
+        if kind != torch.uint8 or len(shape) not in (3, 4, 5) or shape[-3 if len(shape) < 5 else 1] != 3:
+            raise UserError(
+                f'The frames cannot be shown: the pipeline of this model makes {shape} of type '
+                f'{str(kind).removeprefix("torch.")} of them.'
+            )
+        if len(shape) == 3:  # (3, H, W) each, BGR as MMPretrain loads images
+            return torch.stack(inputs).flip(1).permute(0, 2, 3, 1).numpy()
+        if len(shape) == 4:  # (crops * T, 3, H, W)
+            return inputs[0][: shape[0] // self._crops].permute(0, 2, 3, 1).numpy()
+        return inputs[0][0].permute(1, 2, 3, 0).numpy()  # (V, 3, T, H, W)
 
     def _for_videos(self, medium: Medium) -> list[Any]:
         about = dict(label=-1, start_index=0, modality='RGB')

@@ -15,9 +15,10 @@ from mmengine.logging import print_log
 from torch import nn
 
 from textxfer_mm.apis.chosen_model import model_of
-from textxfer_mm.apis.decoding_ahead import Decoded, decode_ahead, default_workers
+from textxfer_mm.apis.decoding_ahead import Decoded, decode, decode_ahead, default_workers
 from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require_frames, scores_of
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.engine.classes import labels_of, rows_of
 from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import in_scope
@@ -89,6 +90,39 @@ class Recognizer:
         """What the classes are called; names that only their glosses tell apart with these. Empty where unknown."""
         names = labels_of(self.model, 0)
         return told_apart(names, getattr(rows_of(self.model), 'glosses', ())) if names else ()
+
+    def replace_classes(self, bundle: ClassifierBundle) -> None:
+        """Recognise among other classes from now on.
+
+        Args:
+            bundle: Their rows: what ``rows_of(model).make_for(names)`` made, or a classifier from a file.
+
+        Raises:
+            UserError: The model has no class rows that could be replaced, or they do not fit.
+        """
+        rows = rows_of(self.model)
+        if rows is None:
+            raise UserError(f'{type(self.model).__name__} classifies by a learned layer: its classes are its own.')
+        rows.replace(bundle)
+        self.__dict__.pop('class_names', None)
+
+    def frames(self, medium: Medium) -> np.ndarray:
+        """The frames that the model sees of a video or an image, as they leave the pipeline: chosen, resized, cropped.
+
+        Args:
+            medium: A path, or RGB frames (T, H, W, 3) as uint8.
+
+        Returns:
+            RGB frames (T, H, W, 3) of the first view as uint8; T is 1 for an image seen by a model of images.
+
+        Raises:
+            UserError: It could not be decoded, or the pipeline gives no pictures.
+        """
+        name = _name(medium, 0)
+        item = decode(self._inputs, medium, 0)
+        if item.samples is None:
+            raise UserError(f'{name} could not be decoded: {item.reason}')
+        return self._inputs.frames_of(item.samples)
 
     def __call__(self, media: Medium | Sequence[Medium]) -> Result | list[Result]:
         """Recognise one video or image, or several.

@@ -1,7 +1,7 @@
 """Class rows as a module: one matrix with its names, made from a source, kept in checkpoints, trained and replaced."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -106,6 +106,31 @@ class ClassRows(nn.Module):
             UserError: What makes them is not at hand.
         """
         return self.source.build()
+
+    @property
+    def takes_other_names(self) -> bool:
+        """Whether :meth:`make_for` can make rows of other class names."""
+        return self.frozen and hasattr(self.source, 'renamed')
+
+    def make_for(self, class_names: Sequence[str]) -> ClassifierBundle:
+        """Make the rows of other class names, without glosses; what there is stays.
+
+        Nothing of it goes to the cache: whoever asks for names of the moment keeps what he needs.
+
+        Raises:
+            UserError: What makes them takes no other names, or is not at hand; or the names cannot be told apart.
+        """
+        if not self.takes_other_names:
+            why = f'they come from a {type(self.source).__name__}' if self.frozen else 'they were trained for its own'
+            raise UserError(f'The class rows of this model cannot be made for other class names: {why}.')
+        made = self._make_for(tuple(class_names))
+        require_distinct(made, self.reader(), trained=False)
+        return made
+
+    def _make_for(self, class_names: tuple[str, ...]) -> ClassifierBundle:
+        source = self.source.renamed(class_names)
+        source.use_cache = False
+        return source.build()
 
     def reader(self) -> Any:
         """The text encoder that reads the class names, if there is one."""

@@ -210,6 +210,14 @@ class PromptRows(ClassRows):
         """
         return self.source.build(self.context, self._names(), self._glosses())
 
+    @property
+    def takes_other_names(self) -> bool:
+        """A context that all classes share can stand before any name."""
+        return not self.source.class_specific
+
+    def _make_for(self, class_names: tuple[str, ...]) -> ClassifierBundle:
+        return self.source.build(self.context, class_names)
+
     def reader(self) -> Any:
         """The encoder behind the prompts."""
         return self.source.classifier.encoder

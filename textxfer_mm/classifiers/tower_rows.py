@@ -69,16 +69,21 @@ class TowerRows(ClassRows):
         Raises:
             UserError: The tower is not at hand, or a prompt is too long.
         """
-        tower, names, glosses = self.require_tower(), self._names(), self._glosses()
+        return self._make_for(self._names(), self._glosses())
+
+    def _make_for(self, class_names: tuple[str, ...], glosses: Glosses = ()) -> ClassifierBundle:
+        tower = self.require_tower()
         modes = [(module, module.training) for module in tower.modules()]
         tower.eval()
         try:
-            features = embed_prompts(self.encode_frozen, self.source.templates, names, glosses, tower)  # (M, S, D)
+            features = embed_prompts(
+                self.encode_frozen, self.source.templates, class_names, glosses, tower
+            )  # (M, S, D)
             rows = ensemble(features, glosses)  # (K, D)
         finally:
             for module, mode in modes:
                 module.training = mode
-        labels = dict(class_names=names, templates=self.source.templates, encoder_id=self.source.encoder_id)
+        labels = dict(class_names=class_names, templates=self.source.templates, encoder_id=self.source.encoder_id)
         return ClassifierBundle.from_rows(rows, glosses=glosses, **labels)
 
     @property

@@ -21,6 +21,7 @@ from textxfer_mm.cli import (
     quickstart,
     report,
     search,
+    serve,
     timeline,
     toy_actions,
     train,
@@ -99,6 +100,7 @@ def textxfer(
 app.command('predict')(predict.predict)
 app.command('timeline')(timeline.timeline)
 app.command('search')(search.search)
+app.command('serve')(serve.serve)
 app.command('evaluate')(evaluate.evaluate)
 app.command('train')(train.train)
 app.command('features')(features.features)

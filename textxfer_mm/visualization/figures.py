@@ -1,5 +1,6 @@
 """Figures that need no display and are written in one piece."""
 
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from textxfer_mm.files import replacing
 
 #: The most letters of a name beside a figure; one that is longer would leave no room for it.
 _LETTERS = 60
+_DPI = 120
 #: Keywords of texts in which `$` is what it is, and begins no formula.
 AS_WRITTEN = dict(parse_math=False)
 
@@ -31,5 +33,12 @@ def labels(names: Iterable[str]) -> list[str]:
 def save_figure(figure: Figure, path: str | os.PathLike) -> Path:
     """Write a figure as PNG; the file appears whole or not at all."""
     with replacing(path) as part:
-        figure.savefig(part, format='png', dpi=120)
+        figure.savefig(part, format='png', dpi=_DPI)
     return Path(path)
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as PNG in memory."""
+    file = io.BytesIO()
+    figure.savefig(file, format='png', dpi=_DPI)
+    return file.getvalue()

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from textxfer_mm.errors import UserError
@@ -16,8 +18,20 @@ from textxfer_mm.visualization.figures import AS_WRITTEN, labels, new_figure, sa
 _ROWS, _COLUMNS = 20, 1500
 
 
-def plot_timeline(
-    path: str | os.PathLike,
+def plot_timeline(path: str | os.PathLike, **lines: Any) -> Path:
+    """Draw a timeline to a file.
+
+    Args:
+        path: PNG file to write.
+        lines: What :func:`timeline_figure` takes.
+
+    Raises:
+        UserError: The lengths differ, or there is nothing to draw.
+    """
+    return save_figure(timeline_figure(**lines), path)
+
+
+def timeline_figure(
     *,
     class_names: Sequence[str],
     edges: np.ndarray,
@@ -25,19 +39,20 @@ def plot_timeline(
     segments: Sequence[tuple[str | None, float, float]],
     none_label: str = 'none of these',
     title: str = '',
-) -> Path:
+    width: float = 11,
+) -> Figure:
     """Draw one row a label: its scores as shades, its segments as bars below them.
 
     Of many labels those are drawn that have segments, the longest first, and then those with the highest scores.
 
     Args:
-        path: PNG file to write.
         class_names: K names.
         edges: Borders (W + 1,) in seconds between what the rows of ``scores`` stand for.
         scores: Scores (W, K), 0 to 1.
         segments: Label, start and end of each, in seconds; None stands for no label, which has a row of its own.
         none_label: How that row is called.
         title: Title of the picture.
+        width: Its width in inches.
 
     Raises:
         UserError: The lengths differ, or there is nothing to draw.
@@ -50,7 +65,7 @@ def plot_timeline(
         )
     rows = _chosen(class_names, scores, segments)
     has_none = any(label is None for label, _, _ in segments)
-    figure = new_figure(11, 1.5 + 0.42 * (len(rows) + has_none))
+    figure = new_figure(width, 1.5 + 0.42 * (len(rows) + has_none))
     axes = figure.subplots()
     shades = _draw_scores(axes, edges, scores[:, rows])
     places = {class_names[row]: place for place, row in enumerate(rows)}
@@ -71,7 +86,7 @@ def plot_timeline(
     heading = [*labels([title] if title else []), *([f'{hidden} labels are left out'] if hidden else [])]
     axes.set_title(', '.join(heading), loc='left', fontsize='medium', **AS_WRITTEN)
     figure.colorbar(shades, ax=axes, label='score', pad=0.01, fraction=0.04)
-    return save_figure(figure, path)
+    return figure
 
 
 def _chosen(

@@ -1,0 +1,105 @@
+"""``textxfer serve``: mistakes in one line, and an end that leaves nothing."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_images import ARCH
+from typer.testing import CliRunner
+
+from textxfer_mm.apis.model_configs import clip_zero_shot_config
+from textxfer_mm.cli.main import app
+from textxfer_mm.web import server
+
+pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
+httpx = pytest.importorskip('httpx')
+
+
+def run(*args):
+    result = CliRunner().invoke(app, ['serve', *map(str, args)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def one_line(result):
+    assert result.exit_code == 2, result.output
+    (line,) = result.output.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--checkpoint', 'none.pth'), 'checkpoint none.pth does not exist.'),
+        (('--config', 'none.py'), 'config none.py does not exist.'),
+        (('--model', 'ViT-B-33'), "ViT-B-33 cannot be served: Unknown CLIP architecture 'ViT-B-33'. Did you mean"),
+        (('--pretrained', 'openai'), '--pretrained are the weights of --model'),
+        (('--device', 'gpu'), '--device gpu is no device'),
+        (('--videos', 'none'), '--videos none does not exist: give a folder of videos.'),
+        (('--labels', 'a,a'), 'Duplicate class names'),
+        (('--host', '203.0.113.1'), '--host 203.0.113.1 is no address of this machine'),
+        (('--host', 'no such host'), '--host no such host is no address of this machine'),
+    ],
+)
+def test_mistakes(options, message):
+    port = ('--port', 0)
+    assert message in one_line(run(*options, *port))
+
+
+def test_a_port_in_use():
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f'--port {port} is in use: give another one, or 0' in one_line(run('--port', port))
+
+
+def test_without_gradio(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    assert 'pip install "textxfer_mm[web]"' in one_line(run())
+
+
+def test_a_checkpoint_that_cannot_be_served(tmp_path):
+    torch.save(dict(state_dict={'a': torch.zeros(1)}), tmp_path / 'bare.pth')
+    line = one_line(run('--checkpoint', tmp_path / 'bare.pth', '--port', 0))
+    assert line.startswith('error: bare cannot be served: ')
+
+
+def test_who_can_open_the_page():
+    others = {host: server.is_open_to_others(host) for host in ('127.0.0.1', '::1', 'localhost', '0.0.0.0', '10.1.2.3')}
+    assert others == {'127.0.0.1': False, '::1': False, 'localhost': False, '0.0.0.0': True, '10.1.2.3': True}
+
+
+def test_it_serves_until_it_is_ended_and_leaves_nothing(tmp_path):
+    """A process of its own, ended by SIGTERM."""
+    cfg = clip_zero_shot_config(ARCH, None, ['waving', 'clapping'], num_frames=4)
+    cfg.dump(tmp_path / 'zero_shot.py')
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    code = 'from textxfer_mm.cli.main import main; main()'
+    words = ['-c', code, 'serve', '--config', str(tmp_path / 'zero_shot.py'), '--port', str(port), '--device', 'cpu']
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get('PYTHONPATH')])])
+    given = {**os.environ, 'PYTHONPATH': path, 'TMPDIR': str(temporary), 'http_proxy': 'http://127.0.0.1:9'}
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=given)
+    try:
+        said = next(line for line in map(bytes.decode, process.stdout) if 'INFO' not in line)
+        assert said == f'The page is at http://127.0.0.1:{port}/ (Ctrl-C ends it). Models: zero_shot.\n'
+        answer = httpx.post(f'http://127.0.0.1:{port}/gradio_api/upload', files=dict(files=('a.mp4', b'a')))
+        assert Path(answer.json()[0]).is_file()
+        assert temporary in Path(answer.json()[0]).parents
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        assert process.stdout.read().decode() == 'terminated\n'
+        assert list(temporary.iterdir()) == []
+    finally:
+        process.kill()
+        process.wait()

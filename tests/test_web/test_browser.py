@@ -1,0 +1,109 @@
+"""The page in a real Chromium: upload, labels, scores, timeline; a broken file, a file over the limit, no outside."""
+
+import json
+
+import pytest
+from web_files import files_in, wait_until
+
+By = pytest.importorskip('selenium.webdriver.common.by', reason='selenium is not installed').By
+MARKUP = '<img src=x onerror="document.title=1">'
+
+
+@pytest.fixture
+def page(server, chromium):
+    """A fresh page."""
+    chromium.get(server[0])
+    find(chromium, '#go')
+    return chromium
+
+
+def find(page, selector):
+    """The first visible element, as soon as there is one."""
+    found = []
+
+    def is_there():
+        found[:] = [element for element in page.find_elements(By.CSS_SELECTOR, selector) if element.is_displayed()]
+        return bool(found)
+
+    wait_until(is_there, 30)
+    return found[0]
+
+
+def upload(page, file):
+    page.find_element(By.CSS_SELECTOR, '#upload input[type=file]').send_keys(str(file))
+
+
+def asked_for(page):
+    """All addresses that the browser has asked for since the last call."""
+    messages = [json.loads(entry['message'])['message'] for entry in page.get_log('performance')]
+    return {m['params']['request']['url'] for m in messages if m['method'] == 'Network.requestWillBeSent'}
+
+
+def test_upload_labels_scores_frames_timeline(page, server, media):
+    upload(page, media / 'videos' / 'a.mp4')
+    find(page, '#upload .file-preview')
+    find(page, '#labels textarea').send_keys(f'waving, {MARKUP}')
+    find(page, '#timeline input').click()
+    find(page, '#go').click()
+    scores = find(page, '#answer .scores').text
+    assert 'waving' in scores
+    assert MARKUP in scores
+    assert page.title == 'textxfer'
+    assert not page.find_elements(By.CSS_SELECTOR, '#answer img[src="x"]')
+    assert 'The 4 frames that the model used' in find(page, '#answer').text
+    pictures = page.find_elements(By.CSS_SELECTOR, '#answer .frames img, #answer .timeline img')
+    assert len(pictures) == 5
+    assert all(page.execute_script('return arguments[0].naturalWidth', picture) > 30 for picture in pictures)
+    assert find(page, '#answer .segments').text
+    assert len(files_in(server[1])) == 1  # for another question on the same file
+    find(page, '#upload button[aria-label="Clear"]').click()
+    wait_until(lambda: not files_in(server[1]))
+    assert {address for address in asked_for(page) if not address.startswith((server[0], 'data:', 'blob:'))} == set()
+
+
+def test_a_narrow_window_scrolls_down_alone(page, media):
+    page.set_window_size(500, 1000)
+    try:
+        upload(page, media / 'videos' / 'a.mp4')
+        find(page, '#upload .file-preview')
+        find(page, '#timeline input').click()
+        find(page, '#go').click()
+        find(page, '#answer .segments')
+        assert page.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
+    finally:
+        page.set_window_size(1200, 1000)
+
+
+def test_a_video_of_the_server_takes_the_place_of_an_upload(page, server, media):
+    upload(page, media / 'videos' / 'a.mp4')
+    find(page, '#upload .file-preview')
+    find(page, '#choice input').click()
+    next(o for o in page.find_elements(By.CSS_SELECTOR, '[role=option]') if o.text.strip().endswith('b.mp4')).click()
+    wait_until(lambda: not page.find_elements(By.CSS_SELECTOR, '#upload .file-preview'))
+    wait_until(lambda: not files_in(server[1]))
+    find(page, '#go').click()
+    assert 'b.mp4' in find(page, '#answer .answer-title').text
+
+
+def test_a_broken_file_shows_one_line(page, media):
+    upload(page, media / 'broken.mp4')
+    find(page, '#upload .file-preview')
+    find(page, '#go').click()
+    text = find(page, '#answer .problem').text
+    assert text.startswith('broken.mp4 could not be read: truncated or damaged MP4')
+    assert '\n' not in text
+    assert 'Traceback' not in page.page_source
+
+
+def test_a_file_over_the_limit_shows_one_line(page, server, media):
+    upload(page, media / 'large.mp4')
+    assert 'exceed the maximum allowed size of 256' in find(page, '[data-testid=toast-body], .toast-body').text
+    assert not files_in(server[1])
+
+
+def test_a_page_that_is_closed_leaves_no_file(page, server, media):
+    upload(page, media / 'videos' / 'a.mp4')
+    find(page, '#upload .file-preview')
+    wait_until(lambda: len(files_in(server[1])) == 1)
+    page.get('about:blank')
+    wait_until(lambda: not files_in(server[1]), 30)

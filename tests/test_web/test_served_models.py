@@ -1,0 +1,132 @@
+"""Models that are asked for any labels, and what becomes of an answer. No gradio here."""
+
+import numpy as np
+import pytest
+from tiny_images import image_config
+from tiny_runs import write_corrupt
+
+from textxfer_mm.apis import Recognizer, VideoPrediction, load_recognizer
+from textxfer_mm.engine.classes import rows_of
+from textxfer_mm.errors import UserError
+from textxfer_mm.web import served_models
+from textxfer_mm.web.answers import as_data, as_html, problem_as_html
+from textxfer_mm.web.served_models import Answer, ServedModel
+from textxfer_mm.web.site import Site
+from textxfer_mm.web.video_folder import VideoFolder
+
+
+@pytest.fixture(scope='module')
+def built(checkpoint):
+    recognizer = Recognizer(checkpoint, device='cpu')
+    return recognizer, rows_of(recognizer.model).bundle()
+
+
+@pytest.fixture
+def recognizer(built):
+    """The model, looking for its own labels."""
+    built[0].replace_classes(built[1])
+    return built[0]
+
+
+@pytest.fixture(scope='module')
+def video(media):
+    return media / 'videos' / 'a.mp4'
+
+
+def test_labels_come_and_go(recognizer, checkpoint, video, tmp_path, monkeypatch):
+    """Other labels give what a model built for them gives; afterwards the own ones are as before."""
+    monkeypatch.setenv('TEXTXFER_CACHE', str(tmp_path))
+    model = ServedModel('m', recognizer)
+    assert (model.takes_labels, model.own_labels) == (True, ('waving', 'clapping'))
+    before = model.answer(video).prediction
+    other = model.answer(video, ['one', 'two', 'three']).prediction
+    assert list(tmp_path.rglob('*.safetensors')) == []  # what visitors type is not kept
+    wanted = Recognizer(checkpoint, labels=['one', 'two', 'three'], device='cpu')(video)
+    assert other.class_names == wanted.class_names
+    assert other.scores == pytest.approx(wanted.scores, abs=1e-6)
+    assert model.answer(video).prediction == before
+    assert model.answer(video, ['waving', 'clapping']).prediction == before
+
+
+def test_the_rows_of_the_last_lists_are_kept(recognizer, video, monkeypatch):
+    monkeypatch.setattr(served_models, 'KEPT_LISTS', 2)
+    model, made = ServedModel('m', recognizer), []
+    make = recognizer.model.cls_head.class_rows.make_for
+    monkeypatch.setattr(recognizer.model.cls_head.class_rows, 'make_for', lambda n: made.append(n[0]) or make(n))
+    for name in 'abacab':
+        model.answer(video, [name, 'nothing'])
+    assert made == ['a', 'b', 'c', 'b']
+
+
+def test_a_model_without_classes_of_its_own_needs_labels(recognizer, video):
+    model = ServedModel('m', recognizer, has_own_classes=False)
+    assert model.own_labels == ()
+    with pytest.raises(UserError, match='Type the labels to look for'):
+        model.answer(video)
+    assert model.answer(video, ['a', 'b']).prediction.class_names == ('a', 'b')
+
+
+def test_a_closed_set_model_says_so(video):
+    cfg = image_config(type='LinearClsHead', in_channels=32, num_classes=3)
+    model = ServedModel('closed', Recognizer(load_recognizer(cfg, device='cpu')))
+    assert not model.takes_labels
+    answer = model.answer(video)
+    assert answer.prediction.class_names == ('0', '1', '2')
+    assert answer.frames.shape == (8, 32, 32, 3)
+    with pytest.raises(UserError, match='The model closed knows its own classes alone: leave the labels empty'):
+        model.answer(video, ['a', 'b'])
+
+
+def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
+    pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
+    from textxfer_mm.web import page
+
+    cfg = image_config(type='LinearClsHead', in_channels=32, num_classes=3)
+    closed = ServedModel('closed', Recognizer(load_recognizer(cfg, device='cpu')))
+    site = Site(dict(open=ServedModel('open', recognizer), closed=closed), VideoFolder(), None)
+    told = {name: page._labels_for(site, name) for name in site.models}
+    assert [told[name]['interactive'] for name in ('open', 'closed')] == [True, False]
+    assert told['open']['info'].endswith('Leave it empty for those of the model: waving, clapping.')
+    assert told['closed']['info'] == 'This model knows its own classes alone.'
+
+
+def test_what_cannot_be_read_is_named_without_its_folder(recognizer, tmp_path):
+    write_corrupt(tmp_path / 'bad.mp4', 'text')
+    with pytest.raises(UserError) as caught:
+        ServedModel('m', recognizer).answer(tmp_path / 'bad.mp4', with_timeline=True)
+    assert str(caught.value) == 'bad.mp4 could not be read: a text file, not a video.'
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_frames_that_cannot_be_shown_are_a_note(recognizer, video, monkeypatch):
+    def frames(_):
+        raise UserError('The frames cannot be shown.')
+
+    monkeypatch.setattr(recognizer, 'frames', frames)
+    answer = ServedModel('m', recognizer).answer(video)
+    assert answer.frames.shape == (0, 1, 1, 3)
+    assert answer.notes == ('The frames cannot be shown.',)
+    assert '<img' not in as_html(answer)
+
+
+def test_nothing_of_a_visitor_is_markup():
+    evil = '<script>alert(1)</script>"\'&'
+    prediction = VideoPrediction(evil, (evil, 'b\x1b[31m'), (0.75, 0.25))
+    answer = Answer(evil, evil, prediction, np.zeros((1, 8, 8, 3), np.uint8), None, (evil,))
+    html = as_html(answer) + problem_as_html(evil)
+    assert '<script' not in html
+    assert html.count('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&amp;') == 5
+    assert '\x1b' not in html
+    assert as_data(answer)['scores'] == {evil: 0.75, 'b\x1b[31m': 0.25}
+
+
+def test_of_many_labels_and_frames_the_page_shows_the_first():
+    names = tuple(f'label {number}' for number in range(30))
+    prediction = VideoPrediction('a', names, tuple(1 / 30 for _ in names))
+    answer = Answer('a', 'm', prediction, np.zeros((40, 8, 8, 3), np.uint8), None, ())
+    html = as_html(answer)
+    assert (html.count('<tr>'), html.count('<img')) == (10, 32)
+    assert '20 further labels score lower.' in html
+    assert 'The 40 frames that the model used, the first 32 of them' in html
+    assert len(as_data(answer)['scores']) == 30
+    assert len(as_data(answer)['frames']) == 40

@@ -1,0 +1,114 @@
+"""``textxfer serve``: a page for people without a terminal."""
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained
+from textxfer_mm.errors import UserError
+from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_weights
+from textxfer_mm.text.class_names import load_class_names
+
+
+def serve(
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option(help='A trained model; give it several times for several models.')
+    ] = None,
+    model: CLIPModel = None,
+    pretrained: Pretrained = None,
+    config: Annotated[
+        str | None, typer.Option(help='Config of the checkpoints in the place of their own; alone, a model as it is.')
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help='Labels that stand on the page, separated by commas.')] = None,
+    videos: Annotated[Path | None, typer.Option(help='A folder of videos and images to choose from.')] = None,
+    host: Annotated[
+        str,
+        typer.Option(help='The address to listen at; by default only this machine can open the page. 0.0.0.0: anyone.'),
+    ] = '127.0.0.1',
+    port: Annotated[int, typer.Option(min=0, max=65535, help='The port; 0 takes any that is free.')] = 7860,
+    max_size: Annotated[float, typer.Option(min=0.01, help='The largest upload, in MB.')] = 200,
+    keep: Annotated[
+        float, typer.Option(min=1, help='Seconds after which an upload that nobody has used since is deleted.')
+    ] = 600,
+    device: Device = None,
+) -> None:
+    """Open a page where people give a video and labels, and see scores, the frames that were used and a timeline.
+
+    Without --checkpoint, --model or --config the packaged model answers: it needs no download, knows no motion and is
+    far weaker than CLIP. The page needs gradio: the extra web. It ends with Ctrl-C, and leaves no upload behind.
+    """
+    from textxfer_mm.web.server import free_port, is_open_to_others, require_gradio
+
+    require_gradio()
+    names = () if labels is None else load_class_names([name.strip() for name in labels.split(',')])
+    chosen = _chosen(checkpoint or [], model, pretrained, config)
+    if device is not None:
+        require_device_name(device, '--device')
+    free_port(host, port)  # before the models are loaded, which takes a while
+    if videos is not None:
+        from textxfer_mm.web.video_folder import VideoFolder
+
+        VideoFolder(videos)
+    console = Console()
+    with console.status('Loading the models ...'):
+        models = [_load(name, given, device) for name, given in chosen.items()]
+
+        from textxfer_mm.web.server import serving
+
+    options = dict(videos=videos, labels=names, host=host, port=port, most_megabytes=max_size, keep=keep)
+    with serving(models, **options) as address:
+        console.print(Text(f'The page is at {address} (Ctrl-C ends it). Models: {", ".join(chosen)}.'), soft_wrap=True)
+        if is_open_to_others(host):
+            console.print(
+                Text(f'--host {host}: whoever reaches this machine can use the page, without a password.'),
+                soft_wrap=True,
+            )
+        threading.Event().wait()
+
+
+def _chosen(
+    checkpoints: list[Path], model: str | None, pretrained: str | None, config: str | None
+) -> dict[str, dict[str, Any]]:
+    """The models by name, each as ``load_chosen`` takes it.
+
+    Raises:
+        UserError: One of them names nothing.
+    """
+    if config is not None:
+        find_config(config)
+    if pretrained is not None:
+        if model is None:
+            raise UserError('--pretrained are the weights of --model: say which, such as ViT-B-32-quickgelu.')
+        require_weights(pretrained, '--pretrained')
+    found: dict[str, dict[str, Any]] = {}
+    for path in dict.fromkeys(checkpoints):
+        require_checkpoint(path)
+        name = path.stem if path.stem not in found else str(path)
+        found[name] = dict(checkpoint=path, config=config)
+    if config is not None and not checkpoints:
+        found[Path(config).stem] = dict(config=config)
+    if model is not None:
+        found[model] = dict(clip=model, pretrained=pretrained)
+    return found or {'packaged model': {}}
+
+
+def _load(name: str, given: dict[str, Any], device: str | None) -> Any:
+    """Build a model.
+
+    Raises:
+        UserError: It cannot be served; the message names it.
+    """
+    from textxfer_mm import register  # noqa: F401
+    from textxfer_mm.apis.chosen_model import load_chosen
+    from textxfer_mm.apis.recognizer import Recognizer
+    from textxfer_mm.web.served_models import ServedModel
+
+    has_own_classes = 'config' in given or 'checkpoint' in given
+    try:
+        return ServedModel(name, Recognizer(load_chosen(**given, device=device, for_any_text=True)), has_own_classes)
+    except UserError as error:
+        raise UserError(f'{name} cannot be served: {error}') from error

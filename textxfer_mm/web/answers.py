@@ -1,0 +1,118 @@
+"""An answer as a page shows it (HTML) and as a program takes it (JSON); pictures are in it, so that no file is left."""
+
+import base64
+import io
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from textxfer_mm.apis import Timeline
+from textxfer_mm.apis.clocks import clock
+from textxfer_mm.apis.timelines import as_dict
+from textxfer_mm.errors import shown
+from textxfer_mm.visualization.figures import png_of
+from textxfer_mm.visualization.timelines import timeline_figure
+from textxfer_mm.web.served_models import Answer
+
+#: The most labels, frames and segments that a page shows; the data hold all.
+_LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
+_QUALITY = 90
+#: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
+_WIDTH = 7
+
+
+def as_data(answer: Answer) -> dict[str, Any]:
+    """All of an answer for JSON: scores by label, best first; pictures as ``data:`` addresses."""
+    ranked = answer.prediction.top(len(answer.prediction.scores))
+    found = answer.timeline
+    return dict(
+        file=answer.name,
+        model=answer.model,
+        scores={label: round(score, 6) for label, score in ranked},
+        frames=[_jpeg(frame) for frame in answer.frames],
+        timeline=None if found is None else dict(as_dict(found), video=answer.name, picture=_picture(found)),
+        notes=list(answer.notes),
+    )
+
+
+def as_html(answer: Answer) -> str:
+    """The part of the page that shows an answer."""
+    labels = answer.prediction.top(_LABELS)
+    parts = [
+        f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
+        _scores(labels, len(answer.prediction.scores) - len(labels)),
+        *_frames(answer.frames),
+    ]
+    if answer.timeline is not None:
+        parts.append(_timeline(answer.timeline))
+    parts += [f'<p class="note">{_text(note, None)}</p>' for note in answer.notes]
+    return f'<div class="answer">{"".join(parts)}</div>'
+
+
+def problem_as_html(message: str) -> str:
+    """The part of the page that says what went wrong."""
+    return f'<div class="answer problem" role="alert">{_text(message, None)}</div>'
+
+
+def _text(text: object, limit: int | None = 200) -> str:
+    """A name or a sentence in HTML: no markup, no control characters."""
+    return escape(shown(text, limit) if limit else shown(text, None))
+
+
+def _scores(labels: Iterable[tuple[str, float]], hidden: int) -> str:
+    rows = [
+        f'<tr><th scope="row">{_text(label)}</th>'
+        f'<td class="bar"><span style="width:{100 * min(max(score, 0), 1):.1f}%"></span></td>'
+        f'<td class="number">{100 * score:.1f} %</td></tr>'
+        for label, score in labels
+    ]
+    more = f'<p class="note">{hidden:,} further labels score lower.</p>' if hidden > 0 else ''
+    return f'<table class="scores"><tbody>{"".join(rows)}</tbody></table>{more}'
+
+
+def _frames(frames: np.ndarray) -> list[str]:
+    if not len(frames):
+        return []
+    pictures = [
+        f'<img src="{_jpeg(frame)}" alt="frame {number}" width="{frame.shape[1]}" height="{frame.shape[0]}">'
+        for number, frame in enumerate(frames[:_FRAMES], 1)
+    ]
+    what = 'The frame that the model used' if len(frames) == 1 else f'The {len(frames)} frames that the model used'
+    more = f', the first {_FRAMES} of them' if len(frames) > _FRAMES else ''
+    return [f'<h3>{what}{more}</h3><div class="frames">{"".join(pictures)}</div>']
+
+
+def _timeline(found: Timeline) -> str:
+    rows = [
+        f'<tr><td>{clock(segment.start)} &ndash; {clock(segment.end)}</td><td>{_text(segment.shown_label)}</td>'
+        f'<td class="number">{100 * segment.score:.1f} %</td></tr>'
+        for segment in found.segments[:_SEGMENTS]
+    ]
+    hidden = len(found.segments) - len(rows)
+    more = f'<p class="note">{hidden:,} further parts follow.</p>' if hidden > 0 else ''
+    head = '<thead><tr><th>time</th><th>label</th><th class="number">score</th></tr></thead>'
+    notes = ' '.join(_text(note, None) for note in found.notes)
+    details = f'<details class="note"><summary>Details</summary>{notes}</details>' if notes else ''
+    return (
+        f'<h3>What happens when</h3><div class="timeline"><img src="{_picture(found)}" alt="scores over time"></div>'
+        f'<table class="segments">{head}<tbody>{"".join(rows)}</tbody></table>{more}{details}'
+    )
+
+
+def _picture(found: Timeline) -> str:
+    segments = [(segment.label, segment.start, segment.end) for segment in found.segments]
+    lines = dict(class_names=found.class_names, edges=found.edges, scores=found.scores, segments=segments)
+    return _address('png', png_of(timeline_figure(**lines, width=_WIDTH)))
+
+
+def _jpeg(frame: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(frame).save(file, 'JPEG', quality=_QUALITY)
+    return _address('jpeg', file.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'

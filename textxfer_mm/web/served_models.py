@@ -1,0 +1,158 @@
+"""The models at hand: each built once, asked for any labels, one prediction at a time."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from textxfer_mm.apis import Recognizer, Timeline, VideoFailure, VideoPrediction, timeline
+from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.datasets.transforms_video import CorruptVideoError
+from textxfer_mm.engine.classes import rows_of
+from textxfer_mm.errors import UserError, first_few, shown
+from textxfer_mm.inputs import is_image
+from textxfer_mm.text.class_names import load_class_names
+
+#: The most labels at once, the most letters of one, and for how many lists of labels the class rows are kept.
+MOST_LABELS, MOST_LETTERS, KEPT_LISTS = 500, 300, 16
+
+#: All models share what a framework keeps for the whole process (the default scope), and the cores.
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one video or image.
+
+    Attributes:
+        name: The name of the file.
+        model: The name of the model.
+        prediction: Labels and scores.
+        frames: RGB frames (T, H, W, 3) as uint8, as the model saw them; none where they cannot be shown.
+        timeline: What happens when; None where it was not asked for, or there is none.
+        notes: What must be known beside it, one sentence each.
+    """
+
+    name: str
+    model: str
+    prediction: VideoPrediction
+    frames: np.ndarray
+    timeline: Timeline | None
+    notes: tuple[str, ...]
+
+
+class ServedModel:
+    """A model that answers for a file and labels.
+
+    Args:
+        name: What it is called.
+        recognizer: The model.
+        has_own_classes: Whether it has classes that can be looked for without labels.
+    """
+
+    def __init__(self, name: str, recognizer: Recognizer, has_own_classes: bool = True) -> None:
+        self.name = name
+        self._recognizer = recognizer
+        self._rows = rows_of(recognizer.model)
+        self._own = self._rows.bundle() if self._rows is not None and has_own_classes else None
+        self._bundles: OrderedDict[tuple[str, ...], ClassifierBundle] = OrderedDict()
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether other labels than its own can be looked for."""
+        return self._rows is not None and self._rows.takes_other_names
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """The labels that are looked for where none are given."""
+        if self._rows is None:
+            return self._recognizer.class_names
+        return () if self._own is None else self._own.class_names
+
+    @property
+    def own_in_brackets(self) -> str:
+        """The first of its own labels, for a message; empty where it has no names for its classes."""
+        return f' ({first_few(self.own_labels)})' if self.own_labels else ''
+
+    def answer(
+        self,
+        path: Path,
+        labels: Sequence[str] = (),
+        *,
+        with_timeline: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Answer:
+        """Recognise a file among labels.
+
+        Args:
+            path: A video or an image.
+            labels: Class names; none takes the model's own.
+            with_timeline: Whether to say what happens when as well.
+            progress: Called with the number of finished windows of the timeline and of all.
+
+        Raises:
+            UserError: The labels are wrong, or the file cannot be decoded.
+        """
+        names = self._checked(labels)
+        with _ONE_AT_A_TIME:
+            try:
+                self._look_for(names)
+                return self._answer(path, with_timeline, progress)
+            except CorruptVideoError as error:
+                raise UserError(f'{shown(path.name)} could not be read: {error.reason}.') from error
+            except UserError as error:  # which names the file by a path that is nobody's business
+                raise UserError(str(error).replace(str(path), shown(path.name))) from error
+
+    def _answer(self, path: Path, with_timeline: bool, progress: Callable[[int, int], None] | None) -> Answer:
+        prediction, notes, found = self._recognizer(path), [], None
+        if isinstance(prediction, VideoFailure):
+            raise UserError(f'{shown(path.name)} could not be read: {prediction.reason}.')
+        try:
+            frames = self._recognizer.frames(path)
+        except UserError as error:
+            frames = np.zeros((0, 1, 1, 3), np.uint8)
+            notes.append(str(error))
+        if with_timeline and is_image(path):
+            notes.append('An image has no timeline.')
+        elif with_timeline:
+            found = timeline(self._recognizer.model, path, progress=progress)
+        return Answer(path.name, self.name, prediction, frames, found, tuple(notes))
+
+    def _checked(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The labels as class names; empty for the model's own.
+
+        Raises:
+            UserError: They are wrong, or the model has no labels without them.
+        """
+        if not labels:
+            if self._rows is not None and self._own is None:
+                raise UserError('Type the labels to look for, such as: waving, clapping hands.')
+            return ()
+        if not self.takes_labels:
+            raise UserError(
+                f'The model {self.name} knows its own classes alone{self.own_in_brackets}: leave the labels empty, or '
+                'choose another model.'
+            )
+        if len(labels) > MOST_LABELS:
+            raise UserError(f'{len(labels):,} labels are too many: give {MOST_LABELS} at most.')
+        long = next((label for label in labels if len(label) > MOST_LETTERS), None)
+        if long is not None:
+            raise UserError(f'A label has {MOST_LETTERS} letters at most, this one has {len(long):,}: {long[:40]}...')
+        return load_class_names(list(labels))
+
+    def _look_for(self, names: tuple[str, ...]) -> None:
+        """Let the model look for labels; the class rows of the last lists are kept."""
+        if self._rows is None:
+            return
+        if not names or (self._own is not None and names == self._own.class_names):
+            self._recognizer.replace_classes(self._own)
+            return
+        if names not in self._bundles:
+            self._bundles[names] = self._rows.make_for(names)
+        self._bundles.move_to_end(names)
+        if len(self._bundles) > KEPT_LISTS:
+            self._bundles.popitem(last=False)
+        self._recognizer.replace_classes(self._bundles[names])

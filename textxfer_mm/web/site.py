@@ -1,0 +1,73 @@
+"""What is served: models, videos to choose from, and uploads; and the one question that page and programs ask."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.web.served_models import Answer, ServedModel
+from textxfer_mm.web.uploads import Uploads
+from textxfer_mm.web.video_folder import VideoFolder
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is served.
+
+    Attributes:
+        models: The models by name; the first one is chosen at the beginning.
+        videos: The videos to choose from.
+        uploads: Where uploads go.
+        labels: The labels that are looked for where none are given.
+        most_megabytes: The largest upload.
+        closing: Set when the server ends: what takes long is broken off.
+    """
+
+    models: dict[str, ServedModel]
+    videos: VideoFolder
+    uploads: Uploads
+    labels: tuple[str, ...] = ()
+    most_megabytes: float = 200
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def answer(
+        self,
+        upload: str | None,
+        choice: str | None,
+        labels: str,
+        model: str | None,
+        with_timeline: bool,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Answer:
+        """Recognise what was uploaded or chosen.
+
+        Raises:
+            UserError: Neither or both were given, or what :meth:`ServedModel.answer` raises.
+        """
+        if bool(upload) == bool(choice):
+            both = 'both an upload and the name of a video here: which one?' if upload else 'no video.'
+            raise UserError(f'There is {both} Give a video or an image.')
+        chosen = self._model(model)
+        names = [part.strip() for line in labels.splitlines() for part in line.split(',')]
+        wanted = [name for name in names if name] or (self.labels if chosen.takes_labels else ())
+
+        def tell(done: int, total: int) -> None:
+            if self.closing.is_set():
+                raise UserError('The server is closing.')
+            if progress is not None:
+                progress(done, total)
+
+        with self._file(upload, choice) as path:
+            return chosen.answer(Path(path), wanted, with_timeline=bool(with_timeline), progress=tell)
+
+    def _file(self, upload: str | None, choice: str | None) -> AbstractContextManager[Path]:
+        return self.uploads.reading(upload) if upload else nullcontext(self.videos.path(choice))
+
+    def _model(self, name: str | None) -> ServedModel:
+        if not name:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise UserError(f'There is no model {shown(name)!r} here.{nearest(name, self.models)}')
+        return self.models[name]
