@@ -5,9 +5,12 @@ import copy
 import pytest
 import torch
 from evaluated import SEEN, UNSEEN, evaluated_config, train
+from typer.testing import CliRunner
 
+from textxfer_mm.apis import Recognizer
 from textxfer_mm.apis.evaluation import evaluate
 from textxfer_mm.apis.evaluation.states import ModelState
+from textxfer_mm.cli.main import app
 from textxfer_mm.engine.publishing import publish
 from textxfer_mm.errors import UserError
 from textxfer_mm.evaluation.feature_bank import FeatureBank
@@ -83,3 +86,24 @@ def test_a_learned_classifier_of_one_dataset(made, tmp_path):
     with pytest.raises(UserError, match="predict_as='seen' or 'others' of its head"):
         evaluate(cfg, checkpoint, protocols=['full'], device='cpu')
     assert torch.load(checkpoint, weights_only=True)['state_dict']['cls_head.heads.seen.fc2.weight'].shape == (4, 8)
+
+
+def test_files_are_predicted_by_the_classes_of_the_dataset_that_is_named(made, tmp_path):
+    folder, _, cfg, checkpoint = made
+    (video, *_) = sorted(folder.rglob('*.mp4'))
+    given = dict(checkpoint=checkpoint, device='cpu')
+    found = Recognizer(copy.deepcopy(cfg), **given, dataset='others')(video)
+    assert found.class_names == OTHERS
+    cfg.model.cls_head.predict_as = 'others'
+    assert Recognizer(copy.deepcopy(cfg), **given)(video) == found
+    cfg.dump(tmp_path / 'config.py')
+    words = ['predict', video, '--config', tmp_path / 'config.py', '--checkpoint', checkpoint, '--device', 'cpu']
+    said = CliRunner().invoke(app, [*map(str, words), '--dataset', 'seen.1'], env=dict(COLUMNS='200'))
+    assert (said.exit_code, SEEN[0] in said.output) == (0, True), said.output
+    with pytest.raises(UserError, match=r"The model knows no dataset 'other'\. Did you mean: others"):
+        Recognizer(copy.deepcopy(cfg), **given, dataset='other')
+
+
+def test_a_model_of_one_dataset_has_none_to_choose(made):
+    with pytest.raises(UserError, match='was not trained on several datasets'):
+        Recognizer(copy.deepcopy(made[1]), dataset='others', device='cpu')

@@ -101,6 +101,16 @@ def test_ranks_draw_different_numbers(monkeypatch):
     assert all(a != b for a, b in zip(first, second, strict=True))
 
 
+def test_a_dataset_that_seeds_its_batches_needs_no_seeded_workers(capsys):
+    dataset = SimpleNamespace(seeds_batches=True)
+    loader = SimpleNamespace(num_workers=1, persistent_workers=False, worker_init_fn=None, dataset=dataset)
+    EpochSeedHook().before_train(SimpleNamespace(train_dataloader=loader))
+    assert 'augmentations' not in capsys.readouterr().out
+    loader.dataset = SimpleNamespace()
+    EpochSeedHook().before_train(SimpleNamespace(train_dataloader=loader))
+    assert 'repeats the same augmentations' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [

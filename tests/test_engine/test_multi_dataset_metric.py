@@ -54,6 +54,11 @@ def test_naive_numbers_and_every_dataset_counts_alike():
     assert metric.evaluate(5) == {'a/top1': 0.75, 'b/top1': 0.0, 'mean/top1': 0.375}
 
 
+def test_it_needs_no_prefix(capsys):
+    MultiDatasetMetric()
+    assert 'prefix' not in capsys.readouterr().out
+
+
 def prediction(name, scores, label):
     sample = ActionDataSample().set_pred_score(torch.tensor(scores)).set_gt_label(torch.tensor(label))
     if name is not None:

@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import HOOKS, METRICS
 from PIL import Image
 from rich.console import Console
@@ -26,6 +26,7 @@ from tiny_runs import run_config, write_dataset
 
 from textxfer_mm.engine import launch
 from textxfer_mm.engine.terminal import hook as hook_room
+from textxfer_mm.engine.terminal import measures
 from textxfer_mm.engine.terminal import screen as screen_room
 from textxfer_mm.engine.terminal.confusion import ConfusionCounts
 from textxfer_mm.log_bridge import TO_TERMINAL
@@ -362,3 +363,26 @@ def test_confusion_leaves_out_what_is_no_single_choice():
     assert counts.matrix(1) is None
     counts.add(None)
     assert counts.matrix(0) is None
+    tagged = sample([1], 0.2, 0.8)
+    tagged.dataset_name = 'a'  # where another dataset's label 1 is another class
+    counts.add([tagged])
+    assert counts.matrix(1) is None
+
+
+def hub_of(**scalars):
+    hub = MessageHub(f'hub {time.time_ns()}')
+    for name, value in scalars.items():
+        hub.update_scalar(f'train/{name}', value)
+    return hub
+
+
+def test_the_accuracy_of_one_dataset_does_not_stand_for_several():
+    assert measures.accuracy_name(hub_of(top1_acc=0.5, top5_acc=1.0)) == 'train/top1_acc'
+    assert measures.accuracy_name(hub_of(**{'a/top1_acc': 0.5, 'b/top1_acc': 0.2})) is None
+    assert measures.accuracy_name(hub_of(loss=1.0)) is None
+
+
+def test_of_equal_validations_the_trained_one_is_the_best():
+    at = [measures.Validation(0, 0, 0.5), measures.Validation(1, 6, 0.5), measures.Validation(2, 12, 0.5)]
+    assert measures.Indicator('acc/top1').best(at) == at[1]
+    assert measures.Indicator('loss', less=True).best([*at[:2], measures.Validation(2, 12, 0.4)]).epoch == 2

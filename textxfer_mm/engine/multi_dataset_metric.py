@@ -30,7 +30,7 @@ class MultiDatasetMetric(BaseMetric):
     only, so that datasets may have other classes; the numbers are those of ``AccMetric`` on the dataset alone.
 
     Args:
-        topk: The k of top-k, in the order in which they are reported; of a dataset those below its number of classes.
+        topk: The k of top-k, in the order in which they are reported.
         collect_device: Where results of several ranks are gathered, ``'cpu'`` or ``'gpu'``.
         prefix: Stands before all keys, with a slash behind it.
 
@@ -99,9 +99,8 @@ class MultiDatasetMetric(BaseMetric):
                 f'MultiDatasetMetric: {len(outside)} of {len(labels)} labels of {shown(name)!r} are none of its '
                 f'{number} classes: {first_few(sorted(set(outside)))}. Labels count from 0.'
             )
-        telling = [k for k in self.topk if k < number] or self.topk[:1]  # among five classes every top-5 is right
-        values = top_k_accuracy(scores, labels, telling)
-        return {f'top{k}': float(value) for k, value in zip(telling, values, strict=True)}
+        values = top_k_accuracy(scores, labels, self.topk)
+        return {f'top{k}': float(value) for k, value in zip(self.topk, values, strict=True)}
 
 
 def _means(found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -27,7 +27,7 @@ class ConfusionCounts:
         for sample in samples or ():
             label, scores = getattr(sample, 'gt_label', None), getattr(sample, 'pred_score', None)
             is_plain = (
-                TAG not in sample
+                getattr(sample, TAG, None) is None
                 and isinstance(label, torch.Tensor)
                 and isinstance(scores, torch.Tensor)
                 and scores.ndim == 1
