@@ -5,10 +5,11 @@ import json
 
 import pytest
 from PIL import Image
-from tiny import CLIP_NAME
+from tiny import CLIP_NAME, TINY_VIT
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
 
+from textxfer_mm.apis import clip_zero_shot_config
 from textxfer_mm.cli.main import app
 
 
@@ -68,6 +69,17 @@ def test_a_video_searches_an_index_as_it_is(clip, folder, tmp_path):
     assert 'Gone since it was indexed: b.mp4. Give the paths to update it.' in result.output
     result = run('waving', folder, *clip, '--index', tmp_path / 'index')
     assert '5 moments of 2 files (1 new, 1 gone); the index is' in result.output
+
+
+def test_a_model_without_words_is_refused_before_it_encodes(folder, tmp_path):
+    arch = dict(TINY_VIT, preprocess_cfg=dict(mean=[0.5] * 3, std=[0.5] * 3))
+    cfg = clip_zero_shot_config(arch, None, ['a', 'b'], templates='{}', num_frames=4)
+    cfg.model.cls_head = dict(type='I3DHead', num_classes=2, in_channels=32, average_clips='prob')
+    cfg.dump(tmp_path / 'stock.py')
+    result = run('waving', folder, '--config', tmp_path / 'stock.py', '--index', tmp_path / 'index')
+    assert result.exit_code == 2
+    assert 'Search by text needs a text encoder, and the head I3DHead' in result.output
+    assert not list((tmp_path / 'index').glob('*'))
 
 
 @pytest.mark.parametrize(

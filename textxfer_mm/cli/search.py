@@ -72,7 +72,7 @@ def search(
     options = dict(config=config, checkpoint=checkpoint, model=model, pretrained=pretrained, template=None)
     chosen = ChosenModel(None, None, **options, glosses=None, device=device, for_any_text=True)
     chosen.check_options()
-    find_query_file(query)
+    is_text = find_query_file(query) is None
     media = find_media(paths) if paths else None
     if media is None and (index is None or rebuild):
         raise UserError('Give the videos to search in: a folder, files, a pattern or a list; or --index of an index.')
@@ -83,8 +83,10 @@ def search(
         console.print(Text(note), soft_wrap=True)
     recognizer = chosen.load(console)
 
-    from textxfer_mm.apis.search import VideoSearch
+    from textxfer_mm.apis.search import VideoSearch, require_text_encoder
 
+    if is_text:  # before hours of indexing
+        require_text_encoder(recognizer)
     made = dict(template=template, index=index, window=window, stride=stride, rebuild=rebuild)
     try:
         with progress_on(console) as tell:

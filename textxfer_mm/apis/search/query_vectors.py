@@ -12,6 +12,18 @@ from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError, shown
 
+#: What a text encoder is needed for, in messages.
+_NEED = 'Search by text needs a text encoder'
+
+
+def require_text_encoder(model: nn.Module) -> None:
+    """Refuse a model that embeds no texts.
+
+    Raises:
+        UserError: It is one.
+    """
+    text_encoder(model, _NEED)
+
 
 def vector_of_text(model: nn.Module, text: str, templates: Sequence[str], width: int) -> Tensor:
     """The embedding (D,) of a text, of unit norm; averaged over templates as that of a class name is.
@@ -25,7 +37,7 @@ def vector_of_text(model: nn.Module, text: str, templates: Sequence[str], width:
     Raises:
         UserError: The model has no text encoder, or one that knows no word of the text or is not for these moments.
     """
-    encode = text_encoder(model, 'Search by text needs a text encoder')
+    encode = text_encoder(model, _NEED)
     reader = getattr(rows_of(model), 'reader', lambda: None)()
     if callable(getattr(reader, 'unknown', None)) and reader.unknown([text]) == [1.0]:
         raise UserError(f'The text encoder knows no part of {shown(text)!r}: give words of its language.')
