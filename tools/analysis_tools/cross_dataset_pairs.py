@@ -64,7 +64,9 @@ def main() -> None:
     names = analysis.names_of_datasets(projections, analysis.config_with_names(args.checkpoint, args.config), given)
     pairs = analysis.cross_dataset_pairs(projections, names, args.num)
     maps = {
-        f'{source} to {target}': analysis.map_of(matrix, pairs[source, target], names[source], names[target])
+        f'columns of {source} speak for rows of {target}': analysis.map_of(
+            matrix, pairs[source, target], names[source], names[target]
+        )
         for (source, target), matrix in projections.items()
     }
     plot_projection_maps(args.out, maps)
