@@ -23,6 +23,8 @@ from textxfer_mm.version import __version__
 MOST_NAMES, MOST_TEMPLATES = 1000, 5
 #: The task as hubs call it, and the framework.
 IMAGES, VIDEOS = ('image-classification', 'mmpretrain'), ('video-classification', 'mmaction2')
+#: How hubs call what is no accuracy.
+_HUB_METRICS = dict(map='mean_average_precision', map_11='mean_average_precision')
 #: Where a model keeps its parts, under MMAction2 and under MMPretrain.
 PARTS = ('backbone', 'neck', 'cls_head', 'head')
 
@@ -161,7 +163,7 @@ def _measured(result: Mapping[str, Any]) -> str:
     """The table of a result with what it was measured by."""
     notes = [f'- {line}' for line in (*facts_of(result), *notes_of(result))]
     table = markdown_table(COLUMNS, table_of(result), NUMBERS)
-    return '\n'.join(['Accuracies and deviations in per cent.', '', *table, '', *notes])
+    return '\n'.join(['Shares and deviations in per cent.', '', *table, '', *notes])
 
 
 def _entries(result: Mapping[str, Any], task: str) -> list[EvalResult]:
@@ -171,7 +173,7 @@ def _entries(result: Mapping[str, Any], task: str) -> list[EvalResult]:
             task_type=task,
             dataset_type=Path(row['list']).stem,
             dataset_name=f'{row["list"]}, {PROTOCOLS[row["protocol"]]}',
-            metric_type='accuracy',
+            metric_type=_HUB_METRICS.get(row['metric'], 'accuracy'),
             metric_name=METRICS[row['metric']],
             metric_value=round(row['trained']['value'], 4),
         )

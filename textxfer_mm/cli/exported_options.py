@@ -26,6 +26,7 @@ _FIXED = dict(
     checkpoint='its weights are in it',
     pretrained='its weights are in it',
     glosses='give class rows that were made with glosses by --rows',
+    dataset='its classes were chosen when it was exported',
     amp='it computes as it was exported',
     workers='one thread decodes ahead of it',
 )
@@ -55,6 +56,7 @@ class ExportedOptions:
     template: str | None
     glosses: str | None
     device: str | None
+    dataset: str | None
     rows: Path | None
     text_encoder: Path | None
 

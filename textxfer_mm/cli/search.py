@@ -92,9 +92,10 @@ def search(
         with progress_on(console) as tell:
             finder = VideoSearch(paths or None, recognizer, **made, progress=partial(_tell, tell))
     except (KeyboardInterrupt, Terminated):
-        Console(stderr=True).print(
-            'What was indexed is kept; the same command without --rebuild goes on with the rest.'
-        )
+        if paths:
+            Console(stderr=True).print(
+                'What was indexed is kept; the same command without --rebuild goes on with the rest.'
+            )
         raise
     _tell_update(console, finder)
     found = finder(query, topk=topk, per_file=per_file, threshold=threshold)

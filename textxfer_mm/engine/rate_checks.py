@@ -30,6 +30,9 @@ def check_rates(cfg: Config) -> None:
             if key in _LISTS:
                 if not isinstance(value, list | tuple) or not all(map(_is_number, value)):
                     raise UserError(f'{place}={shown(repr(value))} of the config: a list of numbers is expected.')
+            elif key == 'eps' and isinstance(value, list | tuple):  # Adafactor's two
+                if not all(one is None or _is_number(one) for one in value):
+                    raise UserError(f'{place}={shown(repr(value))} of the config: numbers are expected.')
             elif (key in _NUMBERS or key.endswith('_mult')) and not (
                 value is None or isinstance(value, Mapping) or _is_number(value)
             ):

@@ -118,6 +118,8 @@ def _refuse_code(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            if len(set(names)) != len(names) or any(name != name.lower() for name in map(_inside, names)):
+                raise UserError(f'{shown(file)} names its parts as torch.export does not: it is not read.')
             if not any(name.endswith('archive_format') for name in names):
                 raise UserError(f'{shown(file)} is no file of torch.export.')
             for name in names:
@@ -129,6 +131,11 @@ def _refuse_code(file: Path) -> None:
                     _require_tensors(archive.read(name), f'{shown(file)} ({name})')
     except (zipfile.BadZipFile, json.JSONDecodeError) as error:
         raise UserError(f'{shown(file)} is no file of torch.export, or is damaged: {first_line(error)}.') from error
+
+
+def _inside(name: str) -> str:
+    """The name of a part without the folder all parts are in, which is called as the file was."""
+    return name.partition('/')[2]
 
 
 def _require_tensors(pickled: bytes, name: str) -> None:

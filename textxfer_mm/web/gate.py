@@ -14,6 +14,8 @@ Send = Callable[[Message], Awaitable[None]]
 _UPLOAD = '/gradio_api/upload'
 #: What may be sent to. Gradio has more: recordings of the screen, other servers behind this one, and so on.
 _SENT_TO = re.compile(r'/gradio_api/(upload|queue/join/?|cancel|reset/?|(run|call|api)/[\w/.-]+)')
+#: What nobody reads: files (pictures are part of the page), addresses that the server would fetch, pages of gradio.
+_NOT_READ = re.compile(r'.*(/proxy=|/file=|/file/|/stream/|/deep_link|/custom_component/|/monitoring).*', re.IGNORECASE)
 #: What is no file is small: names, labels, numbers.
 _MOST_BYTES = 1_000_000
 #: The browser loads nothing from elsewhere, whatever a page or gradio itself asks for.
@@ -45,7 +47,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         path, is_read = scope['path'], scope['method'] in ('GET', 'HEAD', 'OPTIONS')
-        if '/proxy=' in path or (not is_read and not _SENT_TO.fullmatch(path)):
+        if _NOT_READ.fullmatch(path) or (not is_read and not _SENT_TO.fullmatch(path)):
             await _refuse(send, 404, 'There is nothing here.')
         elif not is_read and path != _UPLOAD and _length(scope) > _MOST_BYTES:
             await _refuse(send, 413, 'That is too much text.')

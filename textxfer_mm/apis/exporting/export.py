@@ -198,7 +198,7 @@ def _check(
     exported.compare_with(own)
     score_difference = float(np.abs(exported.scores(pixels.numpy()) - predicted).max())
     worst = max(*differences, score_difference)
-    if not worst <= TOLERANCE * (1 + max(largest)):
+    if not (score_difference <= TOLERANCE and worst <= TOLERANCE * (1 + max(largest))):
         raise UserError(
             f'The exported model differs from the model by {worst:.2g}, with logits up to {max(largest):.3g}: nothing '
             'was written. Tell us of it, with the config.'

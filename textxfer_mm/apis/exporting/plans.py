@@ -14,6 +14,8 @@ Step = Mapping[str, Any]
 
 #: Steps that say nothing of pixels: they open, decode and pack, which the run time does in its own way.
 _OPENING = ('ExactVideoInit', 'TolerantDecordInit', 'DecordInit', 'PyAVInit', 'LoadImageFromFile')
+#: Options of these, with the values that the run time knows.
+_AS_LOADED = dict(imdecode_backend='cv2', color_type='color', to_float32=False)
 _DECODING = ('ExactVideoDecode', 'TolerantDecordDecode', 'DecordDecode', 'PyAVDecode')
 _PACKING = ('PackActionInputs', 'PackInputs')
 #: The options of steps that choose frames, with the only value of those that have one.
@@ -58,6 +60,9 @@ def plan_of(pipeline: Sequence[Step], *, images: bool) -> dict[str, Any]:
         elif kind in _OPENING:
             if step.get('io_backend', 'disk') != 'disk' or (kind == 'LoadImageFromFile') != images:
                 raise _unknown(step, kind)
+            for option, usual in _AS_LOADED.items():
+                if step.get(option, usual) != usual:
+                    raise UserError(f'The pipeline cannot be exported: {kind}({option}={step[option]!r}).')
         elif kind in _DECODING:
             if step.get('mode', 'accurate') != 'accurate':
                 raise UserError(f'The pipeline cannot be exported: {kind}(mode={step["mode"]!r}) gives other frames.')

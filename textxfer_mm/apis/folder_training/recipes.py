@@ -51,6 +51,7 @@ def frozen_recipe(
         cfg.model.backbone.pop('frozen_stages', None)
     else:
         cfg.custom_hooks = [*cfg.custom_hooks, dict(type='FrozenPartsHook', parts=['backbone'])]
+        cfg.find_unused_parameters = True  # DDP asks for the gradients of the backbone before the hook freezes it
     cfg.train_pipeline = cfg.test_pipeline = start.cfg.test_pipeline
     return cfg
 

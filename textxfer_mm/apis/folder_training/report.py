@@ -92,6 +92,12 @@ def _reason(best: Validated, validated: Sequence[Validated]) -> str:
     return said + '.'
 
 
+def remove_report(out: Path) -> None:
+    """Remove the report of an earlier run."""
+    for suffix in ('json', 'md'):
+        (out / f'{REPORT}.{suffix}').unlink(missing_ok=True)
+
+
 def write_report(
     out: Path, report: dict[str, Any], videos: LabelledVideos, validation: Validation, best: Validated, clock: Clock
 ) -> None:

@@ -21,7 +21,7 @@ from textxfer_mm.apis.folder_training.handing_out import hand_out, with_files
 from textxfer_mm.apis.folder_training.lists import write_list
 from textxfer_mm.apis.folder_training.plan import plan_lines
 from textxfer_mm.apis.folder_training.recipes import with_lists
-from textxfer_mm.apis.folder_training.report import config_header, report_of, write_report
+from textxfer_mm.apis.folder_training.report import config_header, remove_report, report_of, write_report
 from textxfer_mm.apis.folder_training.settings import Clock, TrainingSettings
 from textxfer_mm.apis.folder_training.starting import starting_point
 from textxfer_mm.apis.folder_training.videos import LabelledVideos, read_videos
@@ -83,6 +83,7 @@ def train_folder(
         validated += _validated_whole(whole, samples, validation, settings.seed, say)
         clock('fine-tuning the whole model')
     best, fitted = _fitted(validated, samples, validation, settings.seed, say)
+    remove_report(out)  # from here on it would tell of other files
     lists, tested = _tested(fitted, samples, validation, out)
     report = report_of(settings, encoder, videos, validation, validated, best, tested)
     cfg = with_files(with_lists(best.candidate.recipe, lists, settings.seed), fitted, out)
@@ -153,10 +154,11 @@ def _fitted(
     best = choose(validated)
     try:
         return best, best.candidate.fit(samples.at(fitted_to), seed)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, UserError, torch.OutOfMemoryError) as error:
         if not isinstance(best.candidate, WholeModel):
             raise
-        say('stopped: the whole model was the best, but is not trained to the end; the next best is kept')
+        why = 'stopped' if isinstance(error, KeyboardInterrupt) else first_line(error)
+        say(f'{why}: the whole model was the best, but is not trained to the end; the next best is kept')
     best = choose([one for one in validated if one is not best])
     return best, best.candidate.fit(samples.at(fitted_to), seed)
 

@@ -102,12 +102,12 @@ def read_videos(
     Raises:
         UserError: There are none, or labels and names do not belong together.
     """
-    made = _read(Path(source).expanduser(), names)
+    made = _read(Path(source).expanduser().absolute(), names)
     if val is None:
         return made
     if made.sides:
         raise UserError(f'{shown(source)} is split already: leave --val out, or give its folder of training videos.')
-    other = _read(Path(val).expanduser(), made.class_names if Path(val).expanduser().is_file() else None)
+    other = _read(Path(val).expanduser().absolute(), made.class_names if Path(val).expanduser().is_file() else None)
     require_same_names(made.class_names, other.class_names, shown(source), shown(val))
     twice = set(map(_resolved, made.files)) & set(map(_resolved, other.files))
     if twice:

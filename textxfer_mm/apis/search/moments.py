@@ -23,6 +23,7 @@ from textxfer_mm.apis.search.ahead import ahead
 from textxfer_mm.apis.sliding import Encoder, Plan, encoder_of, over_windows
 from textxfer_mm.apis.sliding.windows import Windows
 from textxfer_mm.classifiers.class_rows import ClassRows
+from textxfer_mm.engine.classes import head_of
 from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import head_module, in_scope
 from textxfer_mm.errors import first_line
@@ -34,7 +35,7 @@ from textxfer_mm.text.digests import content_digest
 from textxfer_mm.video.reader import Shown
 
 #: Raised whenever the same model and file would give other moments.
-_RECIPE_VERSION = 1
+_RECIPE_VERSION = 2
 #: Frames in a parcel, and parcels that lie ready: what is decoded ahead of the model.
 _PARCEL, _READY = 8, 2
 #: Told of the windows of one file, done and in all.
@@ -220,5 +221,6 @@ def _settings_of(model: nn.Module) -> list[Any]:
         for part in ('backbone', 'neck', 'data_preprocessor')
     ]
     about_head = [type(head).__name__, *(getattr(head, name, None) for name in ('feature', 'num_segments'))]
+    about_head.append(head_of(model.cfg).get('projection'))
     steps = [dict(step) for step in model.cfg.test_pipeline]
     return [type(model).__name__, *parts, about_head, cfg.get('test_cfg'), steps]

@@ -88,8 +88,8 @@ class VideoSearch:
             raise UserError('Give paths of videos, or the folder of an index that is there.')
         self._templates = resolve_templates(template) if template is not None else ('{}',)
         self._paths, self._progress = paths, progress
-        if paths is not None and not isinstance(model, nn.Module):
-            find_media(paths)  # before a model is built
+        if paths is not None:
+            find_media(paths)  # before a model is built, and before an index is cleared
         options = dict(pretrained=pretrained, device=device, for_any_text=True)
         self._model = model_of(model, checkpoint=checkpoint, **options)
         self._encoder = MomentEncoder(self._model, window, stride, batch_size)
@@ -202,7 +202,7 @@ class VideoSearch:
             is_file=file is not None,
             hits=hits,
             moments=int((owner >= 0).sum()),
-            files=sum(one.moments > 0 for one in contents.files),
+            files=len(np.unique(owner[owner >= 0])),
             quantiles=spread_of(scores, owner),
             skipped=contents.skipped,
             notes=tuple(notes),

@@ -25,6 +25,7 @@ def label_studio(
     ] = None,
     uncertainty: Annotated[str, typer.Option(help=f'What is most uncertain: {", ".join(UNCERTAINTIES)}.')] = 'margin',
     number: Annotated[int | None, typer.Option(min=1, help='Write so many only, the most uncertain ones.')] = None,
+    overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace files that are there.')] = False,
     model_version: Annotated[str, typer.Option(help='What the predictions are listed under.')] = 'textxfer_mm',
 ) -> None:
     """Make tasks for Label Studio of predictions: the least certain first, each with the label that was predicted.
@@ -36,6 +37,8 @@ def label_studio(
         raise UserError(f'{shown(out)}: tasks are a .json file.')
     for file in (out, config):
         require_writable_file(file, 'TASKS')
+        if file.exists() and not overwrite:
+            raise UserError(f'{shown(file)} is there already. Give another name, or --overwrite.')
     made = label_studio_tasks(
         read_scores(scores),
         uncertainty=uncertainty,

@@ -24,14 +24,20 @@ class FrozenPartsHook(Hook):
     def __init__(self, parts: Sequence[str] = ('backbone',)) -> None:
         self.parts = tuple(parts)
 
-    def before_train(self, runner: Runner) -> None:
-        """Take the gradient away.
+    def before_run(self, runner: Runner) -> None:
+        """Take the gradient away: before the run tells how many weights it trains.
+
+        DDP has asked for all gradients by then: ``find_unused_parameters=True`` lets several processes do without.
 
         Raises:
             UserError: The model has no such part.
         """
         for part in self._parts_of(runner):
             part.requires_grad_(False)
+
+    def before_train(self, runner: Runner) -> None:
+        """Once more: initialising a model may give it back."""
+        self.before_run(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Keep them in evaluation mode, which the loop has switched off."""
