@@ -57,6 +57,12 @@ def test_predictions_fit_the_labelling_config():
     assert (choice['value'], prediction['score'], prediction['model_version']) == (dict(choices=['waving']), 0.9, 'v1')
 
 
+def test_images_among_videos_are_left_out():
+    made = label_studio_tasks(results() + results('.png'))
+    assert order(made.tasks) == order(label_studio_tasks(results()).tasks)
+    assert made.images == ['clips/lead.png', 'clips/spread.png', 'clips/sure.png']
+
+
 def test_addresses(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named = [VideoPrediction('clips/a b.mp4', NAMES, (1.0, 0.0, 0.0))]
@@ -74,7 +80,6 @@ def test_addresses(tmp_path, monkeypatch):
     [
         (results()[3:], {}, 'There are no scores to make tasks of.'),
         (results(), dict(uncertainty='margni'), "Unknown uncertainty 'margni'. Did you mean: margin"),
-        (results() + results('.png'), {}, 'shows either videos or images'),
         (results() + [VideoPrediction('z.mp4', ('a',), (1.0,))], {}, r'z.mp4 has scores of other classes \(a\) than'),
         (results(), dict(root='elsewhere'), 'clips/lead.mp4 is not inside'),
     ],

@@ -74,14 +74,19 @@ def test_a_checkpoint_without_a_config(content, tmp_path):
     [
         ('model = dict(\n', 'SyntaxError'),
         ("\nmodel = 'a' + name\n", r"broken\.py, line 2\): NameError: name 'name' is not defined"),
-        ("_base_ = ['none.py']\n", 'FileNotFoundError'),
-        ("_base_ = ['textxfer_mm::_base_/none.py']\n", 'FileNotFoundError'),
         ("custom_imports = dict(imports=['no_such_module'])\n", 'ImportError'),
     ],
 )
 def test_a_broken_config_file_is_one_message(text, message, tmp_path):
     (tmp_path / 'broken.py').write_text(text)
     with pytest.raises(UserError, match=rf'config .*broken\.py cannot be read(?s:.*){message}'):
+        load_config(tmp_path / 'broken.py')
+
+
+@pytest.mark.parametrize('base', ['none.py', 'textxfer_mm::_base_/none.py'])
+def test_a_missing_base_is_named(base, tmp_path):
+    (tmp_path / 'broken.py').write_text(f'_base_ = [{base!r}]\n')
+    with pytest.raises(UserError, match=rf'config .*broken\.py: its _base_ {base!r} does not exist'):
         load_config(tmp_path / 'broken.py')
 
 

@@ -203,7 +203,7 @@ def test_a_language_model_needs_a_projection(tmp_path, log_lines):
     ):
         make_head(classifier)
     head = make_head(classifier, projection='linear')
-    assert 'LinearProjection from features 32 wide to class embeddings 16 wide' in log_lines[0][1]
+    assert 'From features 32 wide to class embeddings 16 wide: a linear map' in log_lines[0][1]
     feats = torch.randn(N, D)
     logits = head(feats)
     rows = torch.nn.functional.normalize(feats @ head.projection.weight.T, dim=1)
@@ -217,12 +217,13 @@ def test_a_language_model_needs_a_projection(tmp_path, log_lines):
     [
         (
             'linear',
-            'Projection: LinearProjection from features 48 wide to class embeddings 32 wide, 1536 weights to train',
+            'From features 48 wide to class embeddings 32 wide: a linear map, 1536 weights to train',
         ),
-        ('mlp', 'Projection: MLPProjection from features 48 wide to class embeddings 32 wide, 3920 weights to train'),
+        ('mlp', 'From features 48 wide to class embeddings 32 wide: a small network, 3920 weights to train'),
         (
             dict(type='ConSEProjection', concepts=dict(type='RandomClassifier', class_names=['a', 'b'], embed_dims=D)),
-            'Projection: ConSEProjection from features 48 wide to class embeddings 32 wide, nothing to train',
+            'From features 48 wide to class embeddings 32 wide: the mean embedding of the objects of ImageNet that are '
+            'seen, nothing to train',
         ),
     ],
 )

@@ -44,11 +44,13 @@ class LabelStudioTasks:
         tasks: One a file, most uncertain first.
         config: The labelling config that they fit, XML.
         failures: The files that had no scores, which are no tasks.
+        images: The images among videos, which are none either: a project shows one kind.
     """
 
     tasks: list[dict[str, Any]]
     config: str
     failures: list[VideoFailure]
+    images: list[str]
 
 
 def read_scores(path: str | Path) -> Iterator[Result]:
@@ -84,7 +86,7 @@ def label_studio_tasks(
     """Make tasks of results: the file to look at, the best label as a prediction, and how unsure the model was.
 
     Args:
-        results: Of videos alone or of images alone, with the same classes.
+        results: Of videos or of images, with the same classes; images among videos are left out.
         uncertainty: One of :data:`UNCERTAINTIES`: one minus the lead of the best score over the second, the entropy of
             the scores, or one minus the best score (Settles, Active Learning Literature Survey, 2009, section 3.1).
         root: The folder that Label Studio serves files from (its LOCAL_FILES_DOCUMENT_ROOT); paths are written relative
@@ -94,7 +96,7 @@ def label_studio_tasks(
         number: Only so many, the most uncertain ones.
 
     Raises:
-        UserError: There is nothing to label, results of different classes or kinds, a file outside ``root``, or an
+        UserError: There is nothing to label, results of different classes, a file outside ``root``, or an
             unknown measure.
     """
     if uncertainty not in UNCERTAINTIES:
@@ -102,14 +104,17 @@ def label_studio_tasks(
     found = list(results)
     failures = [result for result in found if isinstance(result, VideoFailure)]
     predictions = [result for result in found if isinstance(result, VideoPrediction)]
-    names, kind = _names_of(predictions), _kind_of(predictions)
+    names = _names_of(predictions)
+    kind = 'image' if all(is_image(result.video) for result in predictions) else 'video'
+    images = [result.video for result in predictions if is_image(result.video)] if kind == 'video' else []
+    predictions = [result for result in predictions if result.video not in images]
     measure = UNCERTAINTIES[uncertainty]
     predictions.sort(key=lambda result: (-measure(result.scores), result.video))
     tasks = [
         _task(result, kind, _address(result.video, root, prefix), measure(result.scores), model_version)
         for result in predictions[:number]
     ]
-    return LabelStudioTasks(tasks, _config(kind, names), failures)
+    return LabelStudioTasks(tasks, _config(kind, names), failures, images)
 
 
 def _names_of(predictions: Sequence[VideoPrediction]) -> list[str]:
@@ -124,14 +129,6 @@ def _names_of(predictions: Sequence[VideoPrediction]) -> list[str]:
             f'{shown(predictions[0].video)} ({first_few(predictions[0].class_names)}): give one run at a time.'
         )
     return sorted(names)
-
-
-def _kind_of(predictions: Sequence[VideoPrediction]) -> str:
-    """``'video'`` or ``'image'``."""
-    kinds = {'image' if is_image(result.video) else 'video' for result in predictions}
-    if len(kinds) > 1:
-        raise UserError('A project of Label Studio shows either videos or images: predict them in two runs.')
-    return kinds.pop()
 
 
 def _address(video: str, root: str | Path | None, prefix: str | None) -> str:

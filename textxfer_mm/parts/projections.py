@@ -130,9 +130,10 @@ def build_projection(cfg: str | dict[str, Any] | None, in_channels: int, out_cha
         if args.setdefault(key, width) != width:
             raise UserError(f'The projection has {key}={args[key]}, but the head needs {width}: leave it out.')
     projection = build_part(args, 'projection', (*_SHORT_NAMES, 'LinearProjection', 'MLPProjection', 'ConSEProjection'))
+    words = _WORDS.get(type(projection), type(projection).__name__)
     weights = sum(parameter.numel() for parameter in projection.parameters() if parameter.requires_grad)
     print_log(
-        f'From features {in_channels} wide to class embeddings {out_channels} wide: {_WORDS[type(projection)]}, '
+        f'From features {in_channels} wide to class embeddings {out_channels} wide: {words}, '
         f'{f"{weights} weights to train" if weights else "nothing to train"}.',
         logger='current',
     )

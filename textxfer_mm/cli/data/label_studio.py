@@ -51,5 +51,8 @@ def label_studio(
     write_text(out, json.dumps(made.tasks, indent=1, ensure_ascii=False) + '\n')
     console = Console()
     console.print(Text(f'Wrote {shown(out)}, {len(made.tasks)} tasks, and {shown(config)}'), soft_wrap=True)
+    if made.images:
+        line = f'Left out, since a project shows videos or images: {len(made.images)} images; predict them apart'
+        console.print(Text(line), soft_wrap=True)
     if made.failures:
         console.print(Text(f'Left out, without scores: {len(made.failures)}'), soft_wrap=True)
