@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from textxfer_mm.errors import UnwritableError, UserError
+from textxfer_mm.errors import UnwritableError, UserError, shown
 
 
 def config_dir() -> Path:
@@ -124,6 +124,16 @@ def require_writable_folder(path: str | Path, option: str) -> Path:
     except OSError as error:
         raise UserError(f'{option} {path} is no folder that can be written to: {error.strerror}.') from error
     return folder
+
+
+def require_new_file(path: Path, overwrite: bool) -> None:
+    """Refuse to replace a file unless that was asked for.
+
+    Raises:
+        UserError: It is there already.
+    """
+    if path.exists() and not overwrite:
+        raise UserError(f'{shown(path)} is there already. Give another name, or --overwrite.')
 
 
 def require_writable_file(path: str | Path, option: str) -> Path:

@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.errors import shown
+from textxfer_mm.files import require_new_file, require_writable_file, write_text
 from textxfer_mm.inputs import find_config, require_checkpoint
 
 
@@ -34,8 +34,7 @@ def card(
     if config is not None:
         find_config(config)
     require_writable_file(out, '--out')
-    if out.exists() and not overwrite:
-        raise UserError(f'{out} is there already. Give another name by --out, or --overwrite.')
+    require_new_file(out, overwrite)
     console = Console()
     with console.status('importing'):
         from textxfer_mm import register_all_modules

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_line, shown
-from textxfer_mm.files import require_writable_file
+from textxfer_mm.files import require_new_file, require_writable_file
 from textxfer_mm.inputs import EXPORTED_SUFFIXES, ONNX, is_exported
 
 #: A file of protobuf, which ``.onnx`` is, holds no more, in bytes.
@@ -33,8 +33,7 @@ def require_out(path: str | Path, option: str, overwrite: bool) -> Path:
     if not is_exported(file):
         raise UserError(f'{option} {shown(path)}: exported models end in {" or ".join(EXPORTED_SUFFIXES)}.')
     require_writable_file(file, option)
-    if file.exists() and not overwrite:
-        raise UserError(f'{shown(path)} is there already. Give another name, or --overwrite.')
+    require_new_file(file, overwrite)
     if file.suffix.lower() == ONNX:
         _require_onnx()
     return file

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from textxfer_mm.apis.label_studio import UNCERTAINTIES, label_studio_tasks, read_scores
 from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.files import require_new_file, require_writable_file, write_text
 
 
 def label_studio(
@@ -37,8 +37,7 @@ def label_studio(
         raise UserError(f'{shown(out)}: tasks are a .json file.')
     for file in (out, config):
         require_writable_file(file, 'TASKS')
-        if file.exists() and not overwrite:
-            raise UserError(f'{shown(file)} is there already. Give another name, or --overwrite.')
+        require_new_file(file, overwrite)
     made = label_studio_tasks(
         read_scores(scores),
         uncertainty=uncertainty,
