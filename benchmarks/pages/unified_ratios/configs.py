@@ -46,9 +46,9 @@ class Scale:
     test: int = 16
     unseen: int = 40
     captions: int = 500
-    lr: float = 3e-4
+    lr: float = 6e-4
     captions_lr: float = 6e-4
-    labels_lr: float = 3e-4
+    labels_lr: float = 6e-4
 
 
 def adapt(cfg: Config, scale: Scale) -> None:
