@@ -186,6 +186,27 @@ def test_ctrl_c_in_the_last_training_keeps_the_next_best(place, monkeypatch):
     assert any('is not trained to the end' in line for line in said)
 
 
+def test_what_was_trained_last_is_not_trained_again(tmp_path, monkeypatch):
+    """After a single split the winner was trained on these very videos, and with this seed."""
+    trainings = []
+
+    def told(self, cfg, title):
+        trainings.append(title)
+        return torch.nn.Module(), finetuning.History([0.5], [0.0], [0.1], [], [])
+
+    monkeypatch.setattr(finetuning.WholeModel, '_train', told)
+    monkeypatch.setattr(finetuning.WholeModel, '_cfg', lambda *_: None)
+    whole = finetuning.WholeModel(Config(), tmp_path, lambda *_: None)
+    files = np.array([f'{n}.mp4' for n in range(4)])
+    samples = finetuning.Samples(torch.zeros(4, 1, 2), torch.tensor([0, 1, 0, 1]), np.arange(4), files=files)
+    first = whole.fit(samples, 0)
+    assert whole.fit(samples.at(np.arange(4)), 0) is first
+    assert whole.fit(samples, 1) is not first
+    assert whole.fit(samples.at(np.arange(3)), 1) is not first
+    assert whole.fit(samples, 0) is not first
+    assert len(trainings) == 4
+
+
 def test_a_training_that_fails_costs_the_whole_model_alone(place, monkeypatch):
     def fails(self, cfg, title):
         raise UserError('The loss is nan.')

@@ -2,7 +2,9 @@
 
 import contextlib
 import csv
+import errno
 import io
+import itertools
 import json
 import os
 import shutil
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from PIL import Image
 from tiny_images import ARCH, NAMES
 from tiny_runs import write_corrupt, write_video
 
-from textxfer_mm.apis import VideoSearch, load_recognizer, save_contact_sheet
+from textxfer_mm.apis import VideoSearch, load_recognizer, save_contact_sheet, sliding
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.apis.search import as_csv, as_dict, moments, store, updating
 from textxfer_mm.apis.search.ahead import ahead
@@ -26,6 +29,7 @@ from textxfer_mm.apis.search.ranking import best_moments, cosines
 from textxfer_mm.apis.search.shards import IndexedFile, Shard
 from textxfer_mm.apis.search.store import IndexFolder, IndexRecord
 from textxfer_mm.errors import UserError
+from textxfer_mm.video import unreadable
 from textxfer_mm.video.reader import VideoReader
 
 
@@ -149,6 +153,70 @@ def test_what_cannot_be_decoded_costs_itself(model, folder, encoded, tmp_path):
     listed = VideoSearch(tmp_path / 'list.txt', model)
     assert names(listed) == ['videos/a.mp4']
     assert listed.last_update.unread == {'videos/vanished.mp4': 'missing file'}
+
+
+@pytest.mark.parametrize('step', ['digest', 'open', 'decode', 'still'])
+def test_a_fault_of_the_drive_says_nothing_of_a_content(model, folder, monkeypatch, step):
+    """What could not be read for a moment is read next time, and what the index had of it stays until then."""
+    fault = OSError(errno.EIO, 'Input/output error')
+
+    def failing(*args, **kwargs):
+        raise fault
+
+    def late(self):
+        yield from itertools.islice(read(self), 9)
+        raise RuntimeError('frame 9 cannot be read') from fault
+
+    read = sliding.Plan.read
+    with monkeypatch.context() as patch:
+        if step == 'digest':
+            patch.setattr(moments, 'content_digest', failing)
+        elif step == 'open':
+            patch.setattr(unreadable, 'Path', lambda source: SimpleNamespace(is_dir=bool, exists=bool, open=failing))
+            patch.setattr(moments, 'content_digest', lambda path: f'{path.name} as it was')
+        elif step == 'decode':
+            patch.setattr(sliding.Plan, 'read', late)
+        else:
+            patch.setattr(moments, 'read_image', failing)
+        if step in ('digest', 'open'):
+            (folder / 'd.png').unlink()
+            with pytest.raises(UserError, match=r'None of the 3 videos could be indexed, such as a\.mp4: Input/output'):
+                VideoSearch(folder, model)
+        else:
+            search = VideoSearch(folder, model)
+            failed = {'decode': {'a.mp4', 'b.mp4', 'deep/c.mp4'}, 'still': {'d.png'}}[step]
+            assert search.last_update.unread == dict.fromkeys(failed, 'Input/output error')
+            assert not {file.name for file in search.files} & failed
+    again = VideoSearch(folder, model)
+    assert len(again) == 7 + (step in ('decode', 'still'))
+    assert not again('waving').skipped
+
+
+def test_what_cannot_be_seen_is_not_gone(model, folder, monkeypatch):
+    search = VideoSearch(folder, model)
+    look = os.stat
+
+    def blind(path, *args, **kwargs):
+        if str(path).endswith('c.mp4'):
+            raise PermissionError(errno.EACCES, 'Permission denied')
+        return look(path, *args, **kwargs)
+
+    media = updating.look_at
+    with monkeypatch.context() as patch:
+        patch.setattr('textxfer_mm.apis.search.run.look_at', lambda found: _with(os, 'stat', blind, media, found))
+        patch.setattr(updating, 'look_at', lambda found: _with(os, 'stat', blind, media, found))
+        (folder / 'a.mp4').unlink()
+        update = search.update()
+    assert update.dropped == 1
+    assert update.unread == {'deep/c.mp4': 'Permission denied'}
+    assert names(search) == ['b.mp4', 'd.png', 'deep/c.mp4']
+
+
+def _with(module, name, value, function, *args):
+    """Call a function while something is replaced."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, value)
+        return function(*args)
 
 
 @pytest.mark.parametrize('kind', ['empty', 'text'])

@@ -4,12 +4,14 @@ import csv
 import json
 
 import pytest
+import torch
 from PIL import Image
 from tiny import CLIP_NAME, TINY_VIT
 from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
 
 from textxfer_mm.apis import clip_zero_shot_config
+from textxfer_mm.apis.search import query_vectors
 from textxfer_mm.cli.main import app
 
 
@@ -69,6 +71,21 @@ def test_a_video_searches_an_index_as_it_is(clip, folder, tmp_path):
     assert 'Gone since it was indexed: b.mp4. Give the paths to update it.' in result.output
     result = run('waving', folder, *clip, '--index', tmp_path / 'index')
     assert '5 moments of 2 files (1 new, 1 gone); the index is' in result.output
+
+
+@pytest.mark.parametrize(
+    ('query', 'message'),
+    [('a ' * 100, 'reads at most'), ('kicking', 'Texts are embedded 8 wide and videos 32')],
+)
+def test_a_text_that_cannot_be_searched_for_is_refused_before_it_indexes(
+    clip, folder, tmp_path, monkeypatch, query, message
+):
+    if query == 'kicking':
+        monkeypatch.setattr(query_vectors, 'embed_prompts', lambda encode, templates, texts: torch.ones(1, 1, 8))
+    result = run(query, folder, *clip, '--index', tmp_path / 'index')
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not list((tmp_path / 'index').glob('*'))
 
 
 def test_a_model_without_words_is_refused_before_it_encodes(folder, tmp_path):

@@ -83,10 +83,10 @@ def search(
         console.print(Text(note), soft_wrap=True)
     recognizer = chosen.load(console)
 
-    from textxfer_mm.apis.search import VideoSearch, require_text_encoder
+    from textxfer_mm.apis.search import VideoSearch, require_text
 
     if is_text:  # before hours of indexing
-        require_text_encoder(recognizer)
+        require_text(recognizer, query, template)
     made = dict(template=template, index=index, window=window, stride=stride, rebuild=rebuild)
     try:
         with progress_on(console) as tell:

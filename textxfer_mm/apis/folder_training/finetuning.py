@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -37,6 +38,7 @@ class WholeModel:
     def __init__(self, recipe: Config, out: Path, told: Callable[[str, int, int], None]) -> None:
         self.recipe, self._out, self._told = recipe, out, told
         self._runs, self._total = 0, 0
+        self._last: tuple[Any, Fitted] | None = None
 
     def announce(self, samples: Samples, sizes: Sequence[int], again: bool) -> str:
         """What it is going to do, and how long that takes, by a few steps.
@@ -62,6 +64,14 @@ class WholeModel:
         )
 
     def fit(self, samples: Samples, seed: int) -> Fitted:
+        """Train it, unless that was the last thing done: after a single split the best was trained on these videos."""
+        key = (samples.files.tolist(), samples.labels.tolist(), seed)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # one model at a time is kept
+            self._last = key, self._fitted(samples, seed)
+        return self._last[1]
+
+    def _fitted(self, samples: Samples, seed: int) -> Fitted:
         """Train it."""
         self._runs += 1
         title = f'Fine-tuning, run {self._runs} of {max(self._runs, self._total)}'

@@ -5,7 +5,9 @@ behind the temporal neck and the projection, averaged over views. So texts that 
 compared with it.
 """
 
+import errno
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +40,15 @@ from textxfer_mm.video.reader import Shown
 _RECIPE_VERSION = 2
 #: Frames in a parcel, and parcels that lie ready: what is decoded ahead of the model.
 _PARCEL, _READY = 8, 2
+#: Errors of the system which pass, other than those of a content.
+_FAULTS = frozenset(
+    getattr(errno, name)
+    for name in (
+        *('EACCES', 'EPERM', 'EIO', 'ESTALE', 'ETIMEDOUT', 'ENOTCONN', 'ENODEV', 'ENXIO', 'EBUSY', 'EMFILE', 'ENFILE'),
+        *('EREMOTEIO', 'EHOSTDOWN', 'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ECONNRESET', 'EAGAIN', 'EINTR'),
+    )
+    if hasattr(errno, name)
+)
 #: Told of the windows of one file, done and in all.
 WindowProgress = Callable[[str, int, int], None]
 
@@ -48,7 +59,7 @@ class Moments:
 
     Attributes:
         position: Which of the files it is.
-        digest: SHA-256 of the file; '' where it cannot be read.
+        digest: SHA-256 of the file; '' where it could not be read, which says nothing of its content.
         starts: Where they begin (n,), in seconds; 0 in an image.
         ends: Where they end (n,), in seconds; 0 in an image.
         vectors: Embeddings (n, D) of unit norm.
@@ -78,7 +89,7 @@ class _Parcel(NamedTuple):
 
 
 class _Unreadable(Exception):
-    """A file that cannot be read on."""
+    """A file that cannot be read on; says why, and has its digest where that lies in its content."""
 
 
 class MomentEncoder:
@@ -141,7 +152,8 @@ class MomentEncoder:
                 if progress is not None:
                     progress(file, done, len(plan.windows))
         except _Unreadable as error:
-            return Moments(position, content, reason=str(error))
+            reason, content = error.args
+            return Moments(position, content, reason=reason)
         notes = tuple(note for note in plan.notes if 'damaged' in note)
         return Moments(position, content, plan.windows.starts, plan.windows.ends, torch.cat(vectors), notes=notes)
 
@@ -161,15 +173,14 @@ class MomentEncoder:
                     yield _Parcel(position, content, frames=batch)
             except (ImportError, MemoryError):
                 raise
-            except FileNotFoundError:
-                yield _Parcel(position, content, reason='missing file')
-            except OSError as error:
-                yield _Parcel(position, content, reason=error.strerror or first_line(error))
             except Exception as error:
-                yield _Parcel(position, content, reason=first_line(error))
+                fault = _fault_of(error)
+                yield _Parcel(position, '' if fault else content, reason=fault or first_line(error))
 
     def _plan(self, file: str) -> Any:
-        return _Still(file, self._sample) if is_image(file) else Plan(file, self._encoder, self._window, self._stride)
+        if is_image(file):
+            return _Still(read_image(file), self._sample)
+        return Plan(file, self._encoder, self._window, self._stride)
 
 
 class _Still:
@@ -177,9 +188,9 @@ class _Still:
 
     windows = Windows(np.zeros(1), np.zeros(1), np.zeros(1, int), np.ones(1, int))
 
-    def __init__(self, file: str, sample: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, pixels: np.ndarray, sample: Callable[[dict[str, Any]], Any]) -> None:
         self.notes: list[str] = []
-        self._pixels = read_image(file)
+        self._pixels = pixels
         self._found = sample(dict(total_frames=1, avg_fps=1.0, start_index=0, modality='RGB'))
 
     def numbers(self, index: int) -> tuple[np.ndarray, int]:
@@ -191,6 +202,25 @@ class _Still:
         yield Shown(0, self._pixels, False)
 
 
+def embedding_width(model: nn.Module) -> int:
+    """How wide (D) the moments of a model are, found by a black image."""
+    with in_scope(model.cfg):
+        encoder = encoder_of(model)
+        still = _Still(np.zeros((64, 64, 3), np.uint8), Compose(encoder.sampling))
+        return next(iter(over_windows(still, still.read(), encoder, encoder.embed, 1))).shape[1]
+
+
+def _fault_of(error: BaseException | None) -> str:
+    """Which fault of a drive, a network or a right keeps a file from being read; '' where its content does."""
+    while error is not None:
+        if isinstance(error, FileNotFoundError) or str(error) == 'missing file':
+            return 'missing file'
+        if isinstance(error, OSError) and error.errno in _FAULTS:
+            return os.strerror(error.errno)
+        error = error.__cause__
+    return ''
+
+
 def _frames_of(parcels: Iterator[_Parcel]) -> Iterator[Shown]:
     """The frames of a file.
 
@@ -199,7 +229,7 @@ def _frames_of(parcels: Iterator[_Parcel]) -> Iterator[Shown]:
     """
     for parcel in parcels:
         if parcel.reason:
-            raise _Unreadable(parcel.reason)
+            raise _Unreadable(parcel.reason, parcel.digest)
         yield from parcel.frames
 
 

@@ -7,22 +7,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textxfer_mm.apis.retrieval import text_encoder
-from textxfer_mm.apis.search.moments import MomentEncoder
+from textxfer_mm.apis.search.moments import MomentEncoder, embedding_width
 from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError, shown
+from textxfer_mm.text.templates import resolve_templates
 
 #: What a text encoder is needed for, in messages.
 _NEED = 'Search by text needs a text encoder'
 
 
-def require_text_encoder(model: nn.Module) -> None:
-    """Refuse a model that embeds no texts.
+def require_text(model: nn.Module, text: str, template: str | None) -> None:
+    """Refuse a text that cannot be searched for, before hours of indexing.
+
+    Args:
+        model: The model that indexes.
+        text: The text.
+        template: A prompt for it, or the name of a set of them; None takes the text as it is written.
 
     Raises:
-        UserError: It is one.
+        UserError: See :func:`vector_of_text`.
     """
     text_encoder(model, _NEED)
+    vector_of_text(model, text, templates_of(template), embedding_width(model))
+
+
+def templates_of(template: str | None) -> tuple[str, ...]:
+    """The templates of an option: a prompt, or the name of a set of them; None takes a text as it is written."""
+    return ('{}',) if template is None else tuple(resolve_templates(template))
 
 
 def vector_of_text(model: nn.Module, text: str, templates: Sequence[str], width: int) -> Tensor:
@@ -37,6 +49,7 @@ def vector_of_text(model: nn.Module, text: str, templates: Sequence[str], width:
     Raises:
         UserError: The model has no text encoder, or one that knows no word of the text or is not for these moments.
     """
+    text = text.strip()
     encode = text_encoder(model, _NEED)
     reader = getattr(rows_of(model), 'reader', lambda: None)()
     if callable(getattr(reader, 'unknown', None)) and reader.unknown([text]) == [1.0]:

@@ -13,7 +13,7 @@ from textxfer_mm.apis.chosen_model import model_of
 from textxfer_mm.apis.media_files import find_media
 from textxfer_mm.apis.search.contents import Contents
 from textxfer_mm.apis.search.moments import MomentEncoder
-from textxfer_mm.apis.search.query_vectors import vector_of_file, vector_of_text
+from textxfer_mm.apis.search.query_vectors import templates_of, vector_of_file, vector_of_text
 from textxfer_mm.apis.search.ranking import best_moments, cosines, spread_of
 from textxfer_mm.apis.search.results import Found, Hit
 from textxfer_mm.apis.search.shards import IndexedFile
@@ -23,7 +23,6 @@ from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.evaluation.digests import digest
 from textxfer_mm.inputs import find_query_file, require_cosine, require_seconds
 from textxfer_mm.text.digests import cache_dir
-from textxfer_mm.text.templates import resolve_templates
 
 
 class VideoSearch:
@@ -86,7 +85,7 @@ class VideoSearch:
             raise UserError(f'batch_size={batch_size}: give 1 or more.')
         if paths is None and (index is None or rebuild):
             raise UserError('Give paths of videos, or the folder of an index that is there.')
-        self._templates = resolve_templates(template) if template is not None else ('{}',)
+        self._templates = templates_of(template)
         self._paths, self._progress = paths, progress
         if paths is not None:
             find_media(paths)  # before a model is built, and before an index is cleared
@@ -126,10 +125,9 @@ class VideoSearch:
         media = find_media(self._paths)
         if self._folder.record() is not None:
             self._folder.require(self._record)
-            stamps, missing = look_at(media)
-            contents = self._folder.contents()
-            if not any(differences(contents, stamps)):  # which needs no lock
-                self._contents, self.last_update = contents, Update(unread=missing)
+            look, contents = look_at(media), self._folder.contents()
+            if not any(differences(contents, look)):  # which needs no lock
+                self._contents, self.last_update = contents, Update(unread=look.unread)
                 return self.last_update
         with self._folder.writing():
             if self._folder.record() is None:
@@ -174,7 +172,7 @@ class VideoSearch:
             raise UserError(f'The index {shown(self.index)} holds nothing that could be decoded.')
         if file is None:
             width = contents.vectors[0].shape[1]
-            vector = vector_of_text(self._model, str(query).strip(), self._templates, width)
+            vector = vector_of_text(self._model, str(query), self._templates, width)
         else:
             vector = vector_of_file(self._encoder, file)
         scores = cosines(contents.vectors, vector)

@@ -61,24 +61,42 @@ class Stamp:
     changed: int
 
 
-def look_at(media: FoundMedia) -> tuple[list[Stamp], dict[str, str]]:
-    """How files are now, and reasons by name of those that are not there."""
-    stamps, missing = [], {}
+@dataclass(frozen=True)
+class Look:
+    """What files are like now.
+
+    Attributes:
+        stamps: The files that are there.
+        unread: Reasons by name of the others.
+        hidden: Paths of those of the others which may well be there: a drive or a right keeps them from being seen.
+    """
+
+    stamps: list[Stamp] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+
+
+def look_at(media: FoundMedia) -> Look:
+    """Look at files, and read none."""
+    look = Look()
     for file, name in zip(media.files, media.below, strict=True):
         path = os.path.abspath(file)
         try:
             status = os.stat(path)
-            stamps.append(Stamp(path, name, status.st_size, status.st_mtime_ns))
+            look.stamps.append(Stamp(path, name, status.st_size, status.st_mtime_ns))
+        except (FileNotFoundError, NotADirectoryError):
+            look.unread[name] = 'missing file'
         except OSError as error:
-            missing[name] = 'missing file' if isinstance(error, FileNotFoundError) else str(error.strerror)
-    return stamps, missing
+            look.unread[name] = str(error.strerror)
+            look.hidden.add(path)
+    return look
 
 
-def differences(contents: Contents, stamps: Sequence[Stamp]) -> tuple[list[Stamp], frozenset[str]]:
+def differences(contents: Contents, look: Look) -> tuple[list[Stamp], frozenset[str]]:
     """The files that are new or look changed, and the paths of those that are gone."""
     known = {file.path: (file.size, file.changed) for file in contents.files}
-    todo = [stamp for stamp in stamps if known.get(stamp.path) != (stamp.size, stamp.changed)]
-    return todo, frozenset(known) - {stamp.path for stamp in stamps}
+    todo = [stamp for stamp in look.stamps if known.get(stamp.path) != (stamp.size, stamp.changed)]
+    return todo, frozenset(known) - {stamp.path for stamp in look.stamps} - look.hidden
 
 
 def update_index(
@@ -93,10 +111,10 @@ def update_index(
     Raises:
         UserError: None of the files can be decoded, or the index cannot be written.
     """
-    stamps, missing = look_at(media)
+    look = look_at(media)
     contents = folder.contents()
-    todo, gone = differences(contents, stamps)
-    job = _Job(folder, contents, todo, Update(unread=missing))
+    todo, gone = differences(contents, look)
+    job = _Job(folder, contents, todo, Update(unread=look.unread))
     if todo:
         if progress is not None:
             progress(_TITLE, 0, len(todo))
@@ -148,8 +166,8 @@ class _Job:
     def take(self, moments: Moments) -> None:
         """Take the moments of a file, and write what waits if that is much or old."""
         stamp, update = self.todo[moments.position], self.update
-        if not moments.digest or moments.reason == 'missing file':
-            update.unread[stamp.name] = moments.reason  # gone since, or not to be read now: no word of its content
+        if not moments.digest:  # gone since, or not to be read now
+            update.unread[stamp.name] = moments.reason
             return
         if moments.is_known:
             moments = self._known(moments)
