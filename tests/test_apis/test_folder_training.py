@@ -172,11 +172,16 @@ def pick(place, wanted):
     return zip(*[pair for n, pair in enumerate(pairs) if wanted(n)], strict=True)
 
 
-def test_a_video_that_has_changed_is_encoded_anew_and_another_list_too(place, tmp_path):
-    folder = tmp_path / 'clips'
+def test_a_video_that_has_changed_is_encoded_anew_and_another_list_too(place, tmp_path, monkeypatch):
+    """By relative paths, and beside a video that is broken though nothing was checked."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path('clips')
     shutil.copytree(place / 'sound', folder)
-    given = settings(place, tmp_path / 'out', check=False, source=folder)
-    train_folder(given)
+    write_corrupt(folder / 'dark' / 'broken.mp4', 'truncated')
+    given = settings(place, Path('out'), check=False, source=folder)
+    said = []
+    assert train_folder(given, say=said.append)['videos'] == [6, 6, 6]
+    assert sum(line.startswith('left out: ') and 'clips/dark/broken.mp4: truncated' in line for line in said) == 1
     file = tmp_path / 'out' / 'features' / 'train' / '00000-of-00001.safetensors'
     before = file.read_bytes()
     write_video(folder / 'dark' / 'dark_0.mp4', 0, seed=99)

@@ -1,25 +1,15 @@
 """``FrozenPartsHook``: what it names stays as it is, whatever it is made of."""
 
+import socket
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+import torch.multiprocessing as mp
+from frozen_ranks import Model, batches, trained, worker
 
 from textxfer_mm.engine.hooks import FrozenPartsHook
 from textxfer_mm.errors import UserError
-
-
-class Model(nn.Module):
-    """A backbone with a batch norm and dropout, and a head."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
-        self.cls_head = nn.Linear(4, 2)
-
-    def forward(self, x):
-        return self.cls_head(self.backbone(x))
 
 
 def test_the_part_stays_and_the_rest_is_trained():
@@ -40,6 +30,19 @@ def test_the_part_stays_and_the_rest_is_trained():
         optimizer.zero_grad()
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]) == name.startswith('backbone.'), name
+
+
+def test_two_processes_equal_one(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    mp.spawn(worker, args=(port, tmp_path / 'rank'), nprocs=2)
+    alone = trained(Model(), batches())
+    for rank in range(2):
+        weights = torch.load(tmp_path / f'rank{rank}.pt', weights_only=True)
+        for name, value in alone.items():
+            torch.testing.assert_close(weights[name], value, rtol=0, atol=1e-6)
+    assert not torch.equal(alone['cls_head.weight'], Model().cls_head.weight)
 
 
 def test_an_unknown_part_is_refused():
