@@ -385,6 +385,14 @@ def test_an_index_of_something_else(model, folder, tmp_path):
         VideoSearch(folder, model, index=index)
 
 
+def test_a_setting_of_the_projection_changes_embeddings():
+    one, other = built(), built()
+    other.cfg.model.cls_head.projection = dict(type='ConSE', topk=3)
+    by = [moments.MomentEncoder(model, None, None, 16) for model in (one, built(), other)]
+    assert by[0].weights == by[2].weights
+    assert by[0].pipeline == by[1].pipeline != by[2].pipeline
+
+
 def test_the_names_of_classes_do_not_matter(folder, tmp_path, encoded):
     VideoSearch(folder, built(), index=tmp_path / 'index')
     encoded.clear()
