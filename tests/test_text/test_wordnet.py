@@ -49,6 +49,15 @@ class TestReader:
         assert wordnet.synset('tench.n.01').words == ('tench', 'Tinca tinca')
         assert wordnet.synset('bright.a.01').words == ('bright',)
 
+    @pytest.mark.parametrize('line', ['garbage', 'box n 1 x', 'box n x 0 1 0 00000023'])
+    def test_files_that_are_none_of_wordnet(self, line, tmp_path):
+        write_wordnet(tmp_path)
+        (tmp_path / 'index.noun').write_text(f'  1 A licence.\n{line}\n')
+        with pytest.raises(
+            UserError, match=rf"index\.noun is no file of WordNet: '{line}'\. Give the folder of WordNet"
+        ):
+            WordNet(tmp_path).senses('box', 'n')
+
     def test_a_definition_with_semicolons_stays_whole(self, wordnet):
         assert wordnet.synset('guitar.n.01').gloss == (
             'a stringed instrument usually having six strings; played by strumming or plucking'
@@ -165,8 +174,8 @@ class TestChoice:
     def test_overrides(self, wordnet, ids):
         overrides = {
             'Playing_Guitar': ['play.v.02 + guitar.n.01', 'strum a guitar'],
-            'wave': [ids['wave.v.01']],
-            'tench': [],
+            'wave': ids['wave.v.01'],
+            'tench': None,
         }
         chosen = choose_glosses(['playing guitar', 'wave', 'tench'], wordnet, sense='first', overrides=overrides)
         assert chosen[0].entry.glosses[0].startswith('play on an instrument; a stringed')
@@ -186,6 +195,7 @@ class TestChoice:
             (dict(sense='first', ids=['n00000001']), '1 ids of WordNet were given for 2 classes'),
             (dict(sense='first', ids=['n00000001'] * 2), 'has no sense n00000001'),
             (dict(sense='first', overrides={'tuna': ['a fish']}), r'not in the list: tuna'),
+            (dict(sense='first', overrides={'wave': 5}), r"The gloss of 'wave' is a text or a list of texts, not 5"),
             (dict(sense='first', overrides={'tench': ['tench.n.07']}), "The override of 'tench': WordNet in"),
         ],
     )
