@@ -48,6 +48,8 @@ def main() -> None:
     from textxfer_mm.text.glosses.table import gloss_table, joined_tables
 
     cfg = load_config(args.config)
+    if not cfg.get('test_dataloader'):
+        raise UserError(f'{args.config} has no test_dataloader, whose pipeline reads the sets.')
     sets = load_config(args.sets).get('zero_shot_sets') or {}
     unknown = next((name for name in args.skip if name not in sets), None)
     if unknown is not None:
