@@ -11,7 +11,7 @@ from torch.nn import functional
 from textxfer_mm.apis.encoding import Videos, encode_videos
 from textxfer_mm.apis.retrieval import embed_items, text_encoder
 from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
-from textxfer_mm.errors import UserError, first_line, nearest, shown
+from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
 from textxfer_mm.evaluation.protocols import eleven_point_map, full_class, mean_class_accuracy
 from textxfer_mm.evaluation.scores import Scores
 from textxfer_mm.registry import DATASETS
@@ -87,7 +87,7 @@ def evaluate_sets(
         )
     encode = text_encoder(model)
     model.eval()
-    videos = {name: _read(name, sets[name]['dataset'], pipeline) for name in sets}
+    videos = _read_all(sets, pipeline)
     return {
         name: _of_set(model, encode, name, sets[name], videos[name], dataloader, glosses, progress) for name in sets
     }
@@ -119,6 +119,25 @@ def _require_options(name: str, options: Any) -> None:
     measure = options.get('measure', 'top1')
     if measure not in tuple(MEASURES):
         raise UserError(f'Set {shown(name)!r}: unknown measure {measure!r}.{nearest(str(measure), MEASURES)}')
+
+
+def _read_all(sets: Mapping[str, Mapping[str, Any]], pipeline: Any) -> dict[str, Videos]:
+    """The images of each set.
+
+    Raises:
+        UserError: Some cannot be read: all are named, with the reason of the first.
+    """
+    found, wrong = {}, {}
+    for name, options in sets.items():
+        try:
+            found[name] = _read(name, options['dataset'], pipeline)
+        except UserError as error:
+            wrong[name] = error
+    if wrong:
+        first, *others = wrong
+        more = f' Nor can {len(others)} more: {first_few(others, 12)}.' if others else ''
+        raise UserError(f'{wrong[first]}{more}') from wrong[first]
+    return found
 
 
 def _read(name: str, dataset: Any, pipeline: Any) -> Videos:
