@@ -198,6 +198,18 @@ class TestPrompts:
         told = f"1 of 1 glosses are shortened, since the text encoder reads {limit} tokens: '{want}' (9 tokens)."
         assert (told in caplog.text) == (limit < 9)
 
+    def test_one_line_tells_of_all_templates(self, caplog):
+        glosses = (('one two three four',), ('one',), ())
+        with caplog.at_level(logging.WARNING):
+            got = class_prompts(('a {}.', 'one {}.', '{}'), ('crane', 'dog', 'cat'), glosses, Words(4))
+        assert got == [
+            ['a crane. one two', 'a dog. one', 'a cat.'],
+            ['one crane. one two', 'one dog. one', 'one cat.'],
+            ['crane one two three', 'dog one', 'cat'],
+        ]
+        (line,) = (record.getMessage() for record in caplog.records)
+        assert line.startswith('1 of 2 glosses are shortened, since the text encoder reads 4 tokens: ')
+
     def test_a_cut_leaves_no_mark_at_the_end(self):
         assert shortened('a', 'one, two (three four)', Words(3)) == 'a one, two'
         assert shortened('a', 'one, two (three four)', Words(2)) == 'a one'
