@@ -1,5 +1,7 @@
 """The reader of WordNet's files, how names are read with it, and which senses are chosen."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from tiny_wordnet import write_wordnet
@@ -148,6 +150,16 @@ class TestChoice:
         nearest = choose_glosses(names, wordnet, encode=encode, max_senses=2)
         assert nearest[0].entry.glosses == two[0].entry.glosses[::-1]
         assert nearest[0].likeness[0] > nearest[0].likeness[1]
+
+    def test_senses_that_are_defined_alike_keep_their_own_likeness(self, tmp_path):
+        senses = [('n', ('nook',), 'a corner'), ('n', ('nook',), 'a corner'), ('n', ('nook',), 'a reader of books')]
+        with patch('tiny_wordnet.SENSES', senses):
+            write_wordnet(tmp_path)
+        (one,) = choose_glosses(
+            ['nook'], WordNet(tmp_path), encode=lambda texts: torch.eye(4)[:1].expand(4, 4), max_senses=3
+        )
+        assert one.entry.glosses == ('a corner', 'a reader of books')
+        assert one.likeness == pytest.approx((1.0, 0.96))
 
     def test_ids_go_before_names(self, wordnet, ids):
         chosen = choose_glosses(['crane', 'crane'], wordnet, sense='first', ids=[ids['crane.n.02'], ids['crane.n.01']])

@@ -182,16 +182,15 @@ def _joined(
     likeness: tuple[float, ...] = (),
     choices: int = 1,
 ) -> ChosenGloss:
-    """Glosses of senses, each of several parts."""
-    glosses: dict[str, tuple[str, str]] = {}
-    for ids in chosen:
+    """Glosses of senses, each of several parts; of equal glosses the first."""
+    glosses: dict[str, tuple[str, str, float]] = {}
+    for ids, near in itertools.zip_longest(chosen, likeness, fillvalue=0.0):
         synsets = [wordnet.synset(sense) for sense in ids]
         gloss = _JOINT.join(synset.gloss for synset in synsets)
-        glosses.setdefault(
-            gloss, ('+'.join(synset.id for synset in synsets), ' + '.join(synset.words[0] for synset in synsets))
-        )
-    senses, words = zip(*glosses.values(), strict=True)
-    return ChosenGloss(GlossEntry(name, tuple(glosses), senses), how, words, likeness[: len(glosses)], choices)
+        sense, words = '+'.join(synset.id for synset in synsets), ' + '.join(synset.words[0] for synset in synsets)
+        glosses.setdefault(gloss, (sense, words, near))
+    senses, words, near = zip(*glosses.values(), strict=True)
+    return ChosenGloss(GlossEntry(name, tuple(glosses), senses), how, words, near if likeness else (), choices)
 
 
 #: Of each part of a name its senses and their likeness to the name, best first.
