@@ -103,10 +103,11 @@ def loss_parts(hub: MessageHub) -> list[str]:
     return names if 1 < len(names) <= _MOST_PARTS else []
 
 
-def training_words(runner: Runner, window: int) -> str:
+def training_words(runner: Runner, window: int, parts: bool = True) -> str:
     """Loss, its parts and accuracy of the last steps of training, such as ``'loss: 0.6931  top1_acc: 0.5000'``."""
     hub = runner.message_hub
-    names = [name for name in ('train/loss', *loss_parts(hub), accuracy_name(hub)) if name in hub.log_scalars]
+    losses = ('train/loss', *(loss_parts(hub) if parts else ()))
+    names = [name for name in (*losses, accuracy_name(hub)) if name in hub.log_scalars]
     return number_words({name.removeprefix('train/'): hub.log_scalars[name].mean(max(window, 1)) for name in names})
 
 
