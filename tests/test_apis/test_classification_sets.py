@@ -125,6 +125,15 @@ def test_glosses_of_other_classes_are_left_out_where_they_are_shared(model, imag
         evaluate_sets(model, dict(all=a_set(images, glosses=dict(horse='an animal'))), LOADER)
 
 
+@pytest.mark.parametrize('trained', [True, False])
+def test_a_gloss_that_is_too_long_is_shortened(model, images, trained, caplog):
+    """For a tower that is trained, and for a frozen encoder."""
+    head = dict(type='TextEmbeddingClsHead', in_channels=32, classifier=CLASSIFIER, topk=(1,))
+    read = model if trained else MODELS.build({**MODEL, 'head': head})
+    evaluate_sets(read, dict(a=a_set(images, glosses=dict(cat='word ' * 90))), LOADER)
+    assert '1 of 1 glosses are shortened, since the text encoder reads 77 tokens' in caplog.text
+
+
 def test_difficult_objects_of_voc_do_not_count(model, images):
     """Against the definition: 11 levels, a class at a time, without what is difficult there and nowhere plain."""
     names = load_class_names('voc2007')

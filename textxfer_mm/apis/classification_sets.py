@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textxfer_mm.apis.encoding import Videos, encode_videos
-from textxfer_mm.apis.retrieval import embed_items, text_encoder
+from textxfer_mm.apis.retrieval import embed_items, text_encoder, text_reader
 from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
 from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
 from textxfer_mm.evaluation.protocols import eleven_point_map, full_class, mean_class_accuracy
@@ -161,11 +161,7 @@ def _read(name: str, dataset: Any, pipeline: Any) -> Videos:
 
 
 def _require_finite(name: str, items: Tensor, rows: Tensor) -> None:
-    """Refuse embeddings of which everything would be compared as if it were something.
-
-    Raises:
-        UserError: Some are not finite.
-    """
+    """Refuse embeddings that are not finite: they would be compared like all others."""
     for what, found in (('images', items), ('classes', rows)):
         broken = int((~found.isfinite()).any(dim=1).sum())
         if broken:
@@ -189,7 +185,9 @@ def _of_set(
     measure, names = options.get('measure', 'top1'), load_class_names(options['class_names'])
     templates = resolve_templates(options.get('templates', 'a photo of a {}.'))
     own = _glosses(options.get('glosses'), glosses, names)
-    rows = functional.normalize(ensemble(embed_prompts(encode, templates, names, own), own), dim=-1)  # (K, D)
+    rows = functional.normalize(
+        ensemble(embed_prompts(encode, templates, names, own, text_reader(model)), own), dim=-1
+    )  # (K, D)
     told = None if progress is None else lambda done, total: progress(name, done, total)
     made = encode_videos(videos, lambda batch: [embed_items(model, batch)], dataloader, told)
     (items,) = made.stacked()

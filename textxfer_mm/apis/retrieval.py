@@ -93,6 +93,12 @@ def text_encoder(model: nn.Module, purpose: str = 'Retrieval compares with capti
     return encode
 
 
+def text_reader(model: nn.Module) -> Any:
+    """What reads the texts of :func:`text_encoder`, and knows how much: long glosses are shortened for it."""
+    rows = head_module(model).class_rows
+    return rows.require_tower() if isinstance(rows, TowerRows) else rows.reader()
+
+
 def _items(dataset: Any) -> tuple[list[int], list[list[str]]]:
     """The first entry of each file, and the captions of all its entries.
 
