@@ -266,6 +266,7 @@ def test_the_tool_prints_the_table(model, images, tmp_path, capsys):
     assert code in (0, None), said.err
     expected = evaluate_sets(model, dict(A=a_set(images)), LOADER)['A'].value
     assert f'| model | {100 * expected:.1f} |  | {100 * expected:.1f} |' in said.out
+    assert 'Encoding the images of A' in said.err
     assert json.loads((tmp_path / 'out.json').read_text())['A']['value'] == pytest.approx(expected)
     Config(dict(**parts)).dump(tmp_path / 'untested.py')
     words[1] = str(tmp_path / 'untested.py')
