@@ -2,7 +2,9 @@
 
 import codecs
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from textxfer_mm.errors import UserError, shown
 
@@ -67,3 +69,16 @@ def split_lines(text: str) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     return [line.removeprefix('\ufeff') for line in lines]
+
+
+def distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of JSON that has these keys and values: the ``object_pairs_hook`` of ``json.loads``.
+
+    Raises:
+        ValueError: A key occurs twice, of which JSON would keep the last one without a word.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        ((key, times),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f'the key {shown(key)!r} occurs {times} times in one object')
+    return made

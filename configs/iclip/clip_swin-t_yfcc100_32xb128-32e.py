@@ -17,7 +17,11 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(text_batch_size=None, objective=None, classifier=dict(class_names='imagenet1k', glosses=None)),
+    head=dict(
+        text_batch_size=None,
+        objective=dict(shard_classes=False),
+        classifier=dict(class_names='imagenet1k', glosses=None),
+    ),
 )
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DatasetRatioSampler', ratios=dict(captioned=1)),

@@ -1,5 +1,6 @@
 """Several sets of images by their class names: rows, measures, tables, and a dataset that does not fit."""
 
+import copy
 import json
 import runpy
 import sys
@@ -21,7 +22,7 @@ from textxfer_mm.apis.classification_sets import SetResult
 from textxfer_mm.errors import UserError
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.class_names import load_class_names
-from textxfer_mm.text.glosses.table import gloss_table
+from textxfer_mm.text.glosses.table import gloss_table, squeezed
 
 NAMES = ['cat', 'dog', 'tench']
 TEMPLATES = ['a photo of a {}.', 'a drawing of a {}.']
@@ -124,6 +125,15 @@ def test_glosses_of_other_classes_are_left_out_where_they_are_shared(model, imag
         evaluate_sets(model, dict(all=a_set(images, glosses=dict(horse='an animal'))), LOADER)
 
 
+@pytest.mark.parametrize('trained', [True, False])
+def test_a_gloss_that_is_too_long_is_shortened(model, images, trained, caplog):
+    """For a tower that is trained, and for a frozen encoder."""
+    head = dict(type='TextEmbeddingClsHead', in_channels=32, classifier=CLASSIFIER, topk=(1,))
+    read = model if trained else MODELS.build({**MODEL, 'head': head})
+    evaluate_sets(read, dict(a=a_set(images, glosses=dict(cat='word ' * 90))), LOADER)
+    assert '1 of 1 glosses are shortened, since the text encoder reads 77 tokens' in caplog.text
+
+
 def test_difficult_objects_of_voc_do_not_count(model, images):
     """Against the definition: 11 levels, a class at a time, without what is difficult there and nowhere plain."""
     names = load_class_names('voc2007')
@@ -160,11 +170,46 @@ def test_difficult_objects_of_voc_do_not_count(model, images):
         (dict(measure='top-1'), r"Set 'a': unknown measure 'top-1'\..*top1"),
         (dict(template='{}'), r"Set 'a' has the unknown option 'template'\..*templates"),
         (dict(class_names=['cat', 'dog']), r"Set 'a': label 2 of an image is none of its 2 classes"),
+        (dict(measure=['top1']), r"Set 'a': unknown measure \['top1'\]"),
+        (dict(dataset='x'), r"Set 'a': dataset is a config, dict\(type=..., ...\), got 'x'"),
+        (
+            dict(dataset=dict(type='CustomDatset')),
+            r"Set 'a' cannot be read: type='CustomDatset' .* mean: CustomDataset",
+        ),
+        (
+            dict(dataset=dict(type='Food101', data_root='none', split='test')),
+            r"Set 'a' cannot be read: .*Get its files",
+        ),
+        (
+            dict(dataset=dict(type='CIFAR10', data_root='none', split='test', download=False)),
+            r"Set 'a' cannot be read: Cannot find CIFAR10 dataset",
+        ),
     ],
 )
 def test_mistakes(model, images, change, message):
     with pytest.raises(UserError, match=message):
         evaluate_sets(model, dict(a={**a_set(images), **change}), LOADER)
+
+
+def test_all_sets_are_read_before_the_first_is_evaluated(model, images):
+    missing, seen = a_set(images), []
+    missing['dataset'] = {**missing['dataset'], 'ann_file': 'none.txt'}
+    told = r"Set 'b' cannot be read: .*none\.txt.* leave the set out\. Nor can 1 more: c\."
+    with pytest.raises(UserError, match=told):
+        evaluate_sets(
+            model, dict(a=a_set(images), b=missing, c=missing), LOADER, progress=lambda *told: seen.append(told)
+        )
+    assert not seen
+    with pytest.raises(UserError, match=r'The sets are read by the pipeline of testing: give dataloader=dict\(dataset'):
+        evaluate_sets(model, dict(a=a_set(images)), dict(batch_size=2))
+
+
+def test_a_model_that_diverged_has_no_accuracy(model, images):
+    diverged = copy.deepcopy(model)
+    with torch.no_grad():
+        diverged.backbone.visual.proj.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"Set 'a': the embeddings of 7 of 7 images are not finite\. Did the training"):
+        evaluate_sets(diverged, dict(a=a_set(images)), LOADER)
 
 
 def test_no_sets_and_half_a_set(model):
@@ -199,7 +244,8 @@ def test_the_shipped_sets_are_datasets_of_mmpretrain_with_their_classes():
         kind = DATASETS.get(one.dataset.type)
         known = kind.METAINFO.get('classes')  # which Flowers102 does not have
         assert (known is None) == (name == 'Flowers102')
-        assert known is None or len(known) == len(load_class_names(one.class_names)), name
+        names = load_class_names(one.class_names)
+        assert len(names) == 102 if known is None else list(map(squeezed, names)) == list(map(squeezed, known)), name
 
 
 def test_the_tool_prints_the_table(model, images, tmp_path, capsys):
@@ -220,7 +266,14 @@ def test_the_tool_prints_the_table(model, images, tmp_path, capsys):
     assert code in (0, None), said.err
     expected = evaluate_sets(model, dict(A=a_set(images)), LOADER)['A'].value
     assert f'| model | {100 * expected:.1f} |  | {100 * expected:.1f} |' in said.out
+    assert 'Encoding the images of A' in said.err
     assert json.loads((tmp_path / 'out.json').read_text())['A']['value'] == pytest.approx(expected)
+    Config(dict(**parts)).dump(tmp_path / 'untested.py')
+    words[1] = str(tmp_path / 'untested.py')
+    code, said = run()
+    assert code == 2
+    assert 'untested.py has no test_dataloader' in said.err
+    words[1] = str(tmp_path / 'model.py')
     code, said = run('--skip', 'C')
     assert code == 2
     assert "--skip: there is no set 'C'" in said.err

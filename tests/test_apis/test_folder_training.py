@@ -91,6 +91,7 @@ def test_a_run_names_what_is_broken_and_tells_what_it_will_do(first):
     assert all(title in text for title in titles)
     by_title = {entry['title']: entry for entry in report['candidates']}
     assert by_title['linear probe']['accuracy'] > 0.9  # brightness is easy
+    assert said[-1].startswith('writing ')  # which takes long enough to look like the end
     kept = by_title[report['kept']]
     assert kept['accuracy'] >= by_title['linear probe']['accuracy']
 

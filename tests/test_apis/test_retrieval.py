@@ -95,3 +95,18 @@ def test_a_head_without_a_text_encoder():
     model = MODELS.build(dict(type='Recognizer3D', backbone=dict(type='CLIPBackbone', arch=TINY_VIT), cls_head=head))
     with pytest.raises(UserError, match='the head TextEmbeddingHead of this Recognizer3D has no text encoder'):
         evaluate_retrieval(model, loader([dict(filename='a.mp4', caption='x')]))
+
+
+def test_a_list_without_entries():
+    with pytest.raises(UserError, match=r'The list of videos .* is empty'):
+        evaluate_retrieval(build_unified(), loader([]))
+
+
+def test_a_constant_model_finds_nothing():
+    model = build_unified()
+    with torch.no_grad():
+        model.backbone.visual.proj.zero_()
+        model.cls_head.class_rows.tower.model.text_projection.zero_()
+    entries = [dict(filename=f'{number}.mp4', caption=texts) for number, texts in enumerate(CAPTIONS)]
+    found = evaluate_retrieval(model, loader(entries))
+    assert {name: measure.value for name, measure in found.recalls.items()} == dict.fromkeys(found.recalls, 0.0)

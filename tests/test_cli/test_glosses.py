@@ -95,6 +95,30 @@ def test_mistakes_end_in_one_line(folder, tmp_path, monkeypatch, words, message)
         assert len(made.stderr.splitlines()) == 1
 
 
+def test_what_is_there_is_kept(folder, tmp_path):
+    """A table that was put right by hand, a file that is read, and a table that its own report would replace."""
+    out, overrides, names = tmp_path / 'g.csv', tmp_path / 'o.csv', tmp_path / 'names.csv'
+    out.write_text('mine')
+    overrides.write_text('name,gloss\ntench,a fish\n')
+    names.write_text('id,name\n0,tench\n1,zumba\n')
+    before = {file: file.read_text() for file in (out, overrides, names)}
+    words = ['--wordnet', folder / 'wordnet', '--sense', 'first', '--overrides', overrides]
+    for target, more, message in (
+        (out, [], 'g.csv is there already. Give another name, or --overwrite.'),
+        (tmp_path / 'n.csv', ['--report', out], 'g.csv is there already'),
+        (tmp_path / 'n.csv', ['--report', tmp_path / 'n.csv'], 'OUT and --report are one file'),
+        (overrides, ['--overwrite'], 'OUT and --overrides are one file'),
+        (names, ['--overwrite'], 'OUT and CLASS_NAMES are one file'),
+        (tmp_path / 'n.csv', ['--overwrite', '--report', overrides], '--report and --overrides are one file'),
+    ):
+        made = run('glosses', names, target, *words, *more)
+        assert made.exit_code == 2
+        assert message in made.stderr
+        assert {file: file.read_text() for file in before} == before
+    assert run('glosses', names, out, *words, '--overwrite').exit_code == 0
+    assert find_glosses(out, ['tench', 'zumba']) == (('a fish',), ())
+
+
 def test_nothing_found_writes_nothing(folder, tmp_path):
     (tmp_path / 'names.txt').write_text('zumba\nkrumping\n')
     made = run('glosses', tmp_path / 'names.txt', tmp_path / 'g.csv', '--wordnet', folder / 'wordnet')

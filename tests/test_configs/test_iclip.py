@@ -27,6 +27,8 @@ NAME = re.compile(
     r'(?P<loss>iclip|unicl|clip)_(?P<arch>swin-t|swin-b|vit-b-16)_yfcc(?P<captioned>\d*)(-in21k(?P<labelled>\d*))?_'
     r'(?P<gpus>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e'
 )
+#: Captions alone are matched alike by iCLIP.
+FORMS = dict(iclip='iclip', clip='iclip', unicl='unicl')
 WIDTHS = {'swin-t': 768, 'swin-b': 1024, 'vit-b-16': 768}
 
 
@@ -95,8 +97,9 @@ def test_name_says_what_is_in_it(name):
     head, members = cfg.model.head, cfg.train_dataloader.dataset.datasets
     assert cfg.default_scope == 'mmpretrain'
     assert head.in_channels == WIDTHS[said['arch']]
-    assert head.objective is None or head.objective.get('form', 'iclip') == said['loss']
-    assert (head.objective is None) == (said['loss'] == 'clip')
+    assert head.objective.get('form', 'iclip') == FORMS[said['loss']]
+    assert head.objective.get('shard_classes', False) == (said['loss'] == 'iclip')
+    assert head.objective.long_captions == 'shorten'
     assert (head.classifier.glosses is None) == (said['loss'] != 'iclip')
     assert int(said['gpus']) * int(said['batch']) == cfg.auto_scale_lr.base_batch_size
     assert cfg.train_dataloader.batch_size == int(said['batch'])

@@ -9,6 +9,7 @@ from mmengine.runner.checkpoint import get_state_dict, save_checkpoint
 from on_gpu import DEVICE  # skips this file without a GPU
 
 from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.evaluation.retrieval import retrieval_recalls
 
 NAMES = list(MODELS_AND_BATCHES)
 
@@ -80,3 +81,10 @@ def test_a_model_that_moves_predicts_on(name):
     for ours, theirs in zip(here, there, strict=True):
         assert ours.pred_score.device.type == 'cpu'
         torch.testing.assert_close(ours.pred_score, theirs.pred_score.cpu(), rtol=5e-3, atol=1e-4)
+
+
+def test_retrieval_takes_embeddings_from_where_they_are():
+    items, captions, owners = torch.randn(9, 4), torch.randn(18, 4), torch.arange(18) // 2
+    want = retrieval_recalls(items, captions, owners)
+    assert retrieval_recalls(items.to(DEVICE), captions.to(DEVICE), owners) == want
+    assert retrieval_recalls(items, captions.to(DEVICE).requires_grad_(), owners.to(DEVICE)) == want

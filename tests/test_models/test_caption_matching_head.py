@@ -206,7 +206,7 @@ class TestErrors:
             ('', r"The caption of clip7\.mp4 is empty \(''\)"),
             (' \n', r"The caption of clip7\.mp4 is empty \(' \\n'\)"),
             ('a \udce9ron', r'The caption of clip7\.mp4 is no UTF-8'),
-            ('word ' * 80, r"reads at most 77 tokens; longer prompts \(tokens\): 'word word.*' \(82\)\. Shorten them"),
+            ('word ' * 80, r"at most 77 tokens; longer prompts .*'word .*' \(82\)\. .*long_captions='shorten'"),
         ],
     )
     def test_captions(self, caption, message):
@@ -214,6 +214,11 @@ class TestErrors:
         wrong.set_metainfo(dict(filename='clip7.mp4'))
         with pytest.raises(UserError, match=message):
             make_head().loss(torch.randn(2, D), [caption_sample('a hat'), wrong])
+
+    def test_long_captions_may_be_shortened(self):
+        long, feats = ['word ' * 80, 'a hat'], torch.randn(2, D)
+        got = make_head(long_captions='shorten').loss(feats, samples(long))
+        torch.testing.assert_close(got, make_head().loss(feats, samples(['word ' * 74 + 'word', 'a hat'])))
 
     @pytest.mark.parametrize('captions', [['a hat'], ['a hat'] * 3])
     def test_one_caption_in_the_batch(self, captions):

@@ -1,7 +1,9 @@
 """MultiDatasetTextHead: several datasets in one text space; own names, the union without synonyms, and zero-shot."""
 
 import copy
+import itertools
 import logging
+import re
 
 import pytest
 import torch
@@ -82,6 +84,24 @@ def test_synonyms_are_logged_once(caplog):
     assert [r.getMessage() for r in caplog.records if 'Synonyms' in r.getMessage()] == [
         'Synonyms of different datasets: jumping (a.1) = Jumping (keys).'
     ]
+
+
+def test_a_threshold_is_chosen_by_the_closest_pair_that_is_beyond_it(caplog):
+    head = head_of(compared='union', synonyms=0.9999)
+    with caplog.at_level(logging.INFO, 'textxfer_mm'):
+        head.loss(features(), samples_of())
+    (line,) = (r.getMessage() for r in caplog.records if 'Synonyms' in r.getMessage())
+    told = re.fullmatch(r'.*= Jumping \(keys\); the closest that are none: (.+) and (.+), cosine (\d\.\d+)\.', line)
+    rows = {name: functional.normalize(each.weight, dim=1) for name, each in head.class_rows.datasets.items()}
+    places = {f'{one} ({name})': (name, k) for name, each in NAMES.items() for k, one in enumerate(each)}
+    (first, i), (second, j) = (places[pair] for pair in told.groups()[:2])
+    best = max(
+        (float(rows[a][k] @ rows[b][m]), NAMES[a][k].lower() != NAMES[b][m].lower())[::-1]
+        for a, b in itertools.combinations(NAMES, 2)
+        for k, m in itertools.product(range(len(NAMES[a])), range(len(NAMES[b])))
+    )
+    assert float(told[3]) == pytest.approx(best[1], abs=6e-4)
+    assert float(rows[first][i] @ rows[second][j]) == pytest.approx(best[1], abs=1e-6)
 
 
 def test_synonyms_by_spelling_group_and_cosine():

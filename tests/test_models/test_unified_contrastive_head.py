@@ -1,6 +1,7 @@
 """``UnifiedContrastiveHead``: parity with naive references, many classes, ranks, zero-shot, and what it refuses."""
 
 import copy
+import logging
 import socket
 
 import pytest
@@ -135,6 +136,28 @@ class TestParity:
         logits = 5.0 * F.normalize(feats, dim=1) @ F.normalize(texts, dim=1).t()
         want = (F.cross_entropy(logits, torch.arange(5)) + F.cross_entropy(logits.t(), torch.arange(5))) / 2
         torch.testing.assert_close(head.loss(feats, samples(range(6, 11)))['loss_con'], want, atol=1e-5, rtol=1e-5)
+
+    @pytest.mark.parametrize('form', ['iclip', 'unicl'])
+    def test_long_captions_are_shortened_where_that_is_asked_for(self, form, caplog):
+        """Behind the last word that is read; where one word is too long, within it. What is read alike is equal."""
+        long, word = 'word ' * 75, 'qx' * 150
+        read = [*(f'{long}word, {end}' for end in ('again', 'once more')), 'a dog', word, word]
+        head, plain = (make_head(objective=dict(form=form, **more)) for more in (dict(long_captions='shorten'), {}))
+        tower, feats = plain.class_rows.tower, torch.randn(6, D)
+        letters = next(n for n in range(300, 0, -1) if tower.count_tokens([word[:n]])[0] <= 77)
+        assert 20 < letters < 300
+        kept = ['word ' * 74 + 'word'] * 2 + ['a dog'] + [word[:letters]] * 2
+        with pytest.raises(UserError, match='reads at most 77 tokens'):
+            tower.tokenize(['word ' * 75 + 'word'])
+        with caplog.at_level(logging.WARNING):
+            got, want = (
+                one.loss(feats, [unified_sample(label=1), *(unified_sample(caption=text) for text in texts)])
+                for one, texts in ((head, read), (plain, kept))
+            )
+        torch.testing.assert_close(got, want)
+        (told,) = (record.getMessage() for record in caplog.records if 'is shortened' in record.getMessage())
+        assert 'has 80 tokens' in told
+        assert 'reads 77: it is shortened' in told
 
     def test_bfloat16(self):
         head, feats = make_head(), torch.randn(len(JOINT), D)
@@ -314,6 +337,8 @@ class TestErrors:
             (dict(con_weight=-1), 'numbers of at least 0.*got 1.0 and -1'),
             (dict(cls_weight=float('nan')), 'got nan'),
             (dict(equal_captions='both'), "Unknown equal_captions='both'"),
+            (dict(long_captions='cut'), r"Unknown long_captions='cut'\. Known: refuse, shorten"),
+            (dict(negative_seed=3), r'negative_seed=3 has no effect without num_negatives'),
             (dict(num_negatives=-1), 'num_negatives is None or a whole number of at least 0, got -1'),
             (dict(num_negatives=0.5), 'got 0.5'),
             (dict(refresh_interval=0), 'refresh_interval is None or a whole number of at least 1, got 0'),

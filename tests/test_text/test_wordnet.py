@@ -1,5 +1,7 @@
 """The reader of WordNet's files, how names are read with it, and which senses are chosen."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from tiny_wordnet import write_wordnet
@@ -48,6 +50,15 @@ class TestReader:
         assert found.examples.endswith('"play the guitar"')
         assert wordnet.synset('tench.n.01').words == ('tench', 'Tinca tinca')
         assert wordnet.synset('bright.a.01').words == ('bright',)
+
+    @pytest.mark.parametrize('line', ['garbage', 'box n 1 x', 'box n x 0 1 0 00000023'])
+    def test_files_that_are_none_of_wordnet(self, line, tmp_path):
+        write_wordnet(tmp_path)
+        (tmp_path / 'index.noun').write_text(f'  1 A licence.\n{line}\n')
+        with pytest.raises(
+            UserError, match=rf"index\.noun is no file of WordNet: '{line}'\. Give the folder of WordNet"
+        ):
+            WordNet(tmp_path).senses('box', 'n')
 
     def test_a_definition_with_semicolons_stays_whole(self, wordnet):
         assert wordnet.synset('guitar.n.01').gloss == (
@@ -140,6 +151,16 @@ class TestChoice:
         assert nearest[0].entry.glosses == two[0].entry.glosses[::-1]
         assert nearest[0].likeness[0] > nearest[0].likeness[1]
 
+    def test_senses_that_are_defined_alike_keep_their_own_likeness(self, tmp_path):
+        senses = [('n', ('nook',), 'a corner'), ('n', ('nook',), 'a corner'), ('n', ('nook',), 'a reader of books')]
+        with patch('tiny_wordnet.SENSES', senses):
+            write_wordnet(tmp_path)
+        (one,) = choose_glosses(
+            ['nook'], WordNet(tmp_path), encode=lambda texts: torch.eye(4)[:1].expand(4, 4), max_senses=3
+        )
+        assert one.entry.glosses == ('a corner', 'a reader of books')
+        assert one.likeness == pytest.approx((1.0, 0.96))
+
     def test_ids_go_before_names(self, wordnet, ids):
         chosen = choose_glosses(['crane', 'crane'], wordnet, sense='first', ids=[ids['crane.n.02'], ids['crane.n.01']])
         assert [choice.entry.glosses for choice in chosen] == [
@@ -165,8 +186,8 @@ class TestChoice:
     def test_overrides(self, wordnet, ids):
         overrides = {
             'Playing_Guitar': ['play.v.02 + guitar.n.01', 'strum a guitar'],
-            'wave': [ids['wave.v.01']],
-            'tench': [],
+            'wave': ids['wave.v.01'],
+            'tench': None,
         }
         chosen = choose_glosses(['playing guitar', 'wave', 'tench'], wordnet, sense='first', overrides=overrides)
         assert chosen[0].entry.glosses[0].startswith('play on an instrument; a stringed')
@@ -186,6 +207,7 @@ class TestChoice:
             (dict(sense='first', ids=['n00000001']), '1 ids of WordNet were given for 2 classes'),
             (dict(sense='first', ids=['n00000001'] * 2), 'has no sense n00000001'),
             (dict(sense='first', overrides={'tuna': ['a fish']}), r'not in the list: tuna'),
+            (dict(sense='first', overrides={'wave': 5}), r"The gloss of 'wave' is a text or a list of texts, not 5"),
             (dict(sense='first', overrides={'tench': ['tench.n.07']}), "The override of 'tench': WordNet in"),
         ],
     )

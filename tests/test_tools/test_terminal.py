@@ -386,3 +386,16 @@ def test_of_equal_validations_the_trained_one_is_the_best():
     at = [measures.Validation(0, 0, 0.5), measures.Validation(1, 6, 0.5), measures.Validation(2, 12, 0.5)]
     assert measures.Indicator('acc/top1').best(at) == at[1]
     assert measures.Indicator('loss', less=True).best([*at[:2], measures.Validation(2, 12, 0.4)]).epoch == 2
+
+
+def test_the_parts_of_a_loss_are_told_beside_their_sum():
+    """Of classification and captions (iCLIP): whether both are learned is not seen in their sum."""
+
+    def told(parts=True, **scalars):
+        return measures.training_words(types.SimpleNamespace(message_hub=hub_of(**scalars)), 1, parts)
+
+    both = dict(loss_cls=2.0, loss_con=1.0, loss=3.0, top1_acc=0.5, match_acc=0.25)
+    assert told(**both) == 'loss: 3.0000  loss_cls: 2.0000  loss_con: 1.0000  top1_acc: 0.5000'
+    assert told(parts=False, **both) == 'loss: 3.0000  top1_acc: 0.5000'  # beside a bar there is little room
+    assert told(loss_cls=2.0, loss=2.0) == 'loss: 2.0000'
+    assert told(**{f'{name}/loss_cls': 1.0 for name in 'abcd'}, loss=4.0) == 'loss: 4.0000'

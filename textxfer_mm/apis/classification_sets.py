@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textxfer_mm.apis.encoding import Videos, encode_videos
-from textxfer_mm.apis.retrieval import embed_items, text_encoder
+from textxfer_mm.apis.retrieval import embed_items, text_encoder, text_reader
 from textxfer_mm.classifiers.ensembles import embed_prompts, ensemble
-from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
 from textxfer_mm.evaluation.protocols import eleven_point_map, full_class, mean_class_accuracy
 from textxfer_mm.evaluation.scores import Scores
 from textxfer_mm.registry import DATASETS
+from textxfer_mm.registry_errors import explain_config_error
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.glosses.table import Glosses, GlossTable, find_glosses, squeezed
 from textxfer_mm.text.templates import resolve_templates
@@ -72,15 +73,24 @@ def evaluate_sets(
         progress: Called with the set, and the numbers of its images that are done and to be done.
 
     Raises:
-        UserError: An option of a set is unknown, a list is not at hand, or it has other classes than its names.
+        UserError: An option of a set is unknown, a list is not at hand (all are read before the first set is
+            evaluated), it has other classes than its names, or embeddings are not finite.
     """
     if not sets:
         raise UserError('There are no sets to evaluate: give zero_shot_sets=dict(NAME=dict(dataset=..., ...)).')
     for name, options in sets.items():
         _require_options(name, options)
+    pipeline = (dataloader.get('dataset') or {}).get('pipeline')
+    if pipeline is None:
+        raise UserError(
+            'The sets are read by the pipeline of testing: give dataloader=dict(dataset=dict(pipeline=...)).'
+        )
     encode = text_encoder(model)
     model.eval()
-    return {name: _of_set(model, encode, name, sets[name], dataloader, glosses, progress) for name in sets}
+    videos = _read_all(sets, pipeline)
+    return {
+        name: _of_set(model, encode, name, sets[name], videos[name], dataloader, glosses, progress) for name in sets
+    }
 
 
 def sets_table(found: Mapping[str, SetResult], missing: Sequence[str] = ()) -> str:
@@ -107,8 +117,58 @@ def _require_options(name: str, options: Any) -> None:
         if key not in _OPTIONS:
             raise UserError(f'Set {shown(name)!r} has the unknown option {shown(key)!r}.{nearest(key, _OPTIONS)}')
     measure = options.get('measure', 'top1')
-    if measure not in MEASURES:
+    if measure not in tuple(MEASURES):
         raise UserError(f'Set {shown(name)!r}: unknown measure {measure!r}.{nearest(str(measure), MEASURES)}')
+
+
+def _read_all(sets: Mapping[str, Mapping[str, Any]], pipeline: Any) -> dict[str, Videos]:
+    """The images of each set.
+
+    Raises:
+        UserError: Some cannot be read: all are named, with the reason of the first.
+    """
+    found, wrong = {}, {}
+    for name, options in sets.items():
+        try:
+            found[name] = _read(name, options['dataset'], pipeline)
+        except UserError as error:
+            wrong[name] = error
+    if wrong:
+        first, *others = wrong
+        more = f' Nor can {len(others)} more: {first_few(others, 12)}.' if others else ''
+        raise UserError(f'{wrong[first]}{more}') from wrong[first]
+    return found
+
+
+def _read(name: str, dataset: Any, pipeline: Any) -> Videos:
+    """The images of a set.
+
+    Raises:
+        UserError: Its config is wrong, or its files are missing.
+    """
+    try:
+        if not isinstance(dataset, Mapping):
+            raise UserError(f'dataset is a config, dict(type=..., ...), got {shown(repr(dataset), 80)}.')
+        return Videos(DATASETS.build({**dataset, 'pipeline': pipeline, 'lazy_init': True}))
+    except UserError as error:
+        raise UserError(f'Set {shown(name)!r}: {error}') from None
+    except (KeyError, TypeError, ValueError, AssertionError, OSError, RuntimeError) as error:
+        told = explain_config_error(error)
+        if told is None and isinstance(error, KeyError | TypeError):
+            raise
+        reason = told or f'{first_line(error)}. Get its files, or leave the set out'
+        raise UserError(f'Set {shown(name)!r} cannot be read: {str(reason).rstrip(".")}.') from error
+
+
+def _require_finite(name: str, items: Tensor, rows: Tensor) -> None:
+    """Refuse embeddings that are not finite: they would be compared like all others."""
+    for what, found in (('images', items), ('classes', rows)):
+        broken = int((~found.isfinite()).any(dim=1).sum())
+        if broken:
+            raise UserError(
+                f'Set {shown(name)!r}: the embeddings of {broken} of {len(found)} {what} are not finite. Did the '
+                'training diverge?'
+            )
 
 
 def _of_set(
@@ -116,6 +176,7 @@ def _of_set(
     encode: Callable[[list[str]], Tensor],
     name: str,
     options: Mapping[str, Any],
+    videos: Videos,
     dataloader: Mapping[str, Any],
     glosses: GlossTable | None,
     progress: Callable[[str, int, int], None] | None,
@@ -124,17 +185,18 @@ def _of_set(
     measure, names = options.get('measure', 'top1'), load_class_names(options['class_names'])
     templates = resolve_templates(options.get('templates', 'a photo of a {}.'))
     own = _glosses(options.get('glosses'), glosses, names)
-    rows = functional.normalize(ensemble(embed_prompts(encode, templates, names, own), own), dim=-1)  # (K, D)
-    dataset = DATASETS.build({**options['dataset'], 'pipeline': dataloader['dataset']['pipeline'], 'lazy_init': True})
-    videos = Videos(dataset)
+    rows = functional.normalize(
+        ensemble(embed_prompts(encode, templates, names, own, text_reader(model)), own), dim=-1
+    )  # (K, D)
     told = None if progress is None else lambda done, total: progress(name, done, total)
     made = encode_videos(videos, lambda batch: [embed_items(model, batch)], dataloader, told)
     (items,) = made.stacked()
+    _require_finite(name, items, rows)
     values = (functional.normalize(items, dim=-1) @ rows.to(items).T).numpy()  # (n, K)
     truth = _truth(name, [videos.labels[place] for place in made.rows], len(names))
     scores = Scores(values, truth if measure == 'map_11' else _single(name, truth), names)
     if measure == 'map_11':
-        found = eleven_point_map(scores, _difficult(dataset, made.rows, truth))
+        found = eleven_point_map(scores, _difficult(videos.dataset, made.rows, truth))
     else:
         found = mean_class_accuracy(scores) if measure == 'mean_class' else full_class(scores)
     skipped = {videos.names[place]: reason for place, reason in made.skipped.items()}

@@ -41,7 +41,7 @@ class Videos(Dataset):
     """
 
     def __init__(self, dataset: Any, choose: Callable[[list[Any]], list[int]] | None = None):
-        dataset = _read(dataset)
+        dataset = read_dataset(dataset)
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         given = [info.get('label', info.get('gt_label')) for info in infos]
         self.dataset = dataset
@@ -64,15 +64,15 @@ class Videos(Dataset):
             return position, None, first_line(error)
 
 
-def _read(dataset: Any) -> Any:
+def read_dataset(dataset: Any) -> Any:
     """A dataset, or what is built of its config, with its lists read.
 
     Raises:
         UserError: They are empty.
     """
-    if isinstance(dataset, Mapping):
-        dataset = DATASETS.build(lazy_config(dataset))
     try:
+        if isinstance(dataset, Mapping):
+            dataset = DATASETS.build(lazy_config(dataset))  # some classes read their list all the same
         dataset.full_init()
         if len(dataset):
             return dataset

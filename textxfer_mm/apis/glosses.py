@@ -24,7 +24,7 @@ def build_glosses(
     *,
     sense: str = 'similar',
     max_senses: int = 1,
-    overrides: str | Path | Mapping[str, Sequence[str]] | None = None,
+    overrides: str | Path | Mapping[str, str | Sequence[str] | None] | None = None,
     ids: str | Path | Sequence[str] | None = None,
     encoder: TextEncoder | None = None,
 ) -> list[ChosenGloss]:

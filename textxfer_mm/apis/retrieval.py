@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from textxfer_mm.apis.encoding import Videos, encode_videos
+from textxfer_mm.apis.encoding import Videos, encode_videos, read_dataset
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.engine.frameworks import embeddings_of, features_of, head_module
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.evaluation.protocols import Measure
 from textxfer_mm.evaluation.retrieval import retrieval_recalls
 from textxfer_mm.parts.captions import CAPTION_KEYS
-from textxfer_mm.registry import DATASETS
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,12 @@ def evaluate_retrieval(
         progress: Called with the number of encoded items of this process and the number of all of its share.
 
     Raises:
-        UserError: The model has no text encoder, an entry has no caption, or there is nothing to be told apart.
+        UserError: The model has no text encoder, the list is empty, an entry has no caption, or there is nothing to be
+            told apart.
     """
     encode_texts = text_encoder(model)
     model.eval()
-    dataset = DATASETS.build(dataloader['dataset'])
+    dataset = read_dataset(dataloader['dataset'])
     first, captions = _items(dataset)
     videos = Videos(dataset, lambda labels: first)
     made = encode_videos(videos, lambda batch: [embed_items(model, batch)], dataloader, progress)
@@ -93,13 +93,18 @@ def text_encoder(model: nn.Module, purpose: str = 'Retrieval compares with capti
     return encode
 
 
+def text_reader(model: nn.Module) -> Any:
+    """What reads the texts of :func:`text_encoder`, and knows how much: long glosses are shortened for it."""
+    rows = head_module(model).class_rows
+    return rows.require_tower() if isinstance(rows, TowerRows) else rows.reader()
+
+
 def _items(dataset: Any) -> tuple[list[int], list[list[str]]]:
     """The first entry of each file, and the captions of all its entries.
 
     Raises:
         UserError: An entry has no caption.
     """
-    dataset.full_init()
     found: dict[str, tuple[int, list[str]]] = {}
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)

@@ -43,8 +43,8 @@ def synonyms_among(
         found |= member[:, None] & member[None, :]
     owner = torch.tensor([place for place, listed in enumerate(names.values()) for _ in listed])
     if threshold is not None:
-        stacked = functional.normalize(torch.cat([rows[name].detach().float() for name in names]), dim=1)
-        found = found.to(stacked.device) | (stacked @ stacked.t() >= threshold)
+        cosines = _cosines(names, rows)
+        found = found.to(cosines.device) | (cosines >= threshold)
     owner = owner.to(found.device)
     return found & (owner[:, None] != owner[None, :])
 
@@ -57,6 +57,30 @@ def _known(group: Sequence[str], number: Mapping[str, int]) -> list[str]:
         if folded(name) not in number:
             raise UserError(f'The synonym {name!r} is a class of none of the datasets.{nearest(name, number)}')
     return [folded(name) for name in group]
+
+
+def _cosines(names: Mapping[str, Sequence[str]], rows: Mapping[str, Tensor]) -> Tensor:
+    """The cosines (U, U) of the class rows of all names."""
+    stacked = functional.normalize(torch.cat([rows[name].detach().float() for name in names]), dim=1)
+    return stacked @ stacked.t()
+
+
+def closest_others(synonyms: Tensor, names: Mapping[str, Sequence[str]], rows: Mapping[str, Tensor]) -> str:
+    """The names of different datasets that come closest to being synonyms, with their cosine; '' where all are.
+
+    Args:
+        synonyms: Which are (U, U).
+        names: Class names by dataset, U in all.
+        rows: Their class rows (K, D) by dataset.
+    """
+    cosines = _cosines(names, rows)
+    owner = torch.tensor([place for place, listed in enumerate(names.values()) for _ in listed], device=cosines.device)
+    others = (owner[:, None] < owner[None, :]) & ~synonyms.to(cosines.device)
+    if not others.any():
+        return ''
+    best = cosines.masked_fill(~others, -torch.inf).argmax()
+    (pair,) = pairs_of(torch.zeros_like(others).flatten().index_fill(0, best, True).view_as(others), names)
+    return f'{pair.replace(" = ", " and ")}, cosine {cosines.flatten()[best]:.3f}'
 
 
 def pairs_of(synonyms: Tensor, names: Mapping[str, Sequence[str]]) -> Iterator[str]:

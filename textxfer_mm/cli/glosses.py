@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_writable_file
+from textxfer_mm.files import require_new_file, require_writable_file
 from textxfer_mm.inputs import require_file
 
 
@@ -38,6 +38,7 @@ def glosses(
         Path | None, typer.Option(help="WordNet's ids of the classes, one a line, such as ImageNet's.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help='Write every chosen sense to this .md or .csv file.')] = None,
+    overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace files that are there.')] = False,
 ) -> None:
     """Look the class names of a list up in WordNet, and write a table for `glosses=` and `--glosses`.
 
@@ -47,9 +48,13 @@ def glosses(
     for option, file in (('OUT', out), ('--report', report)):
         if file is not None:
             require_writable_file(file, option)
+            require_new_file(file, overwrite)
     for option, file in (('--overrides', overrides), ('--ids', ids)):
         if file is not None:
             require_file(file, option, '*.*')
+    _require_different(
+        {'OUT': out, '--report': report, 'CLASS_NAMES': Path(class_names), '--overrides': overrides, '--ids': ids}
+    )
     console = Console()
     with console.status('Looking the class names up ...'):
         from textxfer_mm.apis.glosses import build_glosses, require_suffixes, write_glosses, write_report
@@ -67,3 +72,16 @@ def glosses(
         console.print(Text(shown(line, None)), soft_wrap=True)
     for file in filter(None, (out, report)):
         console.print(Text(f'Wrote {shown(file)}'), soft_wrap=True)
+
+
+def _require_different(files: dict[str, Path | None]) -> None:
+    """Refuse to write the table and the report into one file, or over what is read.
+
+    Raises:
+        UserError: Two options name one file.
+    """
+    written = {name: files[name].expanduser().resolve() for name in ('OUT', '--report') if files[name] is not None}
+    for name, file in written.items():
+        for other, given in files.items():
+            if other != name and given is not None and given.expanduser().resolve() == file:
+                raise UserError(f'{name} and {other} are one file, {shown(given)}: give another {name}.')

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from textxfer_mm.errors import UserError, first_few, first_line, nearest, shown
-from textxfer_mm.text_files import read_text, split_lines
+from textxfer_mm.text_files import distinct_keys, read_text, split_lines
 
 #: What the columns are called where nobody says so; those of open_clip's tables (``filepath``, ``title``) among them.
 PATH_KEYS = ('path', 'filepath', 'file', 'filename', 'image', 'img_path', 'image_path', 'video', 'video_path')
 CAPTION_KEYS = ('caption', 'title', 'text')
 _TABLES, _LINES = ('.csv', '.tsv'), ('.jsonl', '.ndjson')
-_DELIMITERS = (',', '\t', ';', '|')
+_DELIMITERS = {',': 'comma', '\t': 'tab', ';': 'semicolon', '|': 'bar'}
 
 
 def read_captions(
@@ -84,15 +84,39 @@ def _table_rows(text: str, file: Path, wanted: Sequence[tuple]) -> Iterator[tupl
     first = next(iter(split_lines(text[:65536])), '')
     delimiters = ('\t',) if file.suffix.lower() == '.tsv' else _DELIMITERS
     delimiter = max(delimiters, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
+    line = 1
     try:
         header = [cell.strip() for cell in next(reader, [])]
-        places = [header.index(_key(given, *names, header, shown(file))) for given, *names in wanted]
+        places = [_place(header, _key(given, *names, header, shown(file)), file) for given, *names in wanted]
+        line = reader.line_num + 1
         for row in reader:
             if any(cell.strip() for cell in row):
+                if len(row) > len(header):
+                    raise UserError(
+                        f'{shown(file)}, line {line}: {len(row)} columns, where the header has {len(header)}. '
+                        f'What holds a {_DELIMITERS[delimiter]} is put into double quotes.'
+                    )
                 yield (reader.line_num, *(row[place] if place < len(row) else '' for place in places))
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f'{shown(file)}, line {reader.line_num}: no row of a table: {first_line(error)}.') from error
+        raise UserError(
+            f'{shown(file)}: what begins in line {line} is no row of a table: {first_line(error)}. What is put into '
+            'double quotes has two of them for each of its own.'
+        ) from error
+
+
+def _place(header: Sequence[str], key: str, file: Path) -> int:
+    """The place of a column.
+
+    Raises:
+        UserError: There are several of its name.
+    """
+    if header.count(key) > 1:
+        raise UserError(
+            f'{shown(file)} has {header.count(key)} columns of the name {shown(key)!r}: rename all but one.'
+        )
+    return header.index(key)
 
 
 def _line_rows(text: str, file: Path, wanted: Sequence[tuple]) -> Iterator[tuple[int, Any, Any]]:
@@ -102,7 +126,7 @@ def _line_rows(text: str, file: Path, wanted: Sequence[tuple]) -> Iterator[tuple
             continue
         place = f'{shown(file)}, line {number}'
         try:
-            entry = json.loads(line)
+            entry = json.loads(line, object_pairs_hook=distinct_keys)
         except (ValueError, RecursionError) as error:
             raise UserError(f'{place} is no JSON: {first_line(error)}. Give one object a line.') from error
         if not isinstance(entry, Mapping):

@@ -31,7 +31,7 @@ def retrieval_recalls(
     Where the wrong answers are fewer than k, nothing can be missed, and the number is left out.
 
     Args:
-        items: Embeddings (n, D) of any norm.
+        items: Embeddings (n, D) of any norm, on any device; they are compared on the CPU.
         captions: Embeddings (m, D).
         item_of: (m,) the item of each caption, as an index.
         ks: How many of the best count.
@@ -41,6 +41,7 @@ def retrieval_recalls(
         UserError: Sizes or indices disagree, an item has no caption, embeddings are not finite, or there is nothing to
             be told apart.
     """
+    items, captions, item_of = (x.detach().cpu() for x in (items, captions, item_of))
     _require(items, captions, item_of, ks)
     to_text, to_item = retrieval_ranks(items, captions, item_of, chunk_size)
     own = torch.bincount(item_of, minlength=len(items))  # (n,) captions of each item

@@ -1,6 +1,9 @@
 """Captions of training samples, for heads that train a text tower on them."""
 
 import hashlib
+import logging
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,12 +11,18 @@ import torch
 from torch import Tensor
 
 from textxfer_mm.classifiers.tower_rows import TowerRows
-from textxfer_mm.errors import UserError, shown
+from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.text.encoding import check_lengths
+from textxfer_mm.text.text_tower import TextTower
+
+logger = logging.getLogger(__name__)
 
 #: The scale of CLIP's pre-training: it starts at one over the temperature, and is limited.
 CLIP_SCALE = dict(init_scale=1 / 0.07, max_scale=100.0)
 #: Where a caption may lie, among the data or the metainfo of a sample; the first that is there is taken.
 CAPTION_KEYS = ('caption', 'text')
+#: What becomes of captions that are longer than the text tower reads.
+LONG_CAPTIONS = ('refuse', 'shorten')
 
 
 def caption_of(sample: Any, head: str) -> str | None:
@@ -55,6 +64,65 @@ def require_caption(sample: Any, head: str) -> str:
             f'{head} trains on captions, and {name_of(sample)} has none: the dataset must give `caption`, a text, and '
             "the pipeline of train_dataloader hand it on: PackActionInputs(meta_keys=('caption',))."
         )
+    return caption
+
+
+class LongCaptions:
+    """What becomes of captions that are longer than a text tower reads: captions from the web are of any length.
+
+    Args:
+        choice: ``'refuse'`` ends the training with an error that names the caption; ``'shorten'`` cuts it off behind
+            the last word that the tower reads (CLIP's own code cuts at the token), and tells of the first one.
+
+    Raises:
+        UserError: The choice is unknown.
+    """
+
+    def __init__(self, choice: str) -> None:
+        if choice not in LONG_CAPTIONS:
+            raise UserError(f'Unknown long_captions={choice!r}.{nearest(str(choice), LONG_CAPTIONS)}')
+        self.shortens = choice == 'shorten'
+        self._told = False
+
+    def __call__(self, class_rows: TowerRows, captions: Sequence[str]) -> list[str]:
+        """The captions as they are encoded.
+
+        Raises:
+            UserError: Some are too long, and are to be refused; or the tower is not at hand.
+        """
+        captions = list(captions)
+        if not captions:
+            return captions
+        tower = class_rows.require_tower()
+        counts = tower.count_tokens(captions)
+        if not self.shortens:
+            try:
+                check_lengths(captions, counts, tower.context_length, tower.encoder_id)
+            except UserError as error:
+                raise UserError(f"{error} The head's option long_captions='shorten' does it in training.") from None
+            return captions
+        for place, count in enumerate(counts):
+            if count > tower.context_length:
+                self._tell(captions[place], count, tower)
+                captions[place] = shortened_caption(captions[place], tower)
+        return captions
+
+    def _tell(self, caption: str, count: int, tower: TextTower) -> None:
+        if not self._told:
+            logger.warning(
+                "The caption '%s' has %d tokens, and %s reads %d: it is shortened, and so are others, without a line.",
+                *(shown(caption, 100), count, tower.encoder_id, tower.context_length),
+            )
+        self._told = True
+
+
+def shortened_caption(caption: str, tower: TextTower) -> str:
+    """As much of a caption as a tower reads: whole words, or letters where not even the first word fits."""
+    for pattern in (r'(?<=\S)(?=\s)', r'(?<=\S)'):
+        ends = [match.start() for match in re.finditer(pattern, caption)]
+        fit = bisect_right(ends, tower.context_length, key=lambda end: tower.count_tokens([caption[:end]])[0])
+        if fit:
+            return caption[: ends[fit - 1]]
     return caption
 
 

@@ -1,7 +1,7 @@
 """The training objective of iCLIP's heads, for every framework: labelled and captioned samples as one loss."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -13,11 +13,19 @@ from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.classifiers.training_classes import TrainingClasses
 from textxfer_mm.errors import UserError, nearest
 from textxfer_mm.layers.cosine import cosine_logits
+from textxfer_mm.losses.accuracy import topk_accuracies
 from textxfer_mm.losses.contrastive import match_accuracy
 from textxfer_mm.losses.gather import world_size
 from textxfer_mm.losses.unified import classification_loss, contrastive_loss, sum_over_ranks
 from textxfer_mm.part_configs import read_part
-from textxfer_mm.parts.captions import CAPTION_KEYS, caption_number, caption_of, encode_captions, name_of
+from textxfer_mm.parts.captions import (
+    CAPTION_KEYS,
+    LongCaptions,
+    caption_number,
+    caption_of,
+    encode_captions,
+    name_of,
+)
 from textxfer_mm.parts.cosine_classifier import Equipped, training_iteration
 from textxfer_mm.parts.labels import class_labels
 
@@ -87,6 +95,8 @@ class UnifiedObjective:
         cls_weight: The weight of L_cls.
         con_weight: The weight of L_con.
         equal_captions: ``'positives'`` of each other, or ``'negatives'`` as in CLIP's own code.
+        long_captions: ``'refuse'`` those that are longer than the text tower reads, or ``'shorten'`` them, see
+            :class:`~textxfer_mm.parts.captions.LongCaptions`.
         shard_classes: Whether each rank encodes 1/M of the classes; exact.
         num_negatives: Classes a step compares with beside those of the batch; approximate. None takes all.
         refresh_interval: Steps for which the rows of classes beyond these are kept; approximate. None keeps none.
@@ -103,6 +113,7 @@ class UnifiedObjective:
         cls_weight: float = 1.0,
         con_weight: float = 1.0,
         equal_captions: str = 'positives',
+        long_captions: str = 'refuse',
         shard_classes: bool = False,
         num_negatives: int | None = None,
         refresh_interval: int | None = None,
@@ -124,7 +135,10 @@ class UnifiedObjective:
                 "form='unicl' has one loss, and encodes the classes of the batch alone: leave out cls_weight, "
                 'con_weight, shard_classes, num_negatives, refresh_interval and negative_seed.'
             )
+        if negative_seed != 0 and num_negatives is None:
+            raise UserError(f'negative_seed={negative_seed!r} has no effect without num_negatives: leave it out.')
         self.form, self.cls_weight, self.con_weight, self.equal_captions = form, cls_weight, con_weight, equal_captions
+        self.fitting = LongCaptions(long_captions)
         self.classes = TrainingClasses(
             shard=shard_classes,
             num_negatives=num_negatives,
@@ -147,10 +161,11 @@ class UnifiedObjective:
             share of captioned samples that are closest to a caption of their own.
 
         Raises:
-            UserError: See :meth:`MixedBatch.read`; or a caption is too long for the tower.
+            UserError: See :meth:`MixedBatch.read`; or a caption is too long for the tower, and is not to be shortened.
         """
         head.class_rows.fill()
         batch = MixedBatch.read(samples, head.class_rows.num_classes, type(head).__name__, embeddings.device)
+        batch = replace(batch, captions=self.fitting(head.class_rows, batch.captions))
         scale = head.cosine.scale(training=True)
         if self.form == 'unicl':
             return self._unicl(head.class_rows, embeddings, batch, scale)
@@ -163,7 +178,8 @@ class UnifiedObjective:
             rows, places = self.classes.rows(head.class_rows, batch.labels)
             losses['loss_cls'] = self.cls_weight * classification_loss(images, rows, places, scale, labelled)
             if len(images) and self.classes.are_all:
-                accuracies |= _top_accuracies(images, rows, places, head.topk)
+                with torch.no_grad():
+                    accuracies |= topk_accuracies(cosine_logits(images, rows, 1.0), places, head.topk)
         if captioned:
             loss, accuracy = self._contrastive(head.class_rows, embeddings[batch.captioned], batch.captions, scale)
             losses['loss_con'] = self.con_weight * loss
@@ -211,14 +227,6 @@ def build_objective(options: Mapping[str, Any] | None) -> UnifiedObjective:
     cfg = {'type': name, **options} if isinstance(options, Mapping) else options
     _, args = read_part(cfg, 'objective', (name,), {name: UnifiedObjective}.get)
     return UnifiedObjective(**args)
-
-
-@torch.no_grad()
-def _top_accuracies(images: Tensor, rows: Tensor, labels: Tensor, ks: Sequence[int]) -> dict[str, Tensor]:
-    """Top-k accuracies of the labelled samples of this rank."""
-    best = cosine_logits(images, rows, 1.0).topk(min(max(ks), len(rows)), dim=1).indices  # (n, k)
-    hits = best == labels[:, None]
-    return {f'top{k}_acc': hits[:, :k].any(dim=1).float().mean() for k in ks}
 
 
 def _match_accuracy(images: Tensor, texts: Tensor, labels: Tensor) -> dict[str, Tensor]:

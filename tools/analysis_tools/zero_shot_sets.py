@@ -44,10 +44,15 @@ def main() -> None:
         require_file(args.checkpoint, 'checkpoint', '*.pth')
     find_config(args.config)
 
+    from rich.console import Console
+
     from textxfer_mm.apis import evaluate_sets, load_config, load_recognizer, sets_table
+    from textxfer_mm.cli.progress import progress_on
     from textxfer_mm.text.glosses.table import gloss_table, joined_tables
 
     cfg = load_config(args.config)
+    if not cfg.get('test_dataloader'):
+        raise UserError(f'{args.config} has no test_dataloader, whose pipeline reads the sets.')
     sets = load_config(args.sets).get('zero_shot_sets') or {}
     unknown = next((name for name in args.skip if name not in sets), None)
     if unknown is not None:
@@ -55,7 +60,9 @@ def main() -> None:
     table = joined_tables([gloss_table(one) for one in args.glosses]) if args.glosses else None
     model = load_recognizer(cfg, args.checkpoint, device=args.device)
     kept = {name: options for name, options in sets.items() if name not in args.skip}
-    found = evaluate_sets(model, kept, cfg.test_dataloader, glosses=table)
+    with progress_on(Console(stderr=True)) as tell:
+        progress = lambda name, *numbers: tell(f'Encoding the images of {name}', *numbers)  # noqa: E731
+        found = evaluate_sets(model, kept, cfg.test_dataloader, glosses=table, progress=progress)
     print(sets_table(found, args.skip))
     if args.json is not None:
         write_text(args.json, json.dumps({name: asdict(one) for name, one in found.items()}, indent=1) + '\n')

@@ -55,8 +55,7 @@ def introduction(results: Results, scale: Scale) -> list[str]:
         f'{unseen * scale.unseen} of {unseen} unseen ones, which have no labels and of which captions tell half '
         f'(chance {100 / unseen:.0f}), by the texts of the classes; and recall at 1 and 5 among {scale.captions} '
         f'stills and their captions, of stills by captions (IR) and of captions by stills (TR) (chance at 1 '
-        f'{100 / scale.captions:.1f}). {_ceilings(results, scale)} Test stills are of the style of the training '
-        'stills.',
+        f'{100 / scale.captions:.1f}). {_ceilings(results, scale)}Test stills are of the style of the training stills.',
         '',
         'A seed stands for other stills, other initial weights and other draws; the rows of a seed share its stills, '
         'so differences are paired by seed. They count as resolved where their 95 % interval (Student, over the seeds) '
@@ -124,7 +123,7 @@ def _ceilings(results: Results, scale: Scale) -> str:
     total = scale.captions * len(found)
     return (
         'Ties count against the query, and some stills have equal captions: at most '
-        f'{100 * alone / total:.1f} % (TR) and {100 * different / total:.1f} % (IR) can be right at 1.'
+        f'{100 * alone / total:.1f} % (TR) and {100 * different / total:.1f} % (IR) can be right at 1. '
     )
 
 

@@ -190,7 +190,8 @@ UNICL = Table(
     "Supplementary Table 2: UniCL's loss",
     "Half and half. UniCL's loss takes labelled and captioned stills for pairs of one batch, of which those of one "
     'class are positives, and has bare names; its rate is that of the mixtures, which iCLIP chose. The paper compares '
-    'on half of the data of both.',
+    'on half of the data of both; its numbers of UniCL on MSCOCO are those of the CLIP row of its Table 1 to the '
+    'digit, so that one of the two may be a copy.',
     (
         Row('unicl-50', 'UniCL', 'COCO IR 12.5, TR 21.2'),
         Row('captions-50', 'iCLIP, bare names'),

@@ -2,7 +2,8 @@
 
 Widths, projection (512, without bias), scale at the start and drop path are those of UniCL's code, whose recipe iCLIP's
 supplementary follows. Its own class texts are unknown: `a photo of a {}.` and the gloss behind it are ours. 21,841
-class texts are encoded by 1,024 at a time, each process its share of the classes (exact).
+class texts are encoded by 1,024 at a time, each process its share of the classes (exact). Captions of more than 77
+tokens, which is what the text transformer reads, are shortened.
 
 The names and glosses of ImageNet-21K are not shipped; configs/iclip/README.md has the commands that write them.
 """
@@ -18,7 +19,7 @@ model = dict(
         projection='linear',
         init_scale=2.718281828,
         text_batch_size=1024,
-        objective=dict(shard_classes=True),
+        objective=dict(shard_classes=True, long_captions='shorten'),
         classifier=dict(
             type='TextClassifier',
             class_names=classes,

@@ -86,6 +86,7 @@ def train_folder(
     remove_report(out)  # from here on it would tell of other files
     lists, tested = _tested(fitted, samples, validation, out)
     report = report_of(settings, encoder, videos, validation, validated, best, tested)
+    say(f'writing {shown(out)}, which takes up to a minute')
     cfg = with_files(with_lists(best.candidate.recipe, lists, settings.seed), fitted, out)
     report['checkpoint'] = str(hand_out(encoder, fitted, cfg, out, config_header(report)))
     clock('writing the model')

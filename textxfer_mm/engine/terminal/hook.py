@@ -93,7 +93,7 @@ class TerminalHook(Hook):
         title = f'epoch {runner.epoch + 1} of {runner.max_epochs}' if by_epoch else 'training'
         step, steps = (batch_idx + 1, len(runner.train_dataloader)) if by_epoch else (done, runner.max_iters)
         if self._screen.has_bars:
-            self._screen.show(title, step, steps, f'{training_words(runner, 20)}  {left}')
+            self._screen.show(title, step, steps, f'{training_words(runner, 20, parts=False)}  {left}')
         elif self._pace.is_due(done):
             self._say(f'{title}, iteration {step} of {steps}', training_words(runner, done - self._since), left)
             self._pace.tell(done)

@@ -12,6 +12,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 #: After which epochs and iterations it was validated; kept in the message hub, and so in checkpoints. MMEngine would
 #: log a name that begins with 'val'.
 _VALIDATED = 'places_of_validations'
+#: Losses that are told beside their sum.
+_MOST_PARTS = 3
 #: What is beside the metrics of a validation.
 _TIMES = ('val/time', 'val/data_time')
 
@@ -95,10 +97,17 @@ def accuracy_name(hub: MessageHub) -> str | None:
     return first[0] if len(first) == 1 else None
 
 
-def training_words(runner: Runner, window: int) -> str:
-    """Loss and accuracy of the last steps of training, such as ``'loss: 0.6931  top1_acc: 0.5000'``."""
+def loss_parts(hub: MessageHub) -> list[str]:
+    """The losses whose sum is trained, such as those of classes and of captions; none where it is one, or are many."""
+    names = [name for name in hub.log_scalars if name.startswith('train/') and 'loss' in name and name != 'train/loss']
+    return names if 1 < len(names) <= _MOST_PARTS else []
+
+
+def training_words(runner: Runner, window: int, parts: bool = True) -> str:
+    """Loss, its parts and accuracy of the last steps of training, such as ``'loss: 0.6931  top1_acc: 0.5000'``."""
     hub = runner.message_hub
-    names = [name for name in ('train/loss', accuracy_name(hub)) if name in hub.log_scalars]
+    losses = ('train/loss', *(loss_parts(hub) if parts else ()))
+    names = [name for name in (*losses, accuracy_name(hub)) if name in hub.log_scalars]
     return number_words({name.removeprefix('train/'): hub.log_scalars[name].mean(max(window, 1)) for name in names})
 
 

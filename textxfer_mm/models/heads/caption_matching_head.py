@@ -11,7 +11,7 @@ from textxfer_mm.layers.pooling import Features
 from textxfer_mm.losses.contrastive import FORMS, match_accuracy, symmetric_matching_loss
 from textxfer_mm.models.heads.cosine_head import OF_CLASSIFICATION, CosineHead
 from textxfer_mm.parts.building import build_classifier_source
-from textxfer_mm.parts.captions import CLIP_SCALE, caption_number, encode_captions, require_caption
+from textxfer_mm.parts.captions import CLIP_SCALE, LongCaptions, caption_number, encode_captions, require_caption
 from textxfer_mm.parts.cosine_classifier import refuse_options, require_choice
 from textxfer_mm.registry import MODELS
 
@@ -41,6 +41,8 @@ class CaptionMatchingHead(CosineHead):
             :func:`~textxfer_mm.losses.contrastive.symmetric_matching_loss`.
         text_batch_size: Captions of a forward pass of the text tower; activations are then computed twice instead of
             kept. ``None`` encodes the captions of the batch at once.
+        long_captions: ``'refuse'`` those that are longer than the text tower reads, or ``'shorten'`` them, see
+            :class:`~textxfer_mm.parts.captions.LongCaptions`.
         shared: The options of :class:`~textxfer_mm.models.heads.cosine_head.CosineHead`, without ``topk`` and those of
             the classification loss. Unless given, the scale is CLIP's: it starts at ``init_scale=1 / 0.07``, one over
             its temperature, and goes no further than ``max_scale=100``.
@@ -57,6 +59,7 @@ class CaptionMatchingHead(CosineHead):
         gather: bool = True,
         matching_loss: str = 'ce',
         text_batch_size: int | None = None,
+        long_captions: str = 'refuse',
         **shared: Any,
     ) -> None:
         require_choice(self, matching_loss=(matching_loss, FORMS))
@@ -65,7 +68,7 @@ class CaptionMatchingHead(CosineHead):
         source = build_classifier_source(classifier)
         rows = partial(TowerRows, source, chunk_size=text_batch_size, follow_seed=True)
         super().__init__(in_channels, rows, **{**CLIP_SCALE, **shared})
-        self.gather, self.matching_loss = gather, matching_loss
+        self.gather, self.matching_loss, self.fitting = gather, matching_loss, LongCaptions(long_captions)
 
     def loss(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> dict[str, Tensor]:
         """Matching loss of N videos and their captions; the rows of one video are averaged first.
@@ -80,6 +83,7 @@ class CaptionMatchingHead(CosineHead):
         """
         videos = self.embed_videos(feats, len(data_samples))  # (N, D)
         captions = [require_caption(sample, type(self).__name__) for sample in data_samples]
+        captions = self.fitting(self.class_rows, captions)
         texts = encode_captions(self.class_rows, captions)  # (N, D)
         labels = torch.tensor([caption_number(caption) for caption in captions], device=videos.device)
         options = dict(gather=self.gather, form=self.matching_loss, kind='caption')

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from textxfer_mm.classifiers.class_rows import ClassRows
 from textxfer_mm.classifiers.dataset_rows import DatasetRows
-from textxfer_mm.classifiers.synonyms import pairs_of, synonyms_among
+from textxfer_mm.classifiers.synonyms import closest_others, pairs_of, synonyms_among
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.layers.dataset_heads import Expander
 from textxfer_mm.layers.pooling import Features
@@ -179,7 +179,9 @@ class MultiDatasetTextHead(CosineHead):
             self._synonyms = synonyms_among(names, rows, **chosen).to(watched[0].device)
             self._watch.remember(watched)
             found = list(pairs_of(self._synonyms, names))
-            logger.info('Synonyms of different datasets: %s.', first_few(found, 12, '; ') or 'none')
+            close = closest_others(self._synonyms, names, rows) if by_rows else ''
+            closest = f'; the closest that are none: {close}' if close else ''
+            logger.info('Synonyms of different datasets: %s%s.', first_few(found, 12, '; ') or 'none', closest)
         return self._synonyms
 
     def predict(self, feats: Features, data_samples: SampleList, **kwargs: Any) -> SampleList:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from textxfer_mm.errors import UserError, first_few, nearest, shown
 from textxfer_mm.text.glosses.readings import NONE, Reading, read, spelled_out
-from textxfer_mm.text.glosses.table import GlossEntry, GlossTable, squeezed
+from textxfer_mm.text.glosses.table import GlossEntry, GlossTable, as_glosses, squeezed
 from textxfer_mm.text.glosses.wordnet import ID, NUMBERED, WordNet
 
 SENSES = ('similar', 'first')
@@ -55,7 +55,7 @@ def choose_glosses(
     encode: Callable[[Sequence[str]], Tensor] | None = None,
     sense: str = 'similar',
     max_senses: int = 1,
-    overrides: Mapping[str, Sequence[str]] | None = None,
+    overrides: Mapping[str, str | Sequence[str] | None] | None = None,
     ids: Sequence[str] | None = None,
 ) -> list[ChosenGloss]:
     """Choose the glosses of K classes.
@@ -73,8 +73,8 @@ def choose_glosses(
         encode: Sentences -> (n, D), for ``'similar'``.
         sense: ``'similar'`` or ``'first'``.
         max_senses: How many senses a class may have; those behind the first are the next nearest, or the next usual.
-        overrides: By class name what takes the place of all this: ids of WordNet (of several parts with ``+`` between
-            them) or glosses in own words; none for the bare name.
+        overrides: By class name what takes the place of all this, one or several: ids of WordNet (of several parts with
+            ``+`` between them) or glosses in own words; none for the bare name.
         ids: K ids of WordNet, such as ImageNet's; they go before the names.
 
     Raises:
@@ -138,7 +138,9 @@ def table_of(chosen: Sequence[ChosenGloss], source: str) -> GlossTable:
     return GlossTable(tuple(choice.entry for choice in chosen), source)
 
 
-def _by_name(overrides: Mapping[str, Sequence[str]], class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _by_name(
+    overrides: Mapping[str, str | Sequence[str] | None], class_names: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
     """The overrides by the names as they are spelled in the list."""
     names = {squeezed(name): name for name in class_names}
     strangers = [name for name in overrides if squeezed(name) not in names]
@@ -147,7 +149,7 @@ def _by_name(overrides: Mapping[str, Sequence[str]], class_names: Sequence[str])
             f'Overrides of classes that are not in the list: {first_few(strangers)}.'
             f'{nearest(strangers[0], class_names)}'
         )
-    return {names[squeezed(name)]: tuple(given) for name, given in overrides.items()}
+    return {names[squeezed(name)]: as_glosses(given, name) for name, given in overrides.items()}
 
 
 def _overridden(name: str, given: Sequence[str], wordnet: WordNet) -> ChosenGloss:
@@ -180,16 +182,15 @@ def _joined(
     likeness: tuple[float, ...] = (),
     choices: int = 1,
 ) -> ChosenGloss:
-    """Glosses of senses, each of several parts."""
-    glosses: dict[str, tuple[str, str]] = {}
-    for ids in chosen:
+    """Glosses of senses, each of several parts; of equal glosses the first."""
+    glosses: dict[str, tuple[str, str, float]] = {}
+    for ids, near in itertools.zip_longest(chosen, likeness, fillvalue=0.0):
         synsets = [wordnet.synset(sense) for sense in ids]
         gloss = _JOINT.join(synset.gloss for synset in synsets)
-        glosses.setdefault(
-            gloss, ('+'.join(synset.id for synset in synsets), ' + '.join(synset.words[0] for synset in synsets))
-        )
-    senses, words = zip(*glosses.values(), strict=True)
-    return ChosenGloss(GlossEntry(name, tuple(glosses), senses), how, words, likeness[: len(glosses)], choices)
+        sense, words = '+'.join(synset.id for synset in synsets), ' + '.join(synset.words[0] for synset in synsets)
+        glosses.setdefault(gloss, (sense, words, near))
+    senses, words, near = zip(*glosses.values(), strict=True)
+    return ChosenGloss(GlossEntry(name, tuple(glosses), senses), how, words, near if likeness else (), choices)
 
 
 #: Of each part of a name its senses and their likeness to the name, best first.

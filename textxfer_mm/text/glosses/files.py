@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textxfer_mm.errors import NotAtHandError, UserError, first_few, first_line, shown
 from textxfer_mm.text.glosses.table import GlossEntry, GlossTable, as_glosses
-from textxfer_mm.text_files import read_text, split_lines
+from textxfer_mm.text_files import distinct_keys, read_text, split_lines
 
 #: The columns of a file that this package writes; a file of the user needs the second and the last.
 COLUMNS = ('label', 'name', 'sense', 'gloss')
@@ -135,8 +135,10 @@ def _table_rows(text: str, path: Path) -> Iterator[_Row]:
     except csv.Error as error:
         raise UserError(f'{shown(path)} is no table of glosses ({first_line(error)}): {_NEED}.') from error
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    if not {'name', 'gloss'} <= set(header):
-        raise UserError(f'{shown(path)} has the columns {first_few(header, 6) or "none"}: {_NEED}.')
+    twice = [name for name in COLUMNS if header.count(name) > 1]
+    if twice or not {'name', 'gloss'} <= set(header):
+        several = f', `{twice[0]}` more than once' if twice else ''
+        raise UserError(f'{shown(path)} has the columns {first_few(header, 6) or "none"}{several}: {_NEED}.')
     for number, row in enumerate(rows[1:], 2):
         cells = [cell.strip() for cell in row]
         if not any(cells):
@@ -152,6 +154,10 @@ def _table_rows(text: str, path: Path) -> Iterator[_Row]:
         yield _label(named.get('label', ''), path, number), named['name'], named.get('sense', ''), named['gloss']
 
 
+def _is_text(given: object) -> bool:
+    return isinstance(given, str) and bool(given.strip())
+
+
 def _label(given: str, path: Path, number: int) -> int | None:
     if not given:
         return None
@@ -162,7 +168,7 @@ def _label(given: str, path: Path, number: int) -> int | None:
 
 def _json_rows(text: str, path: Path) -> Iterator[_Row]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=distinct_keys)
     except (ValueError, RecursionError) as error:
         raise UserError(f'{shown(path)} is not valid JSON ({first_line(error)}).') from error
     if isinstance(content, dict):
@@ -171,12 +177,20 @@ def _json_rows(text: str, path: Path) -> Iterator[_Row]:
     if not isinstance(content, list):
         raise UserError(f'{expected}.')
     for label, row in enumerate(content):
-        if not isinstance(row, dict) or not {'name', 'gloss'} <= row.keys() or not isinstance(row['name'], str):
+        if not isinstance(row, dict) or not {'name', 'gloss'} <= row.keys() or not _is_text(row['name']):
             raise UserError(f'{expected}; entry {label} is {shown(json.dumps(row, ensure_ascii=False), 60)}.')
         glosses, senses = (row.get(key) for key in ('gloss', 'sense'))
         glosses = glosses if isinstance(glosses, list) else [glosses]
         senses = senses if isinstance(senses, list) else [senses]
-        as_glosses(glosses, row['name']), as_glosses(senses, row['name'])  # texts, or an error
+        try:
+            as_glosses(glosses, row['name']), as_glosses(senses, row['name'])  # texts, or an error
+        except UserError as error:
+            raise UserError(f'{shown(path)}: {error}') from None
+        if senses != [None] and len(senses) != len(glosses):
+            raise UserError(
+                f'{shown(path)}: {shown(row["name"])!r} has {len(glosses)} glosses and {len(senses)} senses: give one '
+                'for each, or leave them out.'
+            )
         senses = senses if len(senses) == len(glosses) else [''] * len(glosses)
         for gloss, sense in zip(glosses or [''], senses or [''], strict=True):
             yield label, row['name'].strip(), sense or '', gloss or ''

@@ -33,7 +33,8 @@ def class_prompts(
         return bare
     owners = senses_of(glosses)
     tails = [gloss for own in glosses for gloss in own or ('',)]
-    return [with_glosses([prompts[k] for k in owners], tails, reader) for prompts in bare]
+    texts = with_glosses([prompts[k] for prompts in bare for k in owners], tails * len(bare), reader)
+    return [texts[start : start + len(tails)] for start in range(0, len(texts), len(tails))]
 
 
 def senses_of(glosses: Glosses) -> list[int]:
@@ -84,7 +85,7 @@ def with_glosses(prompts: Sequence[str], glosses: Sequence[str], reader: Any, re
     if long:
         logger.warning(
             '%d of %d glosses are shortened, since the text encoder reads %d tokens: %s.',
-            *(len(long), sum(map(bool, glosses)), reader.context_length),
+            *(len({glosses[n] for n in long}), len(set(filter(None, glosses))), reader.context_length),
             first_few((f"'{shown(texts[n], 120)}' ({counts[n]} tokens)" for n in long), 3),
         )
     return texts

@@ -97,7 +97,10 @@ class WordNet:
             raise UserError(f'WordNet in {self.folder} has no sense {sense}. Is it the release the id is of (3.0)?')
         fields, _, gloss = line.partition(' | ')
         fields = fields.split()
-        words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
+        try:
+            words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
+        except (ValueError, IndexError):
+            raise self._broken(f'data.{_FILES[kind]}', line) from None
         words = tuple(re.sub(r'\(\w+\)$', '', word).replace('_', ' ') for word in words)
         return Synset(sense, words, _definition(gloss), gloss.strip())
 
@@ -143,7 +146,10 @@ class WordNet:
             for line in (self.folder / f'index.{kind}').read_text(encoding='latin-1').splitlines():
                 if not line.startswith(' '):  # the licence
                     fields = line.split()
-                    index[letter][fields[0]] = tuple(f'{letter}{offset}' for offset in fields[-int(fields[2]) :])
+                    try:
+                        index[letter][fields[0]] = tuple(f'{letter}{int(at):08}' for at in fields[-int(fields[2]) :])
+                    except (ValueError, IndexError):
+                        raise self._broken(f'index.{kind}', line) from None
         return index
 
     @cached_property
@@ -154,6 +160,10 @@ class WordNet:
             fields = ([word.replace('_', ' ') for word in line.split()] for line in lines)
             exceptions[letter] = {words[0]: tuple(words[1:]) for words in fields if len(words) > 1}
         return exceptions
+
+    def _broken(self, file: str, line: str) -> UserError:
+        """That a line of a file is none of WordNet's."""
+        return UserError(f'{self.folder / file} is no file of WordNet: {shown(line, 60)!r}. {_NEED}.')
 
     def _read(self, letter: str) -> bytes:
         if letter not in self._data:
