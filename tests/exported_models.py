@@ -8,8 +8,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from tiny import TINY_RESNET, TINY_TIMM, TINY_VIT
 from tiny_images import image_config
+from typer.testing import CliRunner
 
 from textxfer_mm.apis.inference import load_recognizer
+from textxfer_mm.cli.main import app
 
 NAMES = ['waving', 'clapping', 'running']
 T, SIDE = 4, 32
@@ -76,3 +78,11 @@ def random_rows(classes, width, seed=0):
     """Class rows (K, D) of length one."""
     rows = np.random.default_rng(seed).standard_normal((classes, width)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def run(*args):
+    """Run the command."""
+    result = CliRunner().invoke(app, [str(arg) for arg in args])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result

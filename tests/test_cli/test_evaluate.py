@@ -239,6 +239,21 @@ def test_a_model_card_tells_what_was_measured(folder, tmp_path):
     assert ModelCard.load(tmp_path / 'card.md').text == card.text
 
 
+def test_a_model_card_calls_map_what_hubs_call_it(folder, tmp_path):
+    """A row of mean average precision, as evaluation of several labels writes it, is no accuracy."""
+    result = result_of(folder, 1)
+    result['results'] = [dict(row, metric='map') if row['metric'] == 'top1' else row for row in result['results']]
+    (tmp_path / 'map.json').write_text(json.dumps(result))
+    words = ['--config', folder / 'config.py', '--out', tmp_path / 'card.md', '--results', tmp_path / 'map.json']
+    made = run('card', folder / 'trained1.pth', *words)
+    assert made.exit_code == 0, made.output
+    card = ModelCard.load(tmp_path / 'card.md')
+    types = {entry.metric_name: entry.metric_type for entry in card.data.eval_results}
+    assert types['mAP'] == 'mean_average_precision'
+    assert set(types.values()) <= {'accuracy', 'mean_average_precision'}
+    assert '| full-class | list.txt | mAP | 4 | 11 |' in card.text
+
+
 def test_a_model_card_takes_no_results_of_other_weights(folder, tmp_path):
     words = ['--config', folder / 'config.py', '--out', tmp_path / 'card.md', '--results', folder / '2.json']
     made = run('card', folder / 'trained1.pth', *words)

@@ -9,16 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported_models import FAMILIES, NAMES, TINY_VIT, built, random_rows, video_config
-from tiny_runs import write_video
-from typer.testing import CliRunner
+from exported_models import FAMILIES, NAMES, TINY_VIT, built, random_rows, run, video_config
 
 from textxfer_mm.apis.exported_recognizer import ExportedRecognizer
 from textxfer_mm.apis.exporting import export as exporting
 from textxfer_mm.apis.exporting.export import export_model
 from textxfer_mm.apis.recognizer import Recognizer
 from textxfer_mm.classifiers.bundle import ClassifierBundle
-from textxfer_mm.cli.main import app
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.exported.description import DESCRIPTION, pack
@@ -30,30 +27,6 @@ pytest.importorskip('onnxruntime', reason='the extra onnx is not installed')
 pytest.importorskip('onnxscript', reason='the extra onnx is not installed')
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope='module')
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('videos')
-    for index in range(3):
-        write_video(folder / f'{index}.mp4', index % 2, frames=7 + index, seed=index)
-    return sorted(folder.iterdir())
-
-
-@pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-    """A model, its exported file and its exported text encoder."""
-    folder = tmp_path_factory.mktemp('exported')
-    model = built(video_config(TINY_VIT))
-    done = export_model(model, folder / 'm.onnx', text_encoder=folder / 't.onnx')
-    return model, done
-
-
-def run(*args):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def assert_predicts_as(model, file, videos):
@@ -166,14 +139,8 @@ def test_without_mmaction_mmengine_mmcv_and_torch(exported, videos, tmp_path):
     rows_of(model).replace(rows_of(model).source.renamed(NAMES).build())
 
 
-def test_rows_of_a_file_and_some_of_its_own(exported, videos, tmp_path):
+def test_some_of_its_own_classes(exported, videos):
     _, done = exported
-    rows = ClassifierBundle.from_rows(torch.randn(2, 32), class_names=('left', 'right'), encoder_id='drawn')
-    rows.save(tmp_path / 'rows.safetensors')
-    result = run('predict', videos[0], '--model', done.file, '--rows', tmp_path / 'rows.safetensors')
-    assert result.exit_code == 0, result.output
-    assert 'left' in result.output
-    assert 'waving' not in result.output
     chosen = ExportedRecognizer(done.file, labels=['running', 'waving'])(str(videos[0]))
     whole = ExportedRecognizer(done.file)(str(videos[0]))
     scores = dict(zip(whole.class_names, whole.scores, strict=True))
@@ -206,6 +173,7 @@ def test_messages_of_predict(exported, videos, tmp_path):
         ((*model, *text, '--rows', tmp_path / 'wide.safetensors'), 'Give --rows or --text-encoder, not both'),
         ((*model, '--template', 'a {}'), 'an exported model needs --text-encoder for it'),
         ((*model, '--config', 'x.py'), '--config has no effect on the exported model'),
+        ((*model, '--dataset', 'k400'), '--dataset has no effect on the exported model'),
         ((*model, '--amp'), '--amp has no effect on the exported model'),
         ((*model, '--glosses', 'kinetics400'), '--glosses has no effect on the exported model'),
         ((*model, '--device', 'cuda:3'), 'device cuda:3 is none of this onnxruntime'),
@@ -347,6 +315,13 @@ def test_several_datasets(tmp_path, videos):
         export_model(model, tmp_path / 'm.pt2')
     with pytest.raises(UserError, match="no class rows of 'three'"):
         export_model(model, tmp_path / 'm.pt2', dataset='three')
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=model.cfg.pretty_text)), tmp_path / 'e.pth')
+    unnamed = run('export', tmp_path / 'e.pth', tmp_path / 'm.pt2')
+    assert (unnamed.exit_code, '--dataset one, two' in unnamed.output) == (2, True)
+    made = run('export', tmp_path / 'e.pth', tmp_path / 'one.pt2', '--dataset', 'one')
+    assert (made.exit_code, 'its own classes: a cat, a dog' in made.output) == (0, True), made.output
+    told = run('predict', videos[0], '--model', tmp_path / 'one.pt2', '--dataset', 'two')
+    assert 'its classes were chosen when it was exported' in told.output
     done = export_model(model, tmp_path / 'm.pt2', dataset='two')
     assert done.description.class_names == ('red', 'green', 'blue')
     assert_predicts_as(model, done.file, videos)

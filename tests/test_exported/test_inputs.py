@@ -219,6 +219,23 @@ def test_pipelines_that_cannot_be_exported(steps, message):
     assert '\n' not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(imdecode_backend='pillow'), r"LoadImageFromFile\(imdecode_backend='pillow'\)"),
+        (dict(color_type='grayscale'), r"LoadImageFromFile\(color_type='grayscale'\)"),
+        (dict(to_float32=True), r'LoadImageFromFile\(to_float32=True\)'),
+        (dict(io_backend='petrel'), r"its step LoadImageFromFile\(io_backend='petrel'\) is none"),
+    ],
+)
+def test_images_that_are_read_otherwise(options, message):
+    """The run time reads images in one way: others would give other pixels without a word."""
+    steps = [dict(type='ResizeEdge', scale=40), dict(type='CenterCrop', crop_size=33), dict(type='PackInputs')]
+    plan_of([dict(type='LoadImageFromFile'), *steps], images=True)
+    with pytest.raises(UserError, match=message):
+        plan_of([dict(type='LoadImageFromFile', **options), *steps], images=True)
+
+
 def test_frames_must_have_one_size():
     plan = plan_of([*OPENING, dict(type='Resize', scale=(-1, 64)), *PACKED], images=False)
     with pytest.raises(UserError, match=r'the size of its frames depends on the video \(.*64 x 85.*CenterCrop'):

@@ -43,8 +43,8 @@ def media(tmp_path_factory):
 
 
 @pytest.fixture(scope='package')
-def server(checkpoint, media):
-    """The address of a page, and its folder of uploads."""
+def served(checkpoint, media):
+    """The address of a page, and its uploads."""
     pytest.importorskip('gradio', reason=NO_GRADIO)
     from textxfer_mm.web import server, uploads
 
@@ -53,7 +53,7 @@ def server(checkpoint, media):
     class Seen(uploads.Uploads):
         def __init__(self, keep):
             super().__init__(keep)
-            made.append(self.folder)
+            made.append(self)
 
     patch = pytest.MonkeyPatch()
     patch.setattr(server, 'Uploads', Seen)
@@ -62,7 +62,13 @@ def server(checkpoint, media):
     with server.serving(models, videos=media / 'videos', port=0, most_megabytes=0.25) as address:
         yield address, made[0]
     patch.undo()
-    assert not made[0].exists()
+    assert not made[0].folder.exists()
+
+
+@pytest.fixture(scope='package')
+def server(served):
+    """The address of a page, and its folder of uploads."""
+    return served[0], served[1].folder
 
 
 @pytest.fixture(scope='package')

@@ -1,8 +1,11 @@
 """The page as an endpoint for programs: answers, twenty callers at once, and tricks that are refused."""
 
 import base64
+import http.client
 import io
 import json
+import select
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from web_files import files_in, wait_until
 import textxfer_mm.web
 from textxfer_mm.apis import Recognizer
 from textxfer_mm.engine.classes import source_of
+from textxfer_mm.web import gate
 
 gradio_client = pytest.importorskip('gradio_client', reason='gradio is not installed: pip install "textxfer_mm[web]"')
 httpx = pytest.importorskip('httpx')
@@ -129,13 +133,76 @@ def test_no_file_at_all(client):
 
 def test_a_file_over_the_limit_is_refused_before_it_is_kept(server, client, media):
     large = (media / 'large.mp4').read_bytes()
-    assert len(large) > 0.25 * 1024**2
+    assert len(large) > 0.25 * 1024**2 + 2**16
     answer = httpx.post(f'{server[0]}gradio_api/upload', files=dict(files=('large.mp4', large)))
-    assert answer.status_code == 413
-    assert answer.text == 'File size exceeded maximum allowed size of 262144 bytes.'
+    assert (answer.status_code, answer.text) == (413, TOO_LARGE)
     assert files_in(server[1]) == []
     with pytest.raises(ValueError, match='exceeds the maximum file size of 262144 bytes'):
         ask(client, media / 'large.mp4', 'a, b')
+
+
+TOO_LARGE = 'An upload has 0.25 MB at most.'
+ONE_FILE = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.mp4"\r\n\r\n' + b'0' * 100_000 + b'\r\n'
+
+
+def endless():
+    """Files that are small enough, one after the other; who asks for a hundred was never told to stop."""
+    for number in range(100):
+        yield ONE_FILE % number
+    raise AssertionError('all of it was taken')
+
+
+def test_the_limit_is_that_of_a_request_and_not_of_each_file(server):
+    """One that announces its length is refused at once, one that does not (chunked) as soon as it is too long."""
+    many = [('files', (f'{number}.mp4', bytes(100_000))) for number in range(5)]
+    answer = httpx.post(f'{server[0]}gradio_api/upload', files=many)
+    assert (answer.status_code, answer.text) == (413, TOO_LARGE)
+    headers = {'content-type': 'multipart/form-data; boundary=x'}
+    assert endless_answer(server, '/gradio_api/upload', headers, endless()) == (413, TOO_LARGE)
+    text = (b'a' * 100_000 for _ in range(100))
+    for more in ({}, {'content-length': '10'}):  # a length that is not so counts for nothing
+        told = endless_answer(server, '/gradio_api/call/predict', {'content-type': 'application/json', **more}, text)
+        assert told in ((413, 'That is too much text.'), (400, 'Invalid HTTP request received.'))
+    wait_until(lambda: not files_in(server[1]))
+
+
+def endless_answer(server, path, headers, parts):
+    """Status and text of the answer to a request of chunks, read as soon as there is one."""
+    address = httpx.URL(server[0])
+    with socket.create_connection((address.host, address.port), timeout=30) as line:
+        lines = [f'POST {path} HTTP/1.1', 'host: here', 'transfer-encoding: chunked']
+        lines += [f'{name}: {value}' for name, value in headers.items()]
+        line.sendall('\r\n'.join([*lines, '', '']).encode())
+        for part in parts:
+            if select.select([line], [], [], 0.05)[0]:
+                break
+            line.sendall(b'%x\r\n%s\r\n' % (len(part), part))
+        answer = http.client.HTTPResponse(line)
+        answer.begin()
+        return answer.status, answer.read().decode()
+
+
+def test_a_request_that_stands_still_is_ended(server, monkeypatch):
+    monkeypatch.setattr(gate, '_PATIENCE', 0.2)
+    headers = {'content-type': 'multipart/form-data; boundary=x'}
+    told = endless_answer(server, '/gradio_api/upload', headers, iter([ONE_FILE % 1]))
+    assert told == (408, 'The rest of the request did not come.')
+    wait_until(lambda: not files_in(server[1]))
+
+
+def test_a_program_cannot_give_back_what_a_page_holds(server, client, media, served):
+    """A call that names the file of a page by its path is answered, and the page still has its file."""
+    content = (media / 'videos' / 'a.mp4').read_bytes()
+    answer = httpx.post(f'{server[0]}gradio_api/upload', files=dict(files=('a.mp4', content)))
+    (path,) = answer.json()
+    served[1].hold('a page', path)
+    for _ in range(2):
+        given = [dict(path=path, meta=dict(_type='gradio.FileData')), '', 'a, b', '', False]
+        begun = httpx.post(f'{server[0]}gradio_api/call/predict', json=dict(data=given)).json()['event_id']
+        assert 'event: complete' in httpx.get(f'{server[0]}gradio_api/call/predict/{begun}', timeout=30).text
+        assert len(files_in(server[1])) == 1
+    served[1].hold('a page', None)
+    wait_until(lambda: not files_in(server[1]))
 
 
 @pytest.mark.parametrize('meta', [{}, dict(meta=dict(_type='gradio.FileData'))], ids=['bare', 'as a client'])
@@ -173,9 +240,18 @@ def test_no_other_address_leads_to_a_file(server, media):
         'file=/etc/passwd',
         'static/..%2f..%2f..%2f..%2fetc/passwd',
         'gradio_api/proxy=http://127.0.0.1:9/a',
+        'gradio_api/file=http://127.0.0.1:9/a.mp4',
+        'gradio_api/file=http:/127.0.0.1:9/a.mp4',
+        'gradio_api/FILE=http://127.0.0.1:9/a.mp4',
+        'gradio_api/file/etc/passwd',
+        'gradio_api/stream/a/b/c/playlist.m3u8',
+        'gradio_api/deep_link',
+        'gradio_api/custom_component/a/b/c/d',
+        'monitoring/summary',
     ):
         answer = httpx.get(f'{server[0]}{path}')
         assert answer.status_code in (403, 404), path
+        assert answer.text == 'There is nothing here.' or path.startswith('static'), path
         assert 'root:' not in answer.text
 
 

@@ -29,11 +29,17 @@ def arrive(uploads, name='a/a.mp4'):
     return str(path)
 
 
+def call(uploads, path):
+    """What a call of the API does with its file."""
+    with uploads.lent(path):
+        assert os.path.exists(path)
+
+
 def test_a_file_goes_when_its_call_is_answered(uploads):
     path = arrive(uploads)
     with uploads.reading(path) as found:
+        call(uploads, path)
         assert str(found) == path
-        uploads.release(path)
         assert found.is_file()  # somebody reads it
     assert files_in(uploads.folder) == []
     assert list(uploads.folder.iterdir()) == []
@@ -44,9 +50,26 @@ def test_a_file_goes_when_its_call_is_answered(uploads):
 def test_two_who_sent_the_same_file_need_it_both(uploads):
     path = arrive(uploads)
     assert arrive(uploads) == path
-    uploads.release(path)
+    call(uploads, path)
     assert len(files_in(uploads.folder)) == 1
-    uploads.release(path)
+    call(uploads, path)
+    assert files_in(uploads.folder) == []
+
+
+def test_a_call_with_the_file_of_a_page_leaves_it_there(uploads):
+    """Only who uploaded it has something to give back."""
+    path = arrive(uploads)
+    uploads.hold('page', path)
+    for _ in range(3):
+        call(uploads, path)
+    uploads.hold('other page', path)
+    uploads.hold('other page', None)
+    with uploads.lent(None), uploads.lent('/etc/passwd'), uploads.reading(path) as found:
+        assert found.is_file()
+    arrive(uploads)  # the same by a program, which takes its own
+    call(uploads, path)
+    assert len(files_in(uploads.folder)) == 1
+    uploads.hold('page', None)
     assert files_in(uploads.folder) == []
 
 
@@ -54,12 +77,12 @@ def test_what_nobody_needs_stays_while_something_arrives(uploads):
     """It may be the same file."""
     path = arrive(uploads)
     uploads.begin()
-    uploads.release(path)
+    call(uploads, path)
     assert len(files_in(uploads.folder)) == 1
     uploads.end([path])
     assert len(files_in(uploads.folder)) == 1
     uploads.begin()
-    uploads.release(path)
+    call(uploads, path)
     uploads.end()  # broken off
     assert files_in(uploads.folder) == []
 

@@ -11,7 +11,7 @@ from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
 from textxfer_mm.errors import UserError, first_line
 from textxfer_mm.exported.inputs import Medium
 from textxfer_mm.exported.model import ExportedModel
-from textxfer_mm.exported.rows import NamedRows, read_rows
+from textxfer_mm.exported.rows import NamedRows, read_rows, require_kin
 from textxfer_mm.exported.texts import ExportedTextEncoder
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import resolve_templates
@@ -33,7 +33,7 @@ class ExportedRecognizer:
     Args:
         model: The file.
         labels: Class names: a list, a file, or the name of a dataset; None takes those of ``rows`` or of the file.
-        rows: A classifier file (``.safetensors``) with class rows of other names.
+        rows: A classifier file (``.safetensors``) with class rows of other names, by the text encoder of the model.
         text_encoder: An exported text encoder, which makes the class rows of ``labels``.
         template: A prompt, or the name of a set of them, for the text encoder; None takes those of the classifier.
         device: Where the model runs, 'cpu' or 'cuda'; None takes the CPU.
@@ -65,7 +65,9 @@ class ExportedRecognizer:
         require_sources(names is not None, rows, text_encoder, template)
         self.model, self._batch_size = ExportedModel(model, device, threads), batch_size
         if rows is not None:
-            self.model.compare_with(read_rows(rows))
+            given, own = read_rows(rows), self.model.classes
+            self.model.compare_with(given)  # which refuses another width
+            require_kin(given, own, str(rows), self.model.description.rows_are_trained)
         if text_encoder is not None:
             self.model.compare_with(self._embedded(names, ExportedTextEncoder(text_encoder, device), template))
         elif names is not None:

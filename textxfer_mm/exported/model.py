@@ -35,7 +35,8 @@ class ExportedModel:
         if not isinstance(described, ModelDescription):
             raise UserError(f'{shown(path)} is an exported {described.kind}, not a model: give it as --text-encoder.')
         self.description = described
-        self.classes = NamedRows(described.class_names, rows, described.encoder_id)
+        own = (described.class_names, rows, described.encoder_id, described.templates, described.glosses)
+        self.classes = NamedRows(*own)
         self.inputs = ExportedInputs(described.inputs)
 
     def compare_with(self, classes: NamedRows) -> None:

@@ -1,9 +1,10 @@
 """What comes before gradio sees a request, and goes behind its answer (ASGI: https://asgi.readthedocs.io)."""
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NoReturn
 
 from textxfer_mm.web.uploads import Uploads, paths_of
 
@@ -18,6 +19,10 @@ _SENT_TO = re.compile(r'/gradio_api/(upload|queue/join/?|cancel|reset/?|(run|cal
 _NOT_READ = re.compile(r'.*(/proxy=|/file=|/file/|/stream/|/deep_link|/custom_component/|/monitoring).*', re.IGNORECASE)
 #: What is no file is small: names, labels, numbers.
 _MOST_BYTES = 1_000_000
+#: What a request says beside the file that it brings, in bytes.
+_BESIDE = 2**16
+#: Seconds within which more of a request must come.
+_PATIENCE = 60
 #: The browser loads nothing from elsewhere, whatever a page or gradio itself asks for.
 _HEADERS = [
     (
@@ -36,10 +41,13 @@ class Gate:
     Args:
         app: The application behind it.
         uploads: Is told of each file that arrived.
+        most_megabytes: The largest upload: of all that one request brings, not of each file in it.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], uploads: Uploads) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], uploads: Uploads, most_megabytes: float) -> None:
         self._app, self._uploads = app, uploads
+        self._most_bytes = int(most_megabytes * 1024**2) + _BESIDE
+        self._too_large = f'An upload has {most_megabytes:g} MB at most.'
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -49,40 +57,104 @@ class Gate:
         path, is_read = scope['path'], scope['method'] in ('GET', 'HEAD', 'OPTIONS')
         if _NOT_READ.fullmatch(path) or (not is_read and not _SENT_TO.fullmatch(path)):
             await _refuse(send, 404, 'There is nothing here.')
-        elif not is_read and path != _UPLOAD and _length(scope) > _MOST_BYTES:
-            await _refuse(send, 413, 'That is too much text.')
         elif path == _UPLOAD and not is_read:
-            await self._take(scope, receive, send)
+            await self._take(scope, _Body(receive, self._most_bytes, self._too_large), send)
         else:
-            await self._app(scope, receive, _with_headers(send))
+            await self._pass(scope, _Body(receive, _MOST_BYTES, 'That is too much text.'), send)
 
-    async def _take(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _pass(self, scope: Message, body: '_Body', send: Send) -> None:
+        """Let the application answer, unless its request is refused while it comes."""
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            if body.refusal is None or has_begun:  # else it would answer to the half of a request
+                has_begun = True
+                await send(message)
+
+        if body.announces_too_much(scope):
+            await _refuse(send, *body.refusal)
+            return
+        try:
+            await self._app(scope, body, _with_headers(sending))
+        except Exception:
+            if body.refusal is None or has_begun:
+                raise
+        if body.refusal is not None and not has_begun:
+            await _refuse(send, *body.refusal)
+
+    async def _take(self, scope: Message, body: '_Body', send: Send) -> None:
         """Let a file arrive, and take note of where it is."""
-        body, status, is_there = bytearray(), 0, False
+        told, status, is_there = bytearray(), 0, False
 
         async def hearing(message: Message) -> None:
             nonlocal status, is_there
             if message['type'] == 'http.response.start':
                 status = message['status']
             else:
-                body.extend(message.get('body', b''))
+                told.extend(message.get('body', b''))
                 if not message.get('more_body') and not is_there:  # before the sender knows, who may ask at once
                     is_there = True
-                    self._uploads.end(paths_of(json.loads(bytes(body))) if status == 200 else ())
-            await _with_headers(send)(message)
+                    self._uploads.end(paths_of(json.loads(bytes(told))) if status == 200 else ())
+            await send(message)
 
         self._uploads.begin()
         try:
-            await self._app(scope, receive, hearing)
+            await self._pass(scope, body, hearing)
         finally:
             if not is_there:
                 self._uploads.end()
 
 
-def _length(scope: Message) -> int:
-    """The announced length of a request; one that does not announce it is too long."""
-    value = dict(scope['headers']).get(b'content-length', b'')
-    return int(value) if value.isdigit() else _MOST_BYTES + 1
+class _Body:
+    """The body of a request as it comes, which may neither be too long nor stand still.
+
+    Its length counts and not the one that it announces, which may be missing.
+
+    Args:
+        receive: Where it comes from.
+        most: The most bytes.
+        too_much: What is said of more.
+
+    Attributes:
+        refusal: Why it is not taken, once it is not: a status of HTTP and a sentence.
+    """
+
+    def __init__(self, receive: Receive, most: int, too_much: str) -> None:
+        self._receive, self._most, self._too_much = receive, most, too_much
+        self._length, self._is_whole = 0, False
+        self.refusal: tuple[int, str] | None = None
+
+    def announces_too_much(self, scope: Message) -> bool:
+        """Whether a request says itself that it is too long; then it is refused."""
+        value = dict(scope['headers']).get(b'content-length', b'')
+        if value.isdigit() and int(value) > self._most:
+            self.refusal = 413, self._too_much
+        return self.refusal is not None
+
+    async def __call__(self) -> Message:
+        """The next part.
+
+        Raises:
+            MultiPartException: There is too much, or no more comes; gradio deletes what it has when it meets that.
+        """
+        if self._is_whole:  # what still comes is that the other side has gone
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), _PATIENCE)
+        except TimeoutError:
+            self._stop(408, 'The rest of the request did not come.')
+        self._length += len(message.get('body', b''))
+        self._is_whole = not message.get('more_body', False)
+        if self._length > self._most:
+            self._stop(413, self._too_much)
+        return message
+
+    def _stop(self, status: int, text: str) -> NoReturn:
+        from starlette.formparsers import MultiPartException
+
+        self.refusal = status, text
+        raise MultiPartException(text)
 
 
 def _with_headers(send: Send) -> Send:
@@ -95,6 +167,6 @@ def _with_headers(send: Send) -> Send:
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:
-    headers = [(b'content-type', b'text/plain; charset=utf-8')]
+    headers = [(b'content-type', b'text/plain; charset=utf-8'), (b'connection', b'close')]
     await send(dict(type='http.response.start', status=status, headers=headers))
     await send(dict(type='http.response.body', body=text.encode()))

@@ -161,15 +161,13 @@ def _add_endpoint(site: Site) -> None:
         timeline: bool = False,
     ) -> dict[str, Any]:
         try:
-            return as_data(site.answer(file, video, labels or '', model, timeline))
+            with site.uploads.lent(file):
+                return as_data(site.answer(file, video, labels or '', model, timeline))
         except UserError as error:
             raise gr.Error(shown(error, None), duration=None, print_exception=False) from None
         except Exception as error:
             logger.exception('The endpoint could not answer')
             raise gr.Error(_BROKEN, duration=None, print_exception=False) from error
-        finally:
-            if file:
-                site.uploads.release(file)
 
     inputs = [
         uploaded_file(label='A video or an image', visible=False),

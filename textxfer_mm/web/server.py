@@ -35,7 +35,7 @@ def serving(
         labels: The labels that are looked for where none are given.
         host: The address to listen at; others than this machine's own open the page to the network.
         port: The port; 0 takes a free one.
-        most_megabytes: The largest upload.
+        most_megabytes: The largest upload: of all that one request brings.
         keep: Seconds that an upload may live without being used.
 
     Yields:
@@ -60,7 +60,7 @@ def serving(
         page = page_module.build_page(site)
         from starlette.middleware import Middleware
 
-        gate = dict(middleware=[Middleware(Gate, uploads=uploads)])
+        gate = dict(middleware=[Middleware(Gate, uploads=uploads, most_megabytes=most_megabytes)])
         options = page_module.launch_options(site)
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, app_kwargs=gate, **options)
         yield f'http://{_in_address(host)}:{port}/'

@@ -19,12 +19,14 @@ class _Upload:
     """A file.
 
     Attributes:
-        holders: Uploads of it that are still needed: equal files of the same name have one place.
+        unclaimed: Uploads of it that no page and no call has taken yet: equal files of the same name have one place.
+        pages: How many pages hold it.
         readers: Predictions that read it now.
         used: When it came or was last used, by the clock of ``time.monotonic``.
     """
 
-    holders: int = 0
+    unclaimed: int = 0
+    pages: int = 0
     readers: int = 0
     used: float = field(default_factory=time.monotonic)
 
@@ -33,7 +35,8 @@ class Uploads:
     """Counts who needs which file, and deletes what nobody needs or what is too old.
 
     A call of the API needs its file until it is answered, a page until it holds another one or is closed. What nobody
-    says anything about goes by its age.
+    says anything about goes by its age. Each upload is taken once: who takes none has none to give back, so that a call
+    that names the file of somebody else does not delete it.
 
     Args:
         keep: Seconds that a file may live without being used.
@@ -61,7 +64,7 @@ class Uploads:
             self._arriving -= 1
             for path in map(Path, paths):
                 upload = self._files.setdefault(path, _Upload())
-                upload.holders, upload.used = upload.holders + 1, time.monotonic()
+                upload.unclaimed, upload.used = upload.unclaimed + 1, time.monotonic()
             self.sweep()
 
     @contextmanager
@@ -80,26 +83,44 @@ class Uploads:
         try:
             yield path
         finally:
-            with self._lock:
-                upload.readers, upload.used = upload.readers - 1, time.monotonic()
-                self.sweep()
+            self._end_reading(upload)
 
     def hold(self, page: str, path: str | Path | None) -> None:
-        """Keep a file for a page, in the place of the one before; None when it needs none."""
+        """Keep a file that a page uploaded, in the place of the one before; None when it needs none."""
         with self._lock:
-            before = self._held.pop(page, None)
-            if path is not None and Path(path) in self._files:
-                self._held[page] = Path(path)
+            before = self._files.get(self._held.pop(page, None))
             if before is not None:
-                self.release(before)
+                before.pages -= 1
+            if path is not None and self._claim(Path(path)):
+                self._held[page] = Path(path)
+                self._files[Path(path)].pages += 1
+            self.sweep()
 
-    def release(self, path: str | Path) -> None:
-        """One of those who uploaded a file needs it no more."""
+    @contextmanager
+    def lent(self, path: str | Path | None) -> Iterator[None]:
+        """Keep a file for one call, which uploaded it; nothing happens to one that it did not."""
         with self._lock:
-            upload = self._files.get(Path(path))
+            upload = self._files[Path(path)] if path and self._claim(Path(path)) else None
             if upload is not None:
-                upload.holders -= 1
-                self.sweep()
+                upload.readers += 1
+        try:
+            yield
+        finally:
+            if upload is not None:
+                self._end_reading(upload)
+
+    def _claim(self, path: Path) -> bool:
+        """Take an upload that nobody has taken; whether there is one."""
+        upload = self._files.get(path)
+        if upload is None or not upload.unclaimed:
+            return False
+        upload.unclaimed -= 1
+        return True
+
+    def _end_reading(self, upload: _Upload) -> None:
+        with self._lock:
+            upload.readers, upload.used = upload.readers - 1, time.monotonic()
+            self.sweep()
 
     def sweep(self) -> None:
         """Delete what nobody needs, and what is too old.
@@ -109,7 +130,7 @@ class Uploads:
         with self._lock:
             now = time.monotonic()
             for path, upload in list(self._files.items()):
-                is_needless = upload.holders <= 0 and not self._arriving
+                is_needless = not (upload.unclaimed or upload.pages or self._arriving)
                 if not upload.readers and (is_needless or now - upload.used > self._keep):
                     del self._files[path]
                     _delete(path)

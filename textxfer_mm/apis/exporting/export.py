@@ -1,5 +1,6 @@
 """A checkpoint as one file that stands alone and stays open-vocabulary, checked right after it was written."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def export_model(
 
     Args:
         model: A checkpoint, a config, the name or folder of a CLIP model, or a model that is built; see
-            :class:`~textxfer_mm.apis.Recognizer`.
+            :class:`~textxfer_mm.apis.Recognizer`. Of one on a GPU a copy on the CPU is exported.
         out: The file, ``.onnx`` or ``.pt2``.
         checkpoint: Weights for a config.
         labels: Class names; None takes the model's.
@@ -91,7 +92,7 @@ def export_model(
     if not isinstance(model, nn.Module):
         chosen = meaning_of(model) | ({} if checkpoint is None else dict(checkpoint=checkpoint))
         model = load_chosen(**chosen, labels=labels, device='cpu')
-    model.eval()
+    model = _on_cpu(model).eval()
     rows = _choose_rows(model, dataset)
     graph = ExportedGraph(model).eval()
     plan = plan_of(model.cfg.test_pipeline, images=graph.images)
@@ -110,6 +111,13 @@ def export_model(
         if text_file is not None:  # nothing is left of either when one fails
             text_difference = export_text_encoder(rows, text_file)
     return Export(file, described, shape, difference, largest, text_file, text_difference)
+
+
+def _on_cpu(model: nn.Module) -> nn.Module:
+    """The model, or a copy of it on the CPU where some of it is elsewhere: it is compared there with its file."""
+    if all(each.device.type == 'cpu' for each in (*model.parameters(), *model.buffers())):
+        return model
+    return copy.deepcopy(model).cpu()
 
 
 def _choose_rows(model: nn.Module, dataset: str | None) -> ClassRows:

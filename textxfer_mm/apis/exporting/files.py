@@ -16,8 +16,8 @@ from textxfer_mm.errors import NotAtHandError, UserError, first_line, shown
 from textxfer_mm.files import require_new_file, require_writable_file
 from textxfer_mm.inputs import EXPORTED_SUFFIXES, ONNX, is_exported
 
-#: A file of protobuf, which ``.onnx`` is, holds no more, in bytes.
-_MOST_BYTES = 2**31 - 2**24
+#: A file of protobuf, which ``.onnx`` is, holds 2 GiB; of these the network itself takes no more than the last MiB.
+_MOST_BYTES = 2**31 - 2**20
 #: Loggers of the exporter, which tell of each step.
 _TALKING = ('torch.onnx', 'onnxscript', 'onnx_ir', 'torch.export', 'torch._export')
 
@@ -70,10 +70,6 @@ def write_graph(
     Raises:
         UserError: An operator cannot be exported (it is named), or the weights are too large for the format.
     """
-    if file.suffix.lower() == ONNX:
-        size = sum(t.numel() * t.element_size() for t in (*graph.parameters(), *graph.buffers()))
-        if size > _MOST_BYTES:
-            raise UserError(f'The weights take {size / 2**30:.1f} GiB, and one {ONNX} file holds 2: export to .pt2.')
     with _quiet():
         program = _program(graph, example, shapes)
         if file.suffix.lower() != ONNX:
@@ -84,9 +80,23 @@ def write_graph(
             exported = torch.onnx.export(program, dynamo=True, verbose=False, output_names=[output])
         except Exception as error:  # the exporter's own have no common class
             raise UserError(f'The model cannot be exported to {ONNX}: {_why(error)}.') from error
-        exported.model.metadata_props.update(metadata)
         _name_axes(exported.model, shapes)
-        exported.save(str(file))
+        _save(exported.model, file, metadata)
+
+
+def _save(model: Any, file: Path, metadata: Mapping[str, str]) -> None:
+    """Write an ONNX graph to one file, with its weights in it; PyTorch's own ``save`` makes two of 1.5 GiB and more.
+
+    Raises:
+        UserError: It is too large for one file. What counts is what the graph holds: not the text tower beside it.
+    """
+    import onnx_ir
+
+    weights = sum(each.const_value.nbytes for each in model.graph.initializers.values() if each.const_value is not None)
+    if weights + sum(len(value.encode()) for value in metadata.values()) > _MOST_BYTES:
+        raise UserError(f'The weights take {weights / 2**30:.2f} GiB, and one {ONNX} file holds 2: export to .pt2.')
+    model.metadata_props.update(metadata)
+    onnx_ir.save(model, str(file))
 
 
 def _program(graph: nn.Module, example: Sequence[Tensor], shapes: Sequence[Mapping[int, Dim]]) -> Any:

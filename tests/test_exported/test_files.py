@@ -1,0 +1,111 @@
+"""What is written: one file, of a model wherever it is; and what a file of somebody else must not hold."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from exported_models import TINY_VIT, built, video_config
+
+from textxfer_mm.apis.exporting import files
+from textxfer_mm.apis.exporting.export import export_model
+from textxfer_mm.errors import UserError
+from textxfer_mm.exported.model import ExportedModel
+from textxfer_mm.exported.sessions import open_session
+
+
+def graph_bytes(file):
+    import onnx
+
+    return sum(len(each.raw_data) for each in onnx.load(file).graph.initializer)
+
+
+def test_a_large_model_is_one_file_as_long_as_one_holds_it(exported, tmp_path, monkeypatch):
+    """PyTorch makes two of 1.5 GiB; what counts is the graph, not the text tower of the model beside it."""
+    from torch.onnx._internal.exporter import _onnx_program
+
+    model, done = exported
+    size = graph_bytes(done.file)
+    with_tower = built(video_config(TINY_VIT, head=dict(type='VideoTextMatchingHead', text='online')))
+    assert sum(each.numel() * 4 for each in with_tower.parameters()) > 2 * size
+    monkeypatch.setattr(_onnx_program, '_LARGE_MODEL_THRESHOLD', size // 2)
+    monkeypatch.setattr(files, '_MOST_BYTES', 2 * size)
+    made = export_model(with_tower, tmp_path / 'm.onnx')
+    assert [file.name for file in tmp_path.iterdir()] == ['m.onnx']
+    assert made.file.stat().st_size > graph_bytes(made.file) > size // 2
+    monkeypatch.setattr(files, '_MOST_BYTES', size)  # the class rows and the description take some as well
+    with pytest.raises(UserError, match=r'The weights take 0.00 GiB, and one .onnx file holds 2: export to .pt2'):
+        export_model(model, tmp_path / 'large.onnx')
+    assert [file.name for file in tmp_path.iterdir()] == ['m.onnx']
+
+
+class Elsewhere(torch.nn.Module):
+    """A neck whose weight is on another device, as on a GPU that a test cannot count on, until it is moved."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.empty(1, device='meta'))
+
+    def _apply(self, fn, recurse=True):
+        self.weight = torch.nn.Parameter(torch.full((1,), 2.0))
+        return self
+
+    def forward(self, x, data_samples=None):
+        return x * self.weight, {}
+
+
+def test_of_a_model_elsewhere_a_copy_on_the_cpu_is_exported(tmp_path):
+    model = built(video_config(TINY_VIT))
+    model.neck = Elsewhere()
+    done = export_model(model, tmp_path / 'm.pt2')
+    assert done.difference <= 1e-4
+    assert model.neck.weight.device.type == 'meta'
+    assert ExportedModel(done.file).logits(np.zeros((1, 1, 3, 4, 32, 32), np.uint8)).shape == (1, 3)
+
+
+class Add(torch.nn.Module):
+    """A network of one step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return x + self.weight
+
+
+@pytest.fixture
+def good(tmp_path):
+    torch.export.save(torch.export.export(Add(), (torch.ones(2),)), tmp_path / 'good.pt2')
+    open_session(tmp_path / 'good.pt2')
+    return tmp_path / 'good.pt2'
+
+
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+@pytest.mark.parametrize('kind', ['twice', 'upper case'])
+def test_parts_whose_names_hide_others(good, tmp_path, kind):
+    """Two readers of an archive may take different ones of two parts, or of two cases, for the same."""
+    with zipfile.ZipFile(good) as archive, zipfile.ZipFile(tmp_path / 'bad.pt2', 'w') as bad:
+        for name in archive.namelist():
+            bad.writestr(name, archive.read(name))
+        weight = next(name for name in archive.namelist() if '/data/weights/' in name)
+        folder, _, rest = weight.partition('/')
+        bad.writestr(weight if kind == 'twice' else f'{folder}/{rest.upper()}', archive.read(weight))
+    with pytest.raises(UserError, match=r'bad.pt2 names its parts as torch.export does not: it is not read'):
+        open_session(tmp_path / 'bad.pt2')
+
+
+def test_weights_that_are_said_to_be_pickled(good, tmp_path):
+    with zipfile.ZipFile(good) as archive, zipfile.ZipFile(tmp_path / 'bad.pt2', 'w') as bad:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name.endswith('.json') and 'use_pickle' in content.decode():
+                content = json.dumps(json.loads(content, object_pairs_hook=pickled)).encode()
+            bad.writestr(name, content)
+    with pytest.raises(UserError, match='holds pickled weights, which could run code'):
+        open_session(tmp_path / 'bad.pt2')
+
+
+def pickled(pairs):
+    return {key: True if key == 'use_pickle' else value for key, value in pairs}
