@@ -43,7 +43,6 @@ def test_upload_labels_scores_frames_timeline(page, server, media):
     upload(page, media / 'videos' / 'a.mp4')
     find(page, '#upload .file-preview')
     find(page, '#labels textarea').send_keys(f'waving, {MARKUP}')
-    find(page, '#timeline input').click()
     find(page, '#go').click()
     scores = find(page, '#answer .scores').text
     assert 'waving' in scores
@@ -51,10 +50,10 @@ def test_upload_labels_scores_frames_timeline(page, server, media):
     assert page.title == 'textxfer'
     assert not page.find_elements(By.CSS_SELECTOR, '#answer img[src="x"]')
     assert 'The 4 frames that the model used' in find(page, '#answer').text
+    assert find(page, '#answer .segments').text  # the timeline comes behind the scores
     pictures = page.find_elements(By.CSS_SELECTOR, '#answer .frames img, #answer .timeline img')
     assert len(pictures) == 5
     assert all(page.execute_script('return arguments[0].naturalWidth', picture) > 30 for picture in pictures)
-    assert find(page, '#answer .segments').text
     assert len(files_in(server[1])) == 1  # for another question on the same file
     find(page, '#upload button[aria-label="Clear"]').click()
     wait_until(lambda: not files_in(server[1]))
@@ -66,7 +65,6 @@ def test_a_narrow_window_scrolls_down_alone(page, media):
     try:
         upload(page, media / 'videos' / 'a.mp4')
         find(page, '#upload .file-preview')
-        find(page, '#timeline input').click()
         find(page, '#go').click()
         find(page, '#answer .segments')
         assert page.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
@@ -81,8 +79,11 @@ def test_a_video_of_the_server_takes_the_place_of_an_upload(page, server, media)
     next(o for o in page.find_elements(By.CSS_SELECTOR, '[role=option]') if o.text.strip().endswith('b.mp4')).click()
     wait_until(lambda: not page.find_elements(By.CSS_SELECTOR, '#upload .file-preview'))
     wait_until(lambda: not files_in(server[1]))
+    find(page, '#timeline input').click()
     find(page, '#go').click()
     assert 'b.mp4' in find(page, '#answer .answer-title').text
+    assert not page.find_elements(By.CSS_SELECTOR, '#answer .timeline')
+    assert 'All labels together make 100 %' in find(page, '#answer').text
 
 
 def test_a_broken_file_shows_one_line(page, media):

@@ -93,8 +93,25 @@ def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
 def test_what_cannot_be_read_is_named_without_its_folder(recognizer, tmp_path):
     write_corrupt(tmp_path / 'bad.mp4', 'text')
     with pytest.raises(UserError) as caught:
-        ServedModel('m', recognizer).answer(tmp_path / 'bad.mp4', with_timeline=True)
+        ServedModel('m', recognizer).answer(tmp_path / 'bad.mp4')
     assert str(caught.value) == 'bad.mp4 could not be read: a text file, not a video.'
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_the_timeline_is_that_of_the_labels_of_the_answer(recognizer, video, tmp_path):
+    """Another question may come between the two."""
+    model = ServedModel('m', recognizer)
+    answer = model.answer(video, ['one', 'two'])
+    model.answer(video)
+    whole = model.with_timeline(answer, video)
+    assert whole.timeline.class_names == ('one', 'two')
+    assert (whole.prediction, answer.timeline) == (answer.prediction, None)
+    assert 'class="follows"' in as_html(answer, timeline_follows=True)
+    assert 'class="follows"' not in as_html(whole)
+    write_corrupt(tmp_path / 'bad.mp4', 'text')
+    with pytest.raises(UserError) as caught:
+        model.with_timeline(answer, tmp_path / 'bad.mp4')
+    assert 'bad.mp4' in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
 
@@ -118,6 +135,13 @@ def test_nothing_of_a_visitor_is_markup():
     assert html.count('&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#x27;&amp;') == 5
     assert '\x1b' not in html
     assert as_data(answer)['scores'] == {evil: 0.75, 'b\x1b[31m': 0.25}
+
+
+@pytest.mark.parametrize(('scores', 'is_told'), [((0.75, 0.25), True), ((0.9, 0.8), False), ((0.1, 0.2), False)])
+def test_shares_are_called_shares(scores, is_told):
+    """Scores of a softmax, which make 100 % whatever is seen; not those of several labels at once."""
+    answer = Answer('a', 'm', VideoPrediction('a', ('x', 'y'), scores), np.zeros((1, 8, 8, 3), np.uint8), None, ())
+    assert ('All labels together make 100 %' in as_html(answer)) == is_told
 
 
 def test_of_many_labels_and_frames_the_page_shows_the_first():

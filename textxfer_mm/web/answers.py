@@ -20,6 +20,10 @@ from textxfer_mm.web.served_models import Answer
 #: The most labels, frames and segments that a page shows; the data hold all.
 _LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
 _QUALITY = 90
+#: By how much the sum of shares differs from one.
+_ROUNDING = 1e-3
+_SHARES = 'All labels together make 100 %, also where none of them fits: give labels for what else there may be.'
+_READING = 'Dark: the label fits there. Orange: the parts that are listed below.'
 #: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
 _WIDTH = 7
 
@@ -38,16 +42,20 @@ def as_data(answer: Answer) -> dict[str, Any]:
     )
 
 
-def as_html(answer: Answer) -> str:
-    """The part of the page that shows an answer."""
+def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
+    """The part of the page that shows an answer, and whether there is more to come."""
     labels = answer.prediction.top(_LABELS)
+    is_shared = abs(sum(answer.prediction.scores) - 1) < _ROUNDING
     parts = [
         f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
         _scores(labels, len(answer.prediction.scores) - len(labels)),
+        *([f'<p class="note">{_SHARES}</p>'] if is_shared else []),
         *_frames(answer.frames),
     ]
     if answer.timeline is not None:
         parts.append(_timeline(answer.timeline))
+    if timeline_follows:
+        parts.append('<h3 class="follows">What happens when</h3>')  # its room is for the bar of progress
     parts += [f'<p class="note">{_text(note, None)}</p>' for note in answer.notes]
     return f'<div class="answer">{"".join(parts)}</div>'
 
@@ -98,6 +106,7 @@ def _timeline(found: Timeline) -> str:
     details = f'<details class="note"><summary>Details</summary>{notes}</details>' if notes else ''
     return (
         f'<h3>What happens when</h3><div class="timeline"><img src="{_picture(found)}" alt="scores over time"></div>'
+        f'<p class="note">{_READING}</p>'
         f'<table class="segments">{head}<tbody>{"".join(rows)}</tbody></table>{more}{details}'
     )
 

@@ -1,7 +1,7 @@
 """The page itself, in gradio, and the same as an endpoint for programs."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _STYLE = (Path(__file__).parent / 'page.css').read_text(encoding='utf-8')
 _BROKEN = 'Something went wrong here, and it is not your fault. The log of the server has the details.'
-_EMPTY = '<div class="answer empty">Give a video and some labels: what fits best appears here.</div>'
+_EMPTY = '<div class="answer empty">Scores, frames and a timeline appear here.</div>'
 #: One prediction at a time, of the page and of programs together; the others wait in gradio's queue.
 _QUEUE = dict(concurrency_limit=1, concurrency_id='prediction')
 
@@ -47,7 +47,8 @@ def build_page(site: Site) -> gr.Blocks:
     """The page of a site, and its endpoint ``/predict``."""
     with gr.Blocks(title='textxfer', analytics_enabled=False) as page:
         gr.HTML(
-            '<h1>What happens in this video?</h1><p>Type some labels. The page says how well each of them fits.</p>'
+            '<h1>What happens in this video?</h1><p>Give a video and some labels. You see how well each label fits, '
+            'the frames that were looked at, and what happens when.</p>'
         )
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
@@ -76,7 +77,10 @@ def build_page(site: Site) -> gr.Blocks:
                     list(site.models), label='Model', visible=len(site.models) > 1, elem_id='model', filterable=False
                 )
                 with_timeline = gr.Checkbox(
-                    label='Say also what happens when', info='For longer videos; takes longer.', elem_id='timeline'
+                    True,
+                    label='Timeline: what happens when',
+                    info='Takes a while for long videos. Without it one answer is given for the whole video.',
+                    elem_id='timeline',
                 )
                 go = gr.Button('Recognise', variant='primary', elem_id='go')
             with gr.Column(scale=3, min_width=300):
@@ -125,7 +129,9 @@ def _labels_for(site: Site, name: str) -> Any:
     return gr.update(interactive=model.takes_labels, info=_hint(model, site))
 
 
-def _showing(site: Site) -> Callable[..., str]:
+def _showing(site: Site) -> Callable[..., Iterator[str]]:
+    """What the button does: scores and frames at once, the timeline behind them."""
+
     def show(
         upload: str | None,
         choice: str | None,
@@ -133,19 +139,24 @@ def _showing(site: Site) -> Callable[..., str]:
         model: str,
         with_timeline: bool,
         progress: Any = gr.Progress(),  # noqa: B008  (gradio finds it by its default)
-    ) -> str:
+    ) -> Iterator[str]:
         def tell(done: int, total: int) -> None:
-            progress((done, total), desc='What happens when', unit='windows')
+            progress((done, total), desc='Looking through the video', unit='windows')
 
         if not site.models[model].takes_labels:
             labels = ''  # the box is closed
+        answer = None
         try:
-            return as_html(site.answer(upload, choice, labels or '', model, with_timeline, tell))
+            answer = site.answer(upload, choice, labels or '', model)
+            yield as_html(answer, timeline_follows=with_timeline)
+            if with_timeline:
+                answer = site.with_timeline(answer, upload, choice, tell)
+                yield as_html(answer)
         except UserError as error:
-            return problem_as_html(str(error))
+            yield (as_html(answer) if answer else '') + problem_as_html(str(error))
         except Exception:
             logger.exception('The page could not answer')
-            return problem_as_html(_BROKEN)
+            yield problem_as_html(_BROKEN)
 
     return show
 
@@ -162,7 +173,8 @@ def _add_endpoint(site: Site) -> None:
     ) -> dict[str, Any]:
         try:
             with site.uploads.lent(file):
-                return as_data(site.answer(file, video, labels or '', model, timeline))
+                answer = site.answer(file, video, labels or '', model)
+                return as_data(site.with_timeline(answer, file, video) if timeline else answer)
         except UserError as error:
             raise gr.Error(shown(error, None), duration=None, print_exception=False) from None
         except Exception as error:

@@ -2,8 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,49 +78,59 @@ class ServedModel:
         """The first of its own labels, for a message; empty where it has no names for its classes."""
         return f' ({first_few(self.own_labels)})' if self.own_labels else ''
 
-    def answer(
-        self,
-        path: Path,
-        labels: Sequence[str] = (),
-        *,
-        with_timeline: bool = False,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Answer:
+    def answer(self, path: Path, labels: Sequence[str] = ()) -> Answer:
         """Recognise a file among labels.
 
         Args:
             path: A video or an image.
             labels: Class names; none takes the model's own.
-            with_timeline: Whether to say what happens when as well.
-            progress: Called with the number of finished windows of the timeline and of all.
 
         Raises:
             UserError: The labels are wrong, or the file cannot be decoded.
         """
-        names = self._checked(labels)
+        names, notes = self._checked(labels), []
+        with self._looking_for(names, path):
+            prediction = self._recognizer(path)
+            if isinstance(prediction, VideoFailure):
+                raise UserError(f'{shown(path.name)} could not be read: {prediction.reason}.')
+            try:
+                frames = self._recognizer.frames(path)
+            except UserError as error:
+                frames = np.zeros((0, 1, 1, 3), np.uint8)
+                notes.append(str(error))
+        return Answer(path.name, self.name, prediction, frames, None, tuple(notes))
+
+    def with_timeline(self, answer: Answer, path: Path, progress: Callable[[int, int], None] | None = None) -> Answer:
+        """Add to an answer what happens when, which takes longer than the answer.
+
+        Args:
+            answer: The answer for the file.
+            path: The file.
+            progress: Called with the number of finished windows and of all.
+
+        Raises:
+            UserError: The file cannot be decoded.
+        """
+        if is_image(path):
+            return replace(answer, notes=(*answer.notes, 'An image has no timeline.'))
+        with self._looking_for(answer.prediction.class_names, path):
+            return replace(answer, timeline=timeline(self._recognizer.model, path, progress=progress))
+
+    @contextmanager
+    def _looking_for(self, names: tuple[str, ...], path: Path) -> Iterator[None]:
+        """Look for labels, while nobody else is answered.
+
+        Raises:
+            UserError: What the body raises, with the file called by its name: its path is nobody's business.
+        """
         with _ONE_AT_A_TIME:
             try:
                 self._look_for(names)
-                return self._answer(path, with_timeline, progress)
+                yield
             except CorruptVideoError as error:
                 raise UserError(f'{shown(path.name)} could not be read: {error.reason}.') from error
-            except UserError as error:  # which names the file by a path that is nobody's business
+            except UserError as error:
                 raise UserError(str(error).replace(str(path), shown(path.name))) from error
-
-    def _answer(self, path: Path, with_timeline: bool, progress: Callable[[int, int], None] | None) -> Answer:
-        prediction, notes, found = self._recognizer(path), [], None
-        if isinstance(prediction, VideoFailure):
-            raise UserError(f'{shown(path.name)} could not be read: {prediction.reason}.')
-        try:
-            frames = self._recognizer.frames(path)
-        except UserError as error:
-            frames = np.zeros((0, 1, 1, 3), np.uint8)
-            notes.append(str(error))
-        if with_timeline and is_image(path):
-            notes.append('An image has no timeline.')
-        elif with_timeline:
-            found = timeline(self._recognizer.model, path, progress=progress)
-        return Answer(path.name, self.name, prediction, frames, found, tuple(notes))
 
     def _checked(self, labels: Sequence[str]) -> tuple[str, ...]:
         """The labels as class names; empty for the model's own.

@@ -32,15 +32,7 @@ class Site:
     most_megabytes: float = 200
     closing: threading.Event = field(default_factory=threading.Event)
 
-    def answer(
-        self,
-        upload: str | None,
-        choice: str | None,
-        labels: str,
-        model: str | None,
-        with_timeline: bool,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Answer:
+    def answer(self, upload: str | None, choice: str | None, labels: str, model: str | None) -> Answer:
         """Recognise what was uploaded or chosen.
 
         Raises:
@@ -52,6 +44,21 @@ class Site:
         chosen = self._model(model)
         names = [part.strip() for line in labels.splitlines() for part in line.split(',')]
         wanted = [name for name in names if name] or (self.labels if chosen.takes_labels else ())
+        with self._file(upload, choice) as path:
+            return chosen.answer(Path(path), wanted)
+
+    def with_timeline(
+        self,
+        answer: Answer,
+        upload: str | None,
+        choice: str | None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Answer:
+        """Add to an answer what happens when.
+
+        Raises:
+            UserError: What :meth:`ServedModel.with_timeline` raises, or the file is gone meanwhile.
+        """
 
         def tell(done: int, total: int) -> None:
             if self.closing.is_set():
@@ -60,7 +67,7 @@ class Site:
                 progress(done, total)
 
         with self._file(upload, choice) as path:
-            return chosen.answer(Path(path), wanted, with_timeline=bool(with_timeline), progress=tell)
+            return self._model(answer.model).with_timeline(answer, Path(path), tell)
 
     def _file(self, upload: str | None, choice: str | None) -> AbstractContextManager[Path]:
         return self.uploads.reading(upload) if upload else nullcontext(self.videos.path(choice))

@@ -43,6 +43,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         '',
         f'![confusion matrix]({CONFUSION})',
         '',
+        'The matrix has each video once, of several repeats the first; the accuracies above are means over all folds.',
+        '',
         *_mistake_lines(report['mistakes']),
         *(['Left out, as they cannot be decoded:', ''] if report['left_out'] else []),
         *(f'- {_cell(path)}: {_cell(reason)}' for path, reason in report['left_out'].items()),
