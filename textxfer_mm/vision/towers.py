@@ -14,6 +14,7 @@ from timm.models import group_parameters
 from torch import nn
 
 from textxfer_mm.errors import UserError, first_line, nearest
+from textxfer_mm.layers.depthwise import with_fast_depthwise
 from textxfer_mm.text.clip_arch import resolve_arch
 
 #: An open_clip model name or model config.
@@ -65,7 +66,7 @@ def build_vision_tower(arch: Arch, image_size: Size | None = None) -> tuple[str,
             f"{timm_name} without projection (timm_proj='none') gives features of width {tower.trunk.head_hidden_size}"
             f', but the model config says embed_dim={config["embed_dim"]}.'
         )
-    return name, config['embed_dim'], tower
+    return name, config['embed_dim'], with_fast_depthwise(tower)
 
 
 def fixed_input_size(tower: nn.Module) -> tuple[int, int] | None:
