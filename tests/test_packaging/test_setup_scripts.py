@@ -4,6 +4,7 @@ The environment is a real virtual environment whose ``pip install`` only records
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import venv
 from pathlib import Path
 
 import pytest
+
+from textxfer_mm.apis.doctor.packages import FORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_STUB = """#!/bin/bash
@@ -188,3 +191,15 @@ def test_a_tested_python_is_preferred(tmp_path, versions, chosen):
         timeout=60,
     )
     assert done.stdout.strip() == str(tmp_path / chosen), done.stderr
+
+
+def test_the_core_set_with_forks_is_there_and_known_to_the_doctor():
+    """The script itself fetches packages, so that it is not run here: what it names must not go out of date."""
+    script = (ROOT / 'tools' / 'test_with_forks.sh').read_text()
+    core = re.findall(r'tests/\S+\.py', script)
+    assert len(core) > 5
+    assert [file for file in core if not (ROOT / file).is_file()] == []
+    forks = re.search(r'FORKS=\((.*)\)', script)[1].split()
+    assert {fork.partition('==')[0] for fork in forks} <= set(FORKS.values())
+    assert all('==' in fork for fork in forks)
+    subprocess.run(['bash', '-n', ROOT / 'tools' / 'test_with_forks.sh'], check=True)
