@@ -1,4 +1,4 @@
-"""The learning rates of iCLIP's ratio table at small scale: four of each kind, with a seed that is not reported.
+"""The learning rates of iCLIP's ratio table at small scale: three of each kind, with seeds that are not reported.
 
 Writes docs/unified_ratios_rates.md. What is chosen from it goes into `Scale` of
 benchmarks/pages/unified_ratios/configs.py before `benchmarks/unified_ratios.py` runs a reported seed.

@@ -100,15 +100,18 @@ def test_the_rates_are_the_best_that_were_tried(tmp_path):
     assert page.work.config('captions-0@0.0006', 100).optim_wrapper.optimizer.lr == 6e-4
     other = rates.rates_page(replace(EXPERIMENT, scale=Scale(lr=0.5)))
     assert other.work.run('captions-50@0.0006', 100).key == page.work.run('captions-50@0.0006', 100).key
+    by_seed = {100: 0.9, 101: 0.02, 102: 0.02}  # the best of one seed fails with the others
     tried = [
-        made_up(row, rates.SEED, 0.6 if row.endswith('@0.0006') else 0.5)
+        made_up(row, seed, by_seed[seed] if row.endswith('@0.0006') else 0.5)
         for row in rates.TRIED
-        if row != 'captions-0@0.0012'
+        for seed in rates.SEEDS
+        if (row, seed) != ('captions-0@0.00015', 102)
     ]
-    assert rates.best(by_row(tried)) == dict(lr=6e-4, captions_lr=6e-4)
-    text = write_page(page, tmp_path, tried).read_text()
-    assert '| half and half | 50.0 | 50.0 | **60.0** | 50.0 |' in text
-    assert '| labels alone | 50.0 | 50.0 | 60.0 | not run |' in text
+    assert rates.best(by_row(tried)) == dict(lr=1.5e-4, captions_lr=1.5e-4)
+    text = ' '.join(write_page(page, tmp_path, tried).read_text().split())
+    same = '50.0 (50.0, 50.0, 50.0)'
+    assert f'| half and half | **50.0** (50.0, 50.0, 50.0) | {same} | 31.3 (90.0, 2.0, 2.0) |' in text
+    assert f'| labels alone | open (50.0, 50.0) | {same} | 31.3 (90.0, 2.0, 2.0) |' in text
     results = ResultsFile(BENCHMARKS / 'results' / 'unified_ratios_rates.jsonl')
     for entry, rate in rates.best(by_row(results.of(page.work.runs(page.seeds)))).items():
         assert getattr(Scale(), entry) == rate

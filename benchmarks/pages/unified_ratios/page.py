@@ -98,8 +98,8 @@ def fine_print(results: Results, scale: Scale) -> list[str]:
         f'{_steps(scale)} steps of {scale.batch} stills, AdamW, weight decay 0.1, {scale.warmup} steps of warm-up, '
         f'cosine decay, gradients clipped at 1, float32; learning rate {scale.lr:g} of mixtures, '
         f'{scale.captions_lr:g} of captions alone and {scale.labels_lr:g} of labels alone. The rates were chosen [with '
-        'a seed that is not reported](unified_ratios_rates.md), and the claims above were written before a reported '
-        'seed was run.',
+        'seeds that are not reported, after a first choice had failed](unified_ratios_rates.md), and the claims above '
+        'were written before any reported seed was run.',
         '',
         cost_in_words({row: found for row, found in results.items() if row in SETTINGS}),
     ]
