@@ -41,14 +41,11 @@ def _in_the_sandbox(sandbox, monkeypatch):
 
 
 @names
-def test_python_blocks(file, sandbox):
+def test_blocks_and_commands(file, sandbox):
+    """In one test, as commands use what blocks have made, and tests of one page may run in two processes."""
     namespace = {}
     for code in blocks(file, 'python'):
         sandbox.python(code, namespace)
-
-
-@names
-def test_commands(file, sandbox):
     for line in commands(file):
         sandbox.command(line)
 
