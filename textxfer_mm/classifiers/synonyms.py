@@ -41,7 +41,7 @@ def synonyms_among(
     for group in groups:
         member = torch.isin(same, torch.tensor([number[name] for name in _known(group, number)]))
         found |= member[:, None] & member[None, :]
-    owner = torch.tensor([place for place, listed in enumerate(names.values()) for _ in listed])
+    owner = _owners(names)
     if threshold is not None:
         cosines = _cosines(names, rows)
         found = found.to(cosines.device) | (cosines >= threshold)
@@ -59,6 +59,11 @@ def _known(group: Sequence[str], number: Mapping[str, int]) -> list[str]:
     return [folded(name) for name in group]
 
 
+def _owners(names: Mapping[str, Sequence[str]]) -> Tensor:
+    """The number (U,) of the dataset of each name."""
+    return torch.tensor([place for place, listed in enumerate(names.values()) for _ in listed])
+
+
 def _cosines(names: Mapping[str, Sequence[str]], rows: Mapping[str, Tensor]) -> Tensor:
     """The cosines (U, U) of the class rows of all names."""
     stacked = functional.normalize(torch.cat([rows[name].detach().float() for name in names]), dim=1)
@@ -74,7 +79,7 @@ def closest_others(synonyms: Tensor, names: Mapping[str, Sequence[str]], rows: M
         rows: Their class rows (K, D) by dataset.
     """
     cosines = _cosines(names, rows)
-    owner = torch.tensor([place for place, listed in enumerate(names.values()) for _ in listed], device=cosines.device)
+    owner = _owners(names).to(cosines.device)
     others = (owner[:, None] < owner[None, :]) & ~synonyms.to(cosines.device)
     if not others.any():
         return ''

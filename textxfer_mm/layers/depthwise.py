@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-#: The most pixels that a map may have, with its padding or without, for the sums over pairs of pixels to be fast.
+#: The most pixels that a map may have for the sums over pairs of pixels to be fast.
 _MOST_PIXELS = 81
 
 

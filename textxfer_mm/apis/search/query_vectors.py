@@ -28,7 +28,6 @@ def require_text(model: nn.Module, text: str, template: str | None) -> None:
     Raises:
         UserError: See :func:`vector_of_text`.
     """
-    text_encoder(model, _NEED)
     vector_of_text(model, text, templates_of(template), embedding_width(model))
 
 
