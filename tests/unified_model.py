@@ -27,6 +27,7 @@ RANKS = {
     '6+0 and 0+5': (dict(), range(6), range(6, 11)),
     'sharded': (dict(objective=dict(shard_classes=True), text_batch_size=2), range(6), range(6, 11)),
     'sharded 5+5 and 1+0': (dict(objective=dict(shard_classes=True)), range(1, 11), range(1)),
+    'a class less than ranks': (dict(objective=dict(shard_classes=True), names=NAMES[:1]), (0, 6), (5, 7)),
     'unicl': (dict(objective=dict(form='unicl')), range(6), range(6, 11)),
     'pure classes': (dict(objective=dict(shard_classes=True)), range(4), range(4, 6)),
     'pure captions': (dict(), range(6, 7), range(7, 11)),

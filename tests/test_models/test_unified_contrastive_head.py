@@ -383,7 +383,7 @@ def test_two_processes_equal_one(two, case):
     """Also where classes are sharded and encoded some at a time: one process does it all at once."""
     head, *rows = RANKS[case]
     options = {name: value for name, value in head.get('objective', {}).items() if name != 'shard_classes'}
-    model = build_unified(objective=options)
+    model = build_unified(objective=options, names=head.get('names', NAMES))
     joint = sorted([*rows[0], *rows[1]])
     unified_step(model, joint)
     losses, grads = unified_step(model, joint)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from textxfer_mm.classifiers.tower_rows import TowerRows
 from textxfer_mm.errors import UserError, nearest, shown
-from textxfer_mm.text.encoding import check_lengths
+from textxfer_mm.text.encoding import TextTooLong
 from textxfer_mm.text.text_tower import TextTower
 
 logger = logging.getLogger(__name__)
@@ -85,23 +85,16 @@ class LongCaptions:
         self._told = False
 
     def __call__(self, class_rows: TowerRows, captions: Sequence[str]) -> list[str]:
-        """The captions as they are encoded.
+        """The captions as they are given to the tower, which refuses long ones.
 
         Raises:
-            UserError: Some are too long, and are to be refused; or the tower is not at hand.
+            UserError: They are to be shortened, and the tower is not at hand.
         """
         captions = list(captions)
-        if not captions:
+        if not (captions and self.shortens):
             return captions
         tower = class_rows.require_tower()
-        counts = tower.count_tokens(captions)
-        if not self.shortens:
-            try:
-                check_lengths(captions, counts, tower.context_length, tower.encoder_id)
-            except UserError as error:
-                raise UserError(f"{error} The head's option long_captions='shorten' does it in training.") from None
-            return captions
-        for place, count in enumerate(counts):
+        for place, count in enumerate(tower.count_tokens(captions)):
             if count > tower.context_length:
                 self._tell(captions[place], count, tower)
                 captions[place] = shortened_caption(captions[place], tower)
@@ -133,7 +126,10 @@ def encode_captions(class_rows: TowerRows, captions: Sequence[str]) -> Tensor:
         UserError: The tower is not at hand, or a caption is too long for it (it is named).
     """
     places = {caption: place for place, caption in enumerate(dict.fromkeys(captions))}
-    texts = class_rows.encode(list(places))
+    try:
+        texts = class_rows.encode(list(places))
+    except TextTooLong as error:
+        raise UserError(f"{error} The head's option long_captions='shorten' does it in training.") from None
     return texts[torch.tensor([places[caption] for caption in captions], dtype=torch.long, device=texts.device)]
 
 

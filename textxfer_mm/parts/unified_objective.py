@@ -157,8 +157,9 @@ class UnifiedObjective:
 
         Returns:
             ``loss_cls`` and ``loss_con``, weighted, or ``loss_unicl``: of the samples of all ranks, on every rank. And
-            of the samples of this rank, where it has some, ``top{k}_acc`` among all classes, and ``match_acc``: the
-            share of captioned samples that are closest to a caption of their own.
+            of the samples of this rank, where it has some, ``top{k}_acc`` where all classes are encoded, which UniCL
+            and the approximate ways do not do, and ``match_acc``: the share of samples that are closest to a text of
+            their own, of captioned ones or, with UniCL's loss, of all.
 
         Raises:
             UserError: See :meth:`MixedBatch.read`; or a caption is too long for the tower, and is not to be shortened.

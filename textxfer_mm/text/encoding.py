@@ -89,11 +89,15 @@ def isolated(device: str | torch.device = 'cpu') -> Iterator[None]:
         yield
 
 
+class TextTooLong(UserError):
+    """A text has more tokens than a text tower reads."""
+
+
 def check_lengths(texts: Sequence[str], lengths: Sequence[int], limit: int, encoder_id: str) -> None:
-    """Raise a :class:`UserError` that names the texts of more than ``limit`` tokens (special tokens included)."""
+    """Raise :class:`TextTooLong`, naming the texts of more than ``limit`` tokens (special tokens included)."""
     long = [f"'{shown(text, 100)}' ({length})" for text, length in zip(texts, lengths, strict=True) if length > limit]
     if long:
-        raise UserError(
+        raise TextTooLong(
             f'{encoder_id} reads at most {limit} tokens; longer prompts (tokens): {first_few(long, 5)}. Shorten them.'
         )
 
