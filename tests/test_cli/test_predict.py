@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import save_checkpoint
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from PIL import Image
@@ -22,7 +24,7 @@ from tiny_runs import write_corrupt, write_video
 from typer.testing import CliRunner
 
 from textxfer_mm.apis.inference import load_recognizer
-from textxfer_mm.apis.model_configs import clip_zero_shot_config
+from textxfer_mm.apis.model_configs import clip_zero_shot_config, config_of_checkpoint
 from textxfer_mm.cli.main import app
 from textxfer_mm.text.clip_folders import write_clip_folder
 
@@ -248,6 +250,21 @@ def test_a_checkpoint_is_enough(checkpoint, weights, videos, tmp_path):
     assert result.exit_code == 0, result.output
     assert set(json.loads(out.read_text())[0]['scores']) == set(LABELS)
     assert sum(label in result.output for label in LABELS) == 2
+
+
+def test_no_line_of_a_log_stands_before_the_table(checkpoint, videos):
+    lines = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    log = MMLogger.get_current_instance()
+    log.addHandler(handler)
+    try:
+        assert run(videos / '0.mp4', '--checkpoint', checkpoint).exit_code == 0
+        assert not lines
+        load_recognizer(config_of_checkpoint(checkpoint), checkpoint, device='cpu')  # a program has its log
+        assert any(line.startswith('Classifier of the checkpoint') for line in lines)
+    finally:
+        log.removeHandler(handler)
 
 
 def test_other_labels_with_a_checkpoint(checkpoint, videos, tmp_path):

@@ -84,7 +84,7 @@ def test_each_step_is_announced_counted_and_finished(finished):
     _, _, calls, lines = finished
     assert [step for step, _, _ in lines] == list(STEPS)
     assert all(seconds > 0 and note for _, seconds, note in lines)
-    for step in ('render', 'train', 'test_single_view', 'test_views_4x3'):
+    for step in ('render', 'frozen', 'train', 'test_single_view', 'test_views_4x3'):
         done = [(d, n) for s, d, n in calls if s == step]
         assert done[-1][0] == done[-1][1] > 0
 
@@ -94,7 +94,10 @@ def test_checkpoint_predicts_without_its_config(finished):
     from textxfer_mm.apis.model_configs import config_of_checkpoint
 
     work_dir, report, _, _ = finished
-    model = load_recognizer(config_of_checkpoint(report['checkpoint']), report['checkpoint'], device='cpu')
+    cfg = config_of_checkpoint(report['checkpoint'])
+    assert cfg.train_dataloader.dataset.type == 'VideoDataset', 'what the frozen stages gave is gone'
+    assert not (work_dir / 'frozen').exists()
+    model = load_recognizer(cfg, report['checkpoint'], device='cpu')
     video = next((work_dir / 'toy_actions' / 'videos' / 'val').glob('*.mp4'))
     prediction = next(predict_videos(model, [video]))
     assert prediction.class_names == tuple(SEEN_ACTIONS)

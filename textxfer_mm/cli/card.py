@@ -42,9 +42,10 @@ def card(
         register_all_modules()
         from textxfer_mm.analysis.model_card import model_card
         from textxfer_mm.apis.evaluation.seeds import read_results
+        from textxfer_mm.log_bridge import warnings_only
 
-    text = model_card(
-        checkpoint, config=config, results=read_results(results or ()), name=name, license_name=license_name
-    )
+    options = dict(results=read_results(results or ()), name=name, license_name=license_name)
+    with warnings_only():
+        text = model_card(checkpoint, config=config, **options)
     write_text(out, text)
     console.print(Text(f'Wrote {shown(out)}; its last section is yours to write.'), soft_wrap=True)

@@ -47,10 +47,12 @@ def export(
 
         register_all_modules()
         from textxfer_mm.apis.exporting.export import export_model
+        from textxfer_mm.log_bridge import warnings_only
 
         model, weights = (config, checkpoint) if config is not None else (checkpoint, None)
         options = dict(checkpoint=weights, labels=names, dataset=dataset, text_encoder=text_encoder)
-        done = export_model(model, out, **options, overwrite=overwrite)
+        with warnings_only():
+            done = export_model(model, out, **options, overwrite=overwrite)
     said = done.description
     axes = 'VCTHW' if len(done.shape) == 5 else 'VCHW'
     lines = [

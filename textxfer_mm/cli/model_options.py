@@ -129,13 +129,16 @@ class ChosenModel:
         with console.status('Loading the model ...'):
             from textxfer_mm import register  # noqa: F401
             from textxfer_mm.apis.chosen_model import load_chosen
+            from textxfer_mm.log_bridge import warnings_only
 
             model = dict(config=self.config, checkpoint=self.checkpoint, clip=self.model, pretrained=self.pretrained)
             options = dict(template=self.template, glosses=self.glosses, device=self.device)
             options |= dict(labels=self._class_names(), dataset=self.dataset, for_any_text=self.for_any_text)
-            recognizer = load_chosen(**model, **options)
+            with warnings_only():
+                recognizer = load_chosen(**model, **options)
         if not self.for_any_text:
-            _embed_names(recognizer, console)
+            with warnings_only():
+                _embed_names(recognizer, console)
         return recognizer
 
     def _class_names(self) -> tuple[str, ...] | None:

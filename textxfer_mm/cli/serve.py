@@ -105,10 +105,13 @@ def _load(name: str, given: dict[str, Any], device: str | None) -> Any:
     from textxfer_mm import register  # noqa: F401
     from textxfer_mm.apis.chosen_model import load_chosen
     from textxfer_mm.apis.recognizer import Recognizer
+    from textxfer_mm.log_bridge import warnings_only
     from textxfer_mm.web.served_models import ServedModel
 
     has_own_classes = 'config' in given or 'checkpoint' in given
     try:
-        return ServedModel(name, Recognizer(load_chosen(**given, device=device, for_any_text=True)), has_own_classes)
+        with warnings_only():
+            recognizer = Recognizer(load_chosen(**given, device=device, for_any_text=True))
+        return ServedModel(name, recognizer, has_own_classes)
     except UserError as error:
         raise UserError(f'{name} cannot be served: {error}') from error

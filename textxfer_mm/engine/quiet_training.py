@@ -59,13 +59,20 @@ class _FileLogRunner(Runner):
         return _without_console(super().build_logger(*args, **kwargs))
 
 
-def train(cfg: Config, progress: Progress) -> tuple[nn.Module, Path | None, History]:
+def train(cfg: Config, progress: Progress, *, recorded: Config | None = None) -> tuple[nn.Module, Path | None, History]:
     """Train as the config says.
+
+    Args:
+        cfg: The config.
+        progress: Told how many iterations are done.
+        recorded: The config that checkpoints hold, such as one that takes videos where it is trained on features; None
+            is ``cfg``.
 
     Returns:
         The trained model, its checkpoint if the config keeps any, and what was logged.
     """
     runner = _FileLogRunner.from_cfg(cfg)
+    runner.cfg = runner.cfg if recorded is None else recorded
     stop_when_diverged(runner)
     runner.register_hook(_ProgressHook(progress), priority='LOW')
     model = runner.train()

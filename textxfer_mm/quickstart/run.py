@@ -1,5 +1,6 @@
 """All steps of the quick start."""
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from torch import nn
 
 from textxfer_mm.apis import load_recognizer, predict_videos
 from textxfer_mm.apis.encoding import Progress
+from textxfer_mm.apis.feature_cache import config_on_frozen_stages, write_features
 from textxfer_mm.apis.model_configs import load_config
 from textxfer_mm.apis.scoring import score_videos
 from textxfer_mm.classifiers.bundle import ClassifierBundle
@@ -29,11 +31,14 @@ from textxfer_mm.visualization import plot_class_correlation, plot_confusion_mat
 
 CONFIG = 'quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py'
 ALL_ACTIONS = (*SEEN_ACTIONS, *UNSEEN_ACTIONS)
+#: Augmented copies of each training video that the frozen stages see; training draws one of them in every epoch.
+COPIES = 3
 
 #: The steps in their order, with what they do.
 STEPS = {
     'render': 'rendering the videos',
     'zero_shot_before': 'zero-shot on the unseen classes, before training',
+    'frozen': 'running the frozen stages on the training videos',
     'train': 'training',
     'test_single_view': 'testing with 1 view',
     'test_views_4x3': 'testing with 4 x 3 views',
@@ -136,8 +141,12 @@ def run_quickstart(
         with steps('zero_shot_before') as step:
             before = _zero_shot_before(cfg, step.progress)
             step.note = f'top-1 {100 * before:.1f} %, chance {100 / len(UNSEEN_ACTIONS):.0f} %'
+        with steps('frozen') as step:
+            behind = _behind_frozen_stages(cfg, work_dir / 'frozen', settings.seed, step.progress)
+            step.note = f'{COPIES} copies of each, with another crop and other frames'
         with steps('train') as step:
-            model, checkpoint, history = train(cfg, step.progress)
+            model, checkpoint, history = train(behind, step.progress, recorded=cfg)
+            shutil.rmtree(work_dir / 'frozen')
             step.note = f'{len(history.losses)} iterations, {checkpoint}'
         results = {}
         classifier = _classifier(cfg)
@@ -198,6 +207,14 @@ def _zero_shot_before(cfg: Config, progress: Progress) -> float:
     rows_of(model).replace(_classifier(cfg, tuple(UNSEEN_ACTIONS)))
     loader = _loader(cfg, 'single_view', 'zero_shot')
     return score_videos(model, loader, progress=progress).top(1)
+
+
+def _behind_frozen_stages(cfg: Config, folder: Path, seed: int, progress: Progress) -> Config:
+    """Keep what the frozen stages make of the training videos, once for all epochs; the config that trains on it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    options = dict(splits=['train'], copies=COPIES, stage='frozen', seed=seed, device='cpu')
+    write_features(cfg, folder, **options, progress=lambda split, done, total: progress(done, total))
+    return config_on_frozen_stages(cfg, folder / 'train')
 
 
 def _test(model: nn.Module, cfg: Config, view: str, progress: Progress) -> Scores:
