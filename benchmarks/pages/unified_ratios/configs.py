@@ -46,7 +46,7 @@ class Scale:
     test: int = 16
     unseen: int = 40
     captions: int = 500
-    lr: float = 6e-4
+    lr: float = 3e-4
     captions_lr: float = 6e-4
     labels_lr: float = 6e-4
 
