@@ -31,9 +31,9 @@ def read_requirements(name: str) -> list[str]:
 
 
 def read_extras() -> dict[str, list[str]]:
-    """Return one extra for each file of ``requirements/`` but the runtime and the pinned versions."""
+    """Return one extra for each file of ``requirements/`` but those of the runtime and two that are no extras."""
     names = sorted(path.stem for path in (ROOT / 'requirements').glob('*.txt'))
-    return {name: read_requirements(name) for name in names if name not in ('runtime', 'constraints')}
+    return {name: read_requirements(name) for name in names if name not in ('runtime', 'constraints', 'exported')}
 
 
 def add_mim_extension(package_dir: Path, link: bool) -> None:

@@ -12,7 +12,7 @@ queries, in wall seconds (medians over the rounds, and the fastest):
 
 The scores of the search must be those of float64 to 1e-6, and the best moments the same. Memory is what the process
 holds of its own (``RssAnon``), and what is mapped of the files (``RssFile``). Results with their machine are in
-docs/search.md.
+docs/video_search.md.
 
     python benchmarks/search.py [--moments 1000000] [--dims 512] [--rounds 5] [--threads 2] [--folder FOLDER]
 """

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 from evaluated import UNSEEN, evaluated_config, train
 from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
 from textxfer_mm.cli.main import app
+from textxfer_mm.engine.checkpoint import TRAINED_ON_FOLDER
 
 
 def run(*args):
@@ -229,7 +231,7 @@ def test_a_model_card_tells_what_was_measured(folder, tmp_path):
     card = ModelCard.load(tmp_path / 'card.md')
     full = next(row for row in result_of(folder, 1)['results'] if row['protocol'] == 'full')
     listed = {entry.dataset_name: entry.metric_value for entry in card.data.eval_results}
-    assert listed[f'{full["list"]}, full-class'] == pytest.approx(full['trained']['value'], abs=1e-4)
+    assert listed['list.txt, full-class'] == pytest.approx(full['trained']['value'], abs=1e-4)
     assert (card.data.license, card.data.pipeline_tag) == ('apache-2.0', 'video-classification')
     assert '| full-class | list.txt | top-1 | 4 | 11 | 25.0 |' in card.text
     assert '4 classes: ' in card.text
@@ -237,6 +239,30 @@ def test_a_model_card_tells_what_was_measured(folder, tmp_path):
     again = run(*words)
     assert (again.exit_code, 'card.md is there already' in again.output) == (2, True)
     assert ModelCard.load(tmp_path / 'card.md').text == card.text
+
+
+def test_a_model_card_names_no_folder(folder, tmp_path):
+    """It is published: who reads it has other folders, and may know whose they are."""
+    result = result_of(folder, 1)
+    other = result['lists'][1]['title']
+    assert str(folder) in other
+    words = ['--config', folder / 'config.py', '--out', tmp_path / 'card.md', '--results', folder / '1.json']
+    assert run('card', folder / 'trained1.pth', *words).exit_code == 0
+    text = (tmp_path / 'card.md').read_text()
+    assert str(folder) not in text
+    assert 'unseen.txt' in text
+
+
+def test_a_model_card_says_what_textxfer_train_fitted(folder, tmp_path):
+    saved = torch.load(folder / 'trained1.pth', weights_only=False)
+    saved['meta'] = {TRAINED_ON_FOLDER: dict(candidate='linear probe', videos=11, fitted_to_all=True)}
+    torch.save(saved, tmp_path / 'model.pth')
+    words = ['--config', folder / 'config.py', '--out', tmp_path / 'card.md', '--results', folder / '1.json']
+    assert run('card', tmp_path / 'model.pth', *words).exit_code == 0
+    text = (tmp_path / 'card.md').read_text()
+    assert 'kept this of its candidates: linear probe. 11 videos' in text
+    assert 'optimizer' not in text
+    assert 'says nothing about new ones' in text[text.index('## Measured') :]
 
 
 def test_a_model_card_calls_map_what_hubs_call_it(folder, tmp_path):

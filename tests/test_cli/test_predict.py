@@ -524,3 +524,10 @@ def test_glosses_that_do_not_fit(videos, words, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('labels', ['', 'waving,,running', ' , '])
+def test_an_empty_label_names_the_option(labels, videos):
+    result = run(videos, '--labels', labels)
+    assert result.exit_code == 2
+    assert f'One of the labels {labels!r} is empty' in result.output

@@ -28,6 +28,6 @@ def test_what_pages_say_is_explained(word):
     assert any(re.search(rf'\b{word}\b', page) for page in pages)
 
 
-@pytest.mark.parametrize('page', ['README.md', 'docs/questions.md', 'docs/multitrain_heads.md', 'docs/search.md'])
+@pytest.mark.parametrize('page', ['README.md', 'docs/questions.md', 'docs/multitrain_heads.md', 'docs/video_search.md'])
 def test_it_is_linked(page):
     assert 'glossary.md)' in (ROOT / page).read_text()

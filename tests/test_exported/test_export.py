@@ -1,7 +1,9 @@
 """Exported models against their models: every family, every way to average views, and what is refused."""
 
+import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from exported_models import FAMILIES, NAMES, TINY_VIT, built, random_rows, run, video_config
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from textxfer_mm.apis.exported_recognizer import ExportedRecognizer
 from textxfer_mm.apis.exporting import export as exporting
@@ -110,24 +114,62 @@ class Blocker:
         if name.split('.')[0] in {blocked}:
             raise ModuleNotFoundError('No module named ' + repr(name), name=name)
 sys.meta_path.insert(0, Blocker())
-sys.argv = ['textxfer', 'predict', *sys.argv[1:]]
+sys.argv[0] = 'textxfer'
 from textxfer_mm.cli.main import main
 main()
 """
 
 
-def test_without_mmaction_mmengine_mmcv_and_torch(exported, videos, tmp_path):
-    """The command itself, where none of them can be imported: its own classes, then others of the text encoder."""
-    model, done = exported
-    blocked = {'torch', 'torchvision', 'mmaction', 'mmengine', 'mmcv', 'mmpretrain', 'open_clip', 'timm'}
-    code = BLOCKED.format(blocked=blocked)
-    out = tmp_path / 'scores.json'
-    command = [sys.executable, '-c', code, *map(str, videos), '--model', str(done.file), '--json', str(out)]
-    other = ['--text-encoder', str(done.text_file), '--labels', 'swimming,diving']
+def others_than(requirements):
+    """The top-level modules that neither these requirements bring nor what they require."""
+    wanted, found = [Requirement(line).name for line in requirements], set()
+    while wanted:
+        name = canonicalize_name(wanted.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            needs = map(Requirement, importlib.metadata.requires(name) or ())
+        except importlib.metadata.PackageNotFoundError:
+            continue  # OpenCV has four distributions of one module
+        wanted += [one.name for one in needs if one.marker is None or one.marker.evaluate(dict(extra=''))]
+    modules = importlib.metadata.packages_distributions().items()
+    return {module for module, names in modules if not {canonicalize_name(name) for name in names} & found} - {'cv2'}
+
+
+@pytest.fixture(scope='module')
+def alone():
+    """How to run ``textxfer`` where nothing can be imported but what requirements/exported.txt brings."""
+    lines = (ROOT / 'requirements' / 'exported.txt').read_text().splitlines()
+    blocked = others_than([line for line in lines if not line.startswith('#')])
+    assert {'torch', 'torchvision', 'mmaction', 'mmengine', 'mmcv', 'mmpretrain', 'open_clip', 'timm'} <= blocked
+    command = [sys.executable, '-c', BLOCKED.format(blocked=blocked - {'textxfer_mm'})]
     environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])}
+
+    def run(*args):
+        options = dict(env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run([*command, *map(str, args)], **options)
+
+    return run
+
+
+@pytest.mark.parametrize('command', ['timeline', 'predict', 'search', 'serve'])
+def test_other_commands_say_what_is_missing(alone, command, videos):
+    given = dict(timeline=[videos[0], '--labels', 'a'], predict=[videos[0], '--labels', 'a'], search=['a', videos[0]])
+    ended = alone(command, *given.get(command, ()))
+    assert ended.returncode == 2, ended.stderr
+    assert re.fullmatch(r"error: The Python package '\w+' is not installed, .*\n", ended.stderr), ended.stderr
+
+
+def test_what_exported_models_require_is_enough(alone, exported, videos, tmp_path):
+    """The command itself, where nothing else can be imported: its own classes, then others of the text encoder."""
+    model, done = exported
+    out = tmp_path / 'scores.json'
+    command = ['predict', *map(str, videos), '--model', str(done.file), '--json', str(out)]
+    other = ['--text-encoder', str(done.text_file), '--labels', 'swimming,diving']
     for more, labels in (([], None), (other, ['swimming', 'diving'])):
         out.unlink(missing_ok=True)
-        ended = subprocess.run([*command, *more], env=environment, capture_output=True, text=True, timeout=120)
+        ended = alone(*command, *more)
         assert ended.returncode == 0, ended.stderr
         if labels:
             rows_of(model).replace(rows_of(model).source.renamed(labels).build())
@@ -385,3 +427,12 @@ def test_trained_towers_and_learned_prompts(videos, tmp_path):
         export_model(learned, tmp_path / 'p.pt2', text_encoder=tmp_path / 'pt.pt2')
     assert not list(tmp_path.glob('*p*.pt2')), 'the model is not left without the text encoder it was to have'
     assert_predicts_as(learned, export_model(learned, tmp_path / 'p.pt2').file, videos)
+
+
+@pytest.mark.parametrize('name', ['clip.mp4', 'folder'])
+def test_what_is_no_model(tmp_path, name):
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'clip.mp4').write_bytes(b'')
+    result = run('export', tmp_path / name, tmp_path / 'm.onnx')
+    assert result.exit_code == 2
+    assert f'{name} is no model: give a checkpoint' in ' '.join(result.output.split())

@@ -1,5 +1,6 @@
 """A model card written from a checkpoint, as model hubs read it: what the model is, and what was measured of it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from textxfer_mm.apis.chosen_model import load_chosen
 from textxfer_mm.apis.evaluation.measures import METRICS
 from textxfer_mm.apis.evaluation.report import COLUMNS, NUMBERS, facts_of, markdown_table, notes_of, table_of
 from textxfer_mm.apis.evaluation.states import digest_of_model
-from textxfer_mm.engine.checkpoint import load_checkpoint_file
+from textxfer_mm.engine.checkpoint import TRAINED_ON_FOLDER, load_checkpoint_file
 from textxfer_mm.engine.classes import labels_of, rows_of
 from textxfer_mm.errors import UserError, first_few
 from textxfer_mm.evaluation.protocol_names import PROTOCOLS
@@ -25,6 +26,10 @@ MOST_NAMES, MOST_TEMPLATES = 1000, 5
 IMAGES, VIDEOS = ('image-classification', 'mmpretrain'), ('video-classification', 'mmaction2')
 #: How hubs call what is no accuracy.
 _HUB_METRICS = dict(map='mean_average_precision', map_11='mean_average_precision')
+_FITTED = (
+    '**`textxfer train` fitted this model to all videos of its folder after the comparison.** A number on these videos '
+    'says nothing about new ones; that of its report, by cross-validation, does.'
+)
 #: Where a model keeps its parts, under MMAction2 and under MMPretrain.
 PARTS = ('backbone', 'neck', 'cls_head', 'head')
 
@@ -57,6 +62,7 @@ def model_card(
     meta = load_checkpoint_file(checkpoint).get('meta', {})
     for result in results:
         _require_own(result, model, checkpoint)
+    results = [_without_folders(result) for result in results]
     name = name or checkpoint.stem
     views = views_of_config(model.cfg)
     task, framework = IMAGES if len(views.shape) == 3 else VIDEOS
@@ -70,6 +76,7 @@ def model_card(
         '## Training',
         _training(model.cfg, meta),
         '## Measured',
+        *([] if not results or not _fitted_to_its_lists(meta) else [_FITTED]),
         *(_measured(result) for result in results),
         *([] if results else ['No result was given for this card: `textxfer evaluate --json FILE` makes one.']),
         '## To be written by its author',
@@ -98,6 +105,28 @@ def _require_own(result: Mapping[str, Any], model: nn.Module, checkpoint: Path) 
             f'A result was measured with {result["checkpoint"] or "no checkpoint"} and other weights than those of '
             f'{checkpoint}. Give what `textxfer evaluate CONFIG {checkpoint} --json FILE` wrote.'
         )
+
+
+def _without_folders(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result whose files are called by their names alone, as others do not have its folders.
+
+    Two files of one name keep the folder that they lie in.
+    """
+    files = {row['list'] for row in result['results']} | {entry['title'] for entry in result['lists']}
+    counts = Counter(Path(file).name for file in files)
+    called = {file: '/'.join(Path(file).parts[-1 if counts[Path(file).name] == 1 else -2 :]) for file in files}
+    return dict(
+        result,
+        config=Path(result['config']).name,
+        checkpoint=result['checkpoint'] and Path(result['checkpoint']).name,
+        results=[dict(row, list=called[row['list']]) for row in result['results']],
+        lists=[dict(entry, title=called[entry['title']]) for entry in result['lists']],
+    )
+
+
+def _fitted_to_its_lists(meta: Mapping[str, Any]) -> bool:
+    """Whether `textxfer train` fitted the model to all videos, those of its test list among them."""
+    return bool(meta.get(TRAINED_ON_FOLDER, {}).get('fitted_to_all'))
 
 
 def _summary(model: nn.Module, views: Views) -> str:
@@ -144,6 +173,12 @@ def _classes(model: nn.Module) -> str:
 
 def _training(cfg: Config, meta: Mapping[str, Any]) -> str:
     """What the checkpoint says of its training."""
+    made = meta.get(TRAINED_ON_FOLDER)
+    if made is not None:
+        return (
+            f'By `textxfer train`, which kept this of its candidates: {made["candidate"]}. {made["videos"]} videos; '
+            'its report says how all candidates compared.'
+        )
     said = {
         'run': meta.get('experiment_name'),
         'epochs': meta.get('epoch'),

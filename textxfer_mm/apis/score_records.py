@@ -68,9 +68,9 @@ def read_array(path: Path) -> list[Result]:
     try:
         rows = json.loads(path.read_bytes())
     except ValueError as error:
-        raise UserError(f'{where} is no JSON file: give another, or delete it.') from error
+        raise UserError(f'{where} is no JSON file: give one of `textxfer predict --json`, or a new name.') from error
     if not isinstance(rows, list):
-        raise UserError(f'{where} is no list of results: give another file, or delete it.')
+        raise UserError(f'{where} is no list of results: give one of `textxfer predict --json`, or a new name.')
     return [_result_of(row, where) for row in rows]
 
 

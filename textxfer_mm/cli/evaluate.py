@@ -16,7 +16,7 @@ from textxfer_mm.errors import UserError, shown
 from textxfer_mm.evaluation.protocol_names import check_protocols
 from textxfer_mm.files import require_writable_file
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_file
-from textxfer_mm.text.class_names import list_datasets, load_class_names
+from textxfer_mm.text.class_names import list_datasets, load_class_names, split_class_names
 from textxfer_mm.text.glosses.table import gloss_table
 
 #: How wide a table may be where no terminal sets it.
@@ -164,7 +164,7 @@ def _names(given: str, distinct: bool) -> tuple[str, ...]:
     is_file = len(given) < 250 and Path(given).is_file()  # a file may have commas in its name
     is_list = ',' in given and given not in list_datasets() and not is_file
     if is_list:
-        return load_class_names([name.strip() for name in given.split(',')], distinct=distinct)
+        return split_class_names(given, distinct=distinct)
     try:
         return load_class_names(given, distinct=distinct)
     except UserError as error:

@@ -10,7 +10,7 @@ from rich.text import Text
 from textxfer_mm.cli.model_options import Labels, LabelsFile, ModelConfig
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, is_exported, require_checkpoint
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import load_class_names, split_class_names
 
 
 def export(
@@ -40,7 +40,7 @@ def export(
         raise UserError(f'{shown(checkpoint)} is exported already: give the checkpoint that it was made from.')
     _require_model(checkpoint, config)
     names = None if labels_file is None else load_class_names(labels_file)
-    names = names if labels is None else load_class_names([name.strip() for name in labels.split(',')])
+    names = names if labels is None else split_class_names(labels)
     console = Console()
     with console.status('Exporting ...'):
         from textxfer_mm import register_all_modules
@@ -85,3 +85,10 @@ def _require_model(checkpoint: str, config: str | None) -> None:
         find_config(checkpoint)
     elif suffix in ('.pth', '.pt', '.safetensors', '.bin'):
         require_checkpoint(checkpoint)
+    elif Path(checkpoint).is_file() or (
+        Path(checkpoint).is_dir() and not (Path(checkpoint) / 'open_clip_config.json').is_file()
+    ):
+        raise UserError(
+            f'{shown(checkpoint)} is no model: give a checkpoint (.pth), a config (.py), a folder with '
+            'open_clip_config.json, or the name of a CLIP model.'
+        )

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import is_exported, require_device_name, require_file
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import load_class_names, split_class_names
 
 Rows = Annotated[
     Path | None,
@@ -131,5 +131,5 @@ class ExportedOptions:
     def _class_names(self) -> tuple[str, ...] | None:
         """The class names that were given, if any."""
         if self.labels is not None:
-            return load_class_names([name.strip() for name in self.labels.split(',')])
+            return split_class_names(self.labels)
         return None if self.labels_file is None else load_class_names(self.labels_file)

@@ -49,6 +49,10 @@ class CommandGroup(TyperGroup):
             if explained is None:
                 raise
             self._stop(explained)
+        except ModuleNotFoundError as error:
+            if not error.name or error.name.partition('.')[0] == 'textxfer_mm':
+                raise
+            self._stop(UserError(_missing(error.name.partition('.')[0])))
         except OSError as error:
             reason = unwritable(error)
             if reason is not None:
@@ -75,6 +79,15 @@ class CommandGroup(TyperGroup):
         """Print a user's mistake and end."""
         Console(stderr=True).print(Text(f'error: {shown_message(error)}', style='red'), soft_wrap=True)
         raise typer.Exit(2) from error
+
+
+def _missing(module: str) -> str:
+    """What to do about a module that this command imports and that is not there."""
+    return (
+        f'The Python package {module!r} is not installed, which this command needs: install textxfer_mm with its '
+        'requirements (docs/install.md). Those of exported models alone are enough for `textxfer predict --model '
+        'FILE.onnx` and nothing else.'
+    )
 
 
 app = typer.Typer(name='textxfer', cls=CommandGroup, add_completion=False, pretty_exceptions_enable=False)

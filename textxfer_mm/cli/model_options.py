@@ -17,7 +17,7 @@ from textxfer_mm.inputs import (
     require_device_name,
     require_weights,
 )
-from textxfer_mm.text.class_names import check_class_names, load_class_names
+from textxfer_mm.text.class_names import check_class_names, load_class_names, split_class_names
 from textxfer_mm.text.glosses.table import gloss_table
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
 
@@ -145,7 +145,7 @@ class ChosenModel:
         """The class names that were given, if any."""
         distinct = self.glosses is None
         if self.labels is not None:
-            return load_class_names([name.strip() for name in self.labels.split(',')], distinct=distinct)
+            return split_class_names(self.labels, distinct=distinct)
         return None if self.labels_file is None else load_class_names(self.labels_file, distinct=distinct)
 
 

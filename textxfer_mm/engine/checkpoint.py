@@ -23,6 +23,9 @@ from textxfer_mm.files import replacing
 from textxfer_mm.inputs import require_checkpoint
 from textxfer_mm.wrappers import strip_wrappers
 
+#: The entry of ``meta`` in which ``textxfer train`` says what it kept.
+TRAINED_ON_FOLDER = 'textxfer_train'
+
 
 def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu', *, mmap: bool = False) -> Any:
     """Load a checkpoint file, allowing tensors, plain values and what MMEngine's Runner saves, but no code.

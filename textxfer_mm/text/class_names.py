@@ -69,6 +69,25 @@ def read_class_names(source: str | Path | Sequence[str]) -> tuple[str, ...]:
     return _read_dataset(source)
 
 
+def split_class_names(words: str, *, distinct: bool = True) -> tuple[str, ...]:
+    """Class names as they are typed: separated by commas.
+
+    Args:
+        words: The names.
+        distinct: As in :func:`load_class_names`.
+
+    Raises:
+        UserError: A name is empty, or see :func:`check_class_names`.
+    """
+    names = [name.strip() for name in words.split(',')]
+    if not all(names):
+        raise UserError(
+            f'One of the labels {shown(words, 60)!r} is empty: write names with one comma between them, such as '
+            '"waving,clapping hands".'
+        )
+    return load_class_names(names, distinct=distinct)
+
+
 def check_class_names(names: Sequence[str], glosses: Sequence[Sequence[str]] | None = None) -> None:
     """Check that there is one usable, distinct name per class.
 

@@ -29,7 +29,9 @@ def read_names(path: Path) -> tuple[str, ...]:
     except (OSError, ValueError):  # no file can have such a name
         is_there = False
     if not is_there:
-        raise NotAtHandError(f'File of class names not found: {shown(path)}.')
+        raise NotAtHandError(
+            f'File of class names not found: {shown(path)}. Give a .txt, .csv, .tsv or .json file of names.'
+        )
     text = read_text(path)
     suffix = path.suffix.lower()
     if suffix == '.json':

@@ -149,13 +149,15 @@ def _describe(
     graph: ExportedGraph, rows: ClassRows, bundle: Any, plan: Mapping[str, Any], shape: tuple[int, ...]
 ) -> ModelDescription:
     cosine = graph.head.cosine
+    with torch.no_grad():
+        scale = float(cosine.scale(training=False))
     return ModelDescription(
         class_names=bundle.class_names,
         templates=bundle.templates,
         glosses=bundle.glosses,
         encoder_id=bundle.encoder_id,
         embed_dims=bundle.embed_dims,
-        scale=float(cosine.scale(training=False)),
+        scale=scale,
         bias=0.0 if cosine.logit_bias is None else float(cosine.logit_bias),
         mean=tuple(graph.mean.flatten().tolist()),
         std=tuple(graph.std.flatten().tolist()),

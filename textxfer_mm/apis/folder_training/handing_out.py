@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -9,7 +10,7 @@ from mmengine.config import Config
 from textxfer_mm.apis.feature_cache.encoder import FrameEncoder
 from textxfer_mm.apis.folder_training.candidates import Fitted
 from textxfer_mm.apis.folder_training.encoder import Encoder
-from textxfer_mm.engine.checkpoint import write_checkpoint
+from textxfer_mm.engine.checkpoint import TRAINED_ON_FOLDER, write_checkpoint
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.files import write_text
 
@@ -30,7 +31,7 @@ def with_files(cfg: Config, fitted: Fitted, out: Path) -> Config:
     return made
 
 
-def hand_out(encoder: Encoder, fitted: Fitted, cfg: Config, out: Path, header: str) -> Path:
+def hand_out(encoder: Encoder, fitted: Fitted, cfg: Config, out: Path, header: str, made: dict[str, Any]) -> Path:
     """Write ``model.pth`` and ``config.py``; return the checkpoint.
 
     Args:
@@ -39,6 +40,7 @@ def hand_out(encoder: Encoder, fitted: Fitted, cfg: Config, out: Path, header: s
         cfg: Its config.
         out: The folder.
         header: What the config begins with, as comments.
+        made: What the checkpoint says of how it was made.
     """
     parts = dict(fitted.parts)
     if 'backbone' not in parts:
@@ -50,7 +52,7 @@ def hand_out(encoder: Encoder, fitted: Fitted, cfg: Config, out: Path, header: s
         f'{part}.{name}': value.cpu() for part, module in parts.items() for name, value in module.state_dict().items()
     }
     text = cfg.pretty_text
-    write_checkpoint(out / CHECKPOINT, dict(meta=dict(cfg=text), state_dict=state))
+    write_checkpoint(out / CHECKPOINT, dict(meta={'cfg': text, TRAINED_ON_FOLDER: made}, state_dict=state))
     comments = ''.join(f'# {line}'.rstrip() + '\n' for line in header.splitlines())
     write_text(out / CONFIG, f'{comments}{text}')
     return out / CHECKPOINT
