@@ -26,7 +26,7 @@ use() (
     set -e
     cd "$1"
     textxfer doctor
-    textxfer toy-actions actions --train-clips 6 --val-clips 1 --zero-shot-clips 1
+    textxfer toy-actions actions --train-clips 4 --val-clips 1 --zero-shot-clips 1
     textxfer predict actions/videos/zero_shot --labels 'walking to the left,jumping to the right' --csv scores.csv
     textxfer train actions/train.txt --out model --no-finetune
     textxfer card model/model.pth
@@ -62,7 +62,6 @@ for base in "${pythons[@]}"; do
     step 'Building the wheel' "$folder/log" "$environment/bin/pip" wheel --no-deps -w "$folder/wheels" "$folder/source"
     step 'Installing the wheel with offline and onnx' "$folder/log" "$environment/bin/pip" install \
         -c "$PROJECT_ROOT/requirements/constraints.txt" "$(echo "$folder"/wheels/textxfer_mm-*.whl)[offline,onnx]"
-    step 'Checking what was installed' "$folder/log" "$environment/bin/pip" check
     export -f use
     PATH="$environment/bin:$PATH" step 'Using it from an empty folder' "$folder/log" use "$folder/empty"
     rm -rf "$environment" "$folder/empty" "$folder/wheels"
