@@ -71,6 +71,13 @@ def test_without_labels_a_model_looks_for_its_own(client, media):
     assert set(ask(client, media / 'videos' / 'a.mp4', model='other')['scores']) == {'one', 'two'}
 
 
+def test_labels_may_be_a_list(client, media):
+    """In a list a label may have a comma of its own."""
+    answer = ask(client, media / 'videos' / 'a.mp4', ['waving', ' jumping, high ', ''])
+    assert set(answer['scores']) == {'waving', 'jumping, high'}
+    assert set(ask(client, media / 'videos' / 'a.mp4', [])['scores']) == {'waving', 'clapping'}
+
+
 def test_a_video_of_the_server_and_an_image(client, media, tmp_path):
     answer = client.predict(video='sub/b.mp4', labels='a, b', api_name='/predict')
     assert answer['file'] == 'b.mp4'
@@ -105,6 +112,8 @@ def test_twenty_at_once_get_their_own_answers_and_leave_no_file(server, client, 
     [
         (dict(labels='a, a'), 'Duplicate class names'),
         (dict(labels=', '.join(map(str, range(501)))), '501 labels are too many: give 500 at most.'),
+        (dict(labels=['a', 1]), "Labels are a text (a, b) or a list of texts, not ['a', 1]."),
+        (dict(labels={'a': 'b'}), "Labels are a text (a, b) or a list of texts, not {'a': 'b'}."),
         (dict(labels='a' * 301), 'A label has 300 letters at most, this one has 301'),
         (dict(labels='a, b', model='others'), "There is no model 'others' here. Did you mean: other?"),
         (dict(labels='a, b', video='a.mp4'), 'both an upload and the name of a video'),
