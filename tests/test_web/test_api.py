@@ -110,7 +110,6 @@ def test_twenty_at_once_get_their_own_answers_and_leave_no_file(server, client, 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(labels='a, a'), 'Duplicate class names'),
         (dict(labels=', '.join(map(str, range(501)))), '501 labels are too many: give 500 at most.'),
         (dict(labels=['a', 1]), "Labels are a text (a, b) or a list of texts, not ['a', 1]."),
         (dict(labels={'a': 'b'}), "Labels are a text (a, b) or a list of texts, not {'a': 'b'}."),

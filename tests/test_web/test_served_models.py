@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from tiny_images import image_config
 from tiny_runs import write_corrupt
 
 from textxfer_mm.apis import Recognizer, VideoPrediction, load_recognizer
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.web import served_models
@@ -46,6 +48,40 @@ def test_labels_come_and_go(recognizer, checkpoint, video, tmp_path, monkeypatch
     assert other.scores == pytest.approx(wanted.scores, abs=1e-6)
     assert model.answer(video).prediction == before
     assert model.answer(video, ['waving', 'clapping']).prediction == before
+
+
+@pytest.mark.parametrize(
+    ('labels', 'kept', 'note'),
+    [
+        (['arm wrestling', 'b', 'Arm-Wrestling'], ('arm wrestling', 'b'), "'arm wrestling' was given twice and counts"),
+        (['a', 'a', 'a', 'b'], ('a', 'b'), "'a' was given 3 times and counts once."),
+        (['a', 'b', 'a', 'b'], ('a', 'b'), "These labels were given more than once and count once: 'a', 'b'."),
+        (['x' * 100, 'b', 'x' * 100], ('x' * 100, 'b'), f"'{'x' * 40}... (100 letters)' was given twice"),
+    ],
+)
+def test_equal_labels_count_once(recognizer, video, labels, kept, note):
+    answer = ServedModel('m', recognizer).answer(video, labels)
+    assert answer.prediction.class_names == kept
+    assert answer.notes[0].startswith(note)
+
+
+def test_labels_that_look_the_same_to_the_model_are_named_once_and_shortened(recognizer, video, monkeypatch):
+    """The message is for a visitor, who cannot take another text encoder."""
+    long = '\u8d70' * 100
+    rows = recognizer.model.cls_head.class_rows
+
+    def made(names):
+        weight = torch.nn.functional.normalize(torch.eye(len(names), 32) + 1, dim=1)
+        weight[1] = weight[2] = weight[0]
+        return ClassifierBundle(weight, names, ('{}',), 'x')
+
+    monkeypatch.setattr(rows, '_make_for', made)
+    with pytest.raises(UserError) as caught:
+        ServedModel('m', recognizer).answer(video, [long, '\u8dd1', '\u6b65', 'waving'])
+    assert str(caught.value) == (
+        f"These labels look the same to the model: '{long[:40]}... (100 letters)' and '\u8dd1' and '\u6b65'. "
+        'Write them otherwise: in other words, or in another language.'
+    )
 
 
 def test_the_rows_of_the_last_lists_are_kept(recognizer, video, monkeypatch):
