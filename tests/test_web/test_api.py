@@ -135,7 +135,10 @@ def test_a_broken_file_is_one_line(client, server, media, capfd):
 
 
 def test_no_file_at_all(client):
-    with pytest.raises(gradio_client.exceptions.AppError, match=r'There is no video\. Give a video or an image\.'):
+    with pytest.raises(
+        gradio_client.exceptions.AppError,
+        match=r'There is no video\. Give a video or an image \(mp4, avi, .*, jpg, .*; at most 0\.25 MB\)\.',
+    ):
         client.predict(labels='a, b', api_name='/predict')
 
 

@@ -1,5 +1,7 @@
 """Models that are asked for any labels, and what becomes of an answer. No gradio here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +126,8 @@ def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
     assert [told[name]['interactive'] for name in ('open', 'closed')] == [True, False]
     assert told['open']['info'].endswith('Leave it empty for those of the model: waving, clapping.')
     assert told['closed']['info'] == 'This model knows its own classes alone.'
+    told = page._labels_for(replace(site, labels=('x', 'y')), 'open')
+    assert told['info'].endswith('Leave it empty for: x, y.')
 
 
 def test_what_cannot_be_read_is_named_without_its_folder(recognizer, tmp_path):
@@ -178,6 +182,15 @@ def test_shares_are_called_shares(scores, is_told):
     """Scores of a softmax, which make 100 % whatever is seen; not those of several labels at once."""
     answer = Answer('a', 'm', VideoPrediction('a', ('x', 'y'), scores), np.zeros((1, 8, 8, 3), np.uint8), None, ())
     assert ('All labels together make 100 %' in as_html(answer)) == is_told
+
+
+@pytest.mark.parametrize(('score', 'is_told'), [(1.0, True), (0.75, False)])
+def test_a_share_of_one_label_says_nothing(score, is_told):
+    """A softmax gives 100 % to what stands alone; a model of several labels at once judges each by itself."""
+    answer = Answer('a', 'm', VideoPrediction('a', ('x',), (score,)), np.zeros((1, 8, 8, 3), np.uint8), None, ())
+    told = 'With one label the score says nothing: give another to compare with.'
+    assert (told in as_html(answer)) == (told in as_data(answer)['notes']) == is_told
+    assert 'All labels together' not in as_html(answer)
 
 
 def test_of_many_labels_and_frames_the_page_shows_the_first():

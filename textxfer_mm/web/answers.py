@@ -22,7 +22,10 @@ _LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
 _QUALITY = 90
 #: By how much the sum of shares differs from one.
 _ROUNDING = 1e-3
+#: By how much the share of a single label does.
+_EXACT = 1e-6
 _SHARES = 'All labels together make 100 %, also where none of them fits: give labels for what else there may be.'
+_ALONE = 'With one label the score says nothing: give another to compare with.'
 _READING = 'Dark: the label fits there. Orange: the parts that are listed below.'
 #: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
 _WIDTH = 7
@@ -38,7 +41,7 @@ def as_data(answer: Answer) -> dict[str, Any]:
         scores={label: round(score, 6) for label, score in ranked},
         frames=[_jpeg(frame) for frame in answer.frames],
         timeline=None if found is None else dict(as_dict(found), video=answer.name, picture=_picture(found)),
-        notes=list(answer.notes),
+        notes=[*answer.notes, *([_ALONE] if _is_alone(answer) else [])],
     )
 
 
@@ -49,7 +52,7 @@ def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
     parts = [
         f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
         _scores(labels, len(answer.prediction.scores) - len(labels)),
-        *([f'<p class="note">{_SHARES}</p>'] if is_shared else []),
+        *([_of_shares(answer)] if is_shared else []),
         *_frames(answer.frames),
     ]
     if answer.timeline is not None:
@@ -58,6 +61,17 @@ def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
         parts.append('<h3 class="follows">What happens when</h3>')  # its room is for the bar of progress
     parts += [f'<p class="note">{_text(note, None)}</p>' for note in answer.notes]
     return f'<div class="answer">{"".join(parts)}</div>'
+
+
+def _is_alone(answer: Answer) -> bool:
+    """Whether one label has all there is to share; a model of several labels at once judges each by itself."""
+    return len(answer.prediction.scores) == 1 and abs(answer.prediction.scores[0] - 1) < _EXACT
+
+
+def _of_shares(answer: Answer) -> str:
+    if _is_alone(answer):
+        return f'<p class="warning" role="note">{_ALONE}</p>'
+    return f'<p class="note">{_SHARES}</p>'
 
 
 def problem_as_html(message: str) -> str:

@@ -118,7 +118,9 @@ def _hint(model: ServedModel, site: Site) -> str:
     if not model.takes_labels:
         return f'This model knows its own classes alone{model.own_in_brackets}.'
     what = 'Separated by commas, or one a line.'
-    if model.own_labels and not site.labels:
+    if site.labels:
+        what += f' Leave it empty for: {first_few(site.labels, 5)}.'
+    elif model.own_labels:
         what += f' Leave it empty for those of the model: {first_few(model.own_labels, 5)}.'
     return what
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textxfer_mm.errors import UserError, nearest, shown
+from textxfer_mm.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from textxfer_mm.web.served_models import Answer, ServedModel
 from textxfer_mm.web.uploads import Uploads
 from textxfer_mm.web.video_folder import VideoFolder
+
+#: The types of files that may be given.
+_TYPES = ', '.join(suffix[1:] for suffix in (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,11 @@ class Site:
             UserError: Neither or both were given, the labels are no texts, or what :meth:`ServedModel.answer` raises.
         """
         if bool(upload) == bool(choice):
-            both = 'both an upload and the name of a video here: which one?' if upload else 'no video.'
-            raise UserError(f'There is {both} Give a video or an image.')
+            if upload:
+                raise UserError('There is both an upload and the name of a video here: give one of them.')
+            raise UserError(
+                f'There is no video. Give a video or an image ({_TYPES}; at most {self.most_megabytes:g} MB).'
+            )
         chosen = self._model(model)
         wanted = _names_in(labels) or (self.labels if chosen.takes_labels else ())
         with self._file(upload, choice) as path:
