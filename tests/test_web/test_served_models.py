@@ -184,6 +184,16 @@ def test_shares_are_called_shares(scores, is_told):
     assert ('All labels together make 100 %' in as_html(answer)) == is_told
 
 
+def test_a_long_label_is_shortened_and_whole_under_the_pointer():
+    label = '<b>' * 100
+    prediction = VideoPrediction('a', (label, 'short'), (0.75, 0.25))
+    answer = Answer('a', 'm', prediction, np.zeros((1, 8, 8, 3), np.uint8), None, ())
+    html = as_html(answer)
+    assert f'<span title="{"&lt;b&gt;" * 100}">{"&lt;b&gt;" * 26}&lt;\u2026</span>' in html
+    assert '<th scope="row">short</th>' in html
+    assert list(as_data(answer)['scores']) == [label, 'short']
+
+
 @pytest.mark.parametrize(('score', 'is_told'), [(1.0, True), (0.75, False)])
 def test_a_share_of_one_label_says_nothing(score, is_told):
     """A softmax gives 100 % to what stands alone; a model of several labels at once judges each by itself."""

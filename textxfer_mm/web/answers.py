@@ -13,12 +13,14 @@ from textxfer_mm.apis import Timeline
 from textxfer_mm.apis.clocks import clock
 from textxfer_mm.apis.timelines import as_dict
 from textxfer_mm.errors import shown
-from textxfer_mm.visualization.figures import png_of
+from textxfer_mm.visualization.figures import png_of, shortened
 from textxfer_mm.visualization.timelines import timeline_figure
 from textxfer_mm.web.served_models import Answer
 
 #: The most labels, frames and segments that a page shows; the data hold all.
 _LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
+#: The most letters of a label that are shown at once.
+_LETTERS = 80
 _QUALITY = 90
 #: By how much the sum of shares differs from one.
 _ROUNDING = 1e-3
@@ -26,7 +28,7 @@ _ROUNDING = 1e-3
 _EXACT = 1e-6
 _SHARES = 'All labels together make 100 %, also where none of them fits: give labels for what else there may be.'
 _ALONE = 'With one label the score says nothing: give another to compare with.'
-_READING = 'Dark: the label fits there. Orange: the parts that are listed below.'
+_READING = 'Dark: the label fits there, as far as the bar at the side says. Orange: the parts that are listed below.'
 #: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
 _WIDTH = 7
 
@@ -84,9 +86,17 @@ def _text(text: object, limit: int | None = 200) -> str:
     return escape(shown(text, limit) if limit else shown(text, None))
 
 
+def _label(label: str) -> str:
+    """A label in HTML; of a long one the rest appears under the pointer."""
+    short = shortened(label, _LETTERS)
+    return (
+        escape(short) if short == shown(label, None) else f'<span title="{_text(label, None)}">{escape(short)}</span>'
+    )
+
+
 def _scores(labels: Iterable[tuple[str, float]], hidden: int) -> str:
     rows = [
-        f'<tr><th scope="row">{_text(label)}</th>'
+        f'<tr><th scope="row">{_label(label)}</th>'
         f'<td class="bar"><span style="width:{100 * min(max(score, 0), 1):.1f}%"></span></td>'
         f'<td class="number">{100 * score:.1f} %</td></tr>'
         for label, score in labels
@@ -109,7 +119,7 @@ def _frames(frames: np.ndarray) -> list[str]:
 
 def _timeline(found: Timeline) -> str:
     rows = [
-        f'<tr><td>{clock(segment.start)} &ndash; {clock(segment.end)}</td><td>{_text(segment.shown_label)}</td>'
+        f'<tr><td>{clock(segment.start)} &ndash; {clock(segment.end)}</td><td>{_label(segment.shown_label)}</td>'
         f'<td class="number">{100 * segment.score:.1f} %</td></tr>'
         for segment in found.segments[:_SEGMENTS]
     ]
