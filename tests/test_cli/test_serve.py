@@ -53,6 +53,18 @@ def test_mistakes(options, message):
     assert message in one_line(run(*options, *port))
 
 
+@pytest.mark.parametrize('command', ['serve', 'timeline', 'search', 'train'])
+def test_only_predict_offers_exported_models(command):
+    """The others refuse them."""
+    helped = {}
+    for name in (command, 'predict'):
+        output = CliRunner().invoke(app, [name, '--help']).output
+        helped[name] = ' '.join(output.replace('\u2502', ' ').split())
+    assert 'A CLIP model instead' in helped[command]
+    assert 'exported model' not in helped[command]
+    assert 'weights; or an exported model' in helped['predict']
+
+
 def test_a_port_in_use():
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
