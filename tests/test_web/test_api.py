@@ -276,6 +276,16 @@ def test_what_the_page_does_not_need_is_closed(server):
     assert "default-src 'self'" in answer.headers['content-security-policy']
 
 
+def test_a_preview_of_the_page_is_its_own(server):
+    """Messengers and search engines read it: it is not gradio's, and names no picture of another host."""
+    answer = httpx.get(server[0])
+    assert int(answer.headers['content-length']) == len(answer.content) or 'content-encoding' in answer.headers
+    assert '<meta property="og:title" content="textxfer" />' in answer.text
+    for word in ('og:image', 'twitter:', 'content="Gradio"', 'raw.githubusercontent.com'):
+        assert word not in answer.text, word
+    assert answer.text.rstrip().endswith('</html>')
+
+
 def test_the_endpoint_says_what_it_takes(client):
     (endpoint,) = client.view_api(return_format='dict', print_info=False)['named_endpoints'].items()
     assert endpoint[0] == '/predict'
