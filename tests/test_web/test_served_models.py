@@ -148,6 +148,8 @@ def test_the_timeline_is_that_of_the_labels_of_the_answer(recognizer, video, tmp
     assert (whole.prediction, answer.timeline) == (answer.prediction, None)
     assert 'class="follows"' in as_html(answer, timeline_follows=True)
     assert 'class="follows"' not in as_html(whole)
+    html = as_html(replace(answer, notes=('A note.',)), timeline_follows=True)
+    assert html.index('A note.') < html.index('class="frames"')  # behind the frames is the room for the progress
     write_corrupt(tmp_path / 'bad.mp4', 'text')
     with pytest.raises(UserError) as caught:
         model.with_timeline(answer, tmp_path / 'bad.mp4')

@@ -55,13 +55,13 @@ def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
         f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
         _scores(labels, len(answer.prediction.scores) - len(labels)),
         *([_of_shares(answer)] if is_shared else []),
+        *(f'<p class="note">{_text(note, None)}</p>' for note in answer.notes),
         *_frames(answer.frames),
     ]
     if answer.timeline is not None:
         parts.append(_timeline(answer.timeline))
     if timeline_follows:
         parts.append('<h3 class="follows">What happens when</h3>')  # its room is for the bar of progress
-    parts += [f'<p class="note">{_text(note, None)}</p>' for note in answer.notes]
     return f'<div class="answer">{"".join(parts)}</div>'
 
 
