@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.cli.main import app
+from textxfer_mm.cli.serve import _named
 from textxfer_mm.web import server
 
 pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
@@ -52,12 +53,48 @@ def test_mistakes(options, message):
     assert message in one_line(run(*options, *port))
 
 
+@pytest.mark.parametrize('command', ['serve', 'timeline', 'search', 'train'])
+def test_only_predict_offers_exported_models(command):
+    """The others refuse them."""
+    helped = {}
+    for name in (command, 'predict'):
+        output = CliRunner().invoke(app, [name, '--help']).output
+        helped[name] = ' '.join(output.replace('\u2502', ' ').split())
+    assert 'A CLIP model instead' in helped[command]
+    assert 'exported model' not in helped[command]
+    assert 'weights; or an exported model' in helped['predict']
+
+
 def test_a_port_in_use():
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert f'--port {port} is in use: give another one, or 0' in one_line(run('--port', port))
+
+
+@pytest.mark.parametrize(
+    ('files', 'names'),
+    [
+        (['runs/waving/model.pth'], ['waving']),
+        (['a/epoch_15.pth', 'b/best_acc_top1_epoch_3.pth', 'c/last.pth'], ['a', 'b', 'c']),
+        (['a/models.pth'], ['models']),
+        (['a/model.pth', 'a/best.pth', 'b/model.pth'], ['a/model', 'a/best', 'b']),
+        (['a/x.pth', 'b/x.pth', 'b/y.pth'], ['a/x', 'b/x', 'y']),
+        (['1/a/x.pth', '2/a/x.pth', 'b/x.pth'], ['1/a/x.pth', '2/a/x.pth', 'b/x']),
+    ],
+)
+def test_checkpoints_are_called_by_what_tells_them_apart(files, names):
+    assert {name: str(path) for name, path in _named(list(map(Path, files))).items()} == dict(
+        zip(names, files, strict=True)
+    )
+
+
+def test_a_checkpoint_in_the_current_folder_is_called_by_it(tmp_path, monkeypatch):
+    folder = tmp_path / 'jumping'
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert list(_named([Path('model.pth')])) == ['jumping']
 
 
 def test_without_gradio(monkeypatch):

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,8 +17,9 @@ from textxfer_mm.visualization import (
     plot_training_curves,
 )
 from textxfer_mm.visualization.curves import _smoothed
+from textxfer_mm.visualization.figures import families_for, png_of, shortened
 from textxfer_mm.visualization.matrices import _scales
-from textxfer_mm.visualization.timelines import _chosen
+from textxfer_mm.visualization.timelines import _chosen, timeline_figure
 
 NAMES = ['waving one hand', 'waving two hands', 'walking to the left']
 
@@ -236,6 +239,48 @@ def test_a_timeline_of_many_labels_shows_those_that_were_found(tmp_path):
     assert len(_chosen(names, scores, [])) == 20
     path = plot_timeline(tmp_path / 'a.png', class_names=names, edges=np.arange(5001), scores=scores, segments=[])
     assert pixels(path).shape[0] < 1500
+
+
+def test_long_labels_leave_room_for_the_scores():
+    """Of Chinese letters half as many are as wide."""
+    names = ['a' * 259, '\u8d70' * 259, 'b']
+    for name, letters in zip(names, (40, 20, 1), strict=True):
+        assert len(shortened(name, 40)) == letters
+    assert shortened('a' * 40, 40) == 'a' * 40
+    assert shortened('a' * 39 + ' bc', 41) == 'a' * 39 + '\u2026'
+    scores = np.full((4, 3), 0.3)
+    figure = timeline_figure(class_names=names, edges=np.arange(5), scores=scores, segments=[], width=7)
+    png_of(figure)  # lays it out
+    assert figure.axes[0].get_position().width > 0.35
+
+
+@pytest.mark.parametrize(
+    ('highest', 'end', 'label'),
+    [(0.06, 0.06, 'score, the highest is 0.06'), (0.5, 1, 'score'), (0.9, 1, 'score'), (0, 1, 'score')],
+)
+def test_low_scores_of_a_timeline_are_seen(highest, end, label):
+    scores = np.linspace(0, highest, 120).reshape(4, 30)
+    names = [f'class {k}' for k in range(30)]
+    figure = timeline_figure(class_names=names, edges=np.arange(5), scores=scores, segments=[])
+    assert figure.axes[0].collections[0].get_clim() == (0, end)
+    assert figure.axes[1].get_ylabel() == label
+
+
+def test_letters_that_no_font_has_are_not_told_to_the_log(tmp_path):
+    lines = dict(class_names=['\u8d70\u8def', 'b'], edges=[0, 1], scores=np.ones((1, 2)), segments=[])
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        path = plot_timeline(tmp_path / 'a.png', **lines)
+    assert pixels(path).std() > 1
+
+
+def test_letters_are_drawn_in_a_font_that_has_them():
+    """U+E000 is in STIXNonUnicode, which comes with matplotlib, and not in its own font."""
+    assert families_for(frozenset('abc')) == ()
+    assert families_for(frozenset('ab\ue000')) == ('STIXNonUnicode',)
+    lines = dict(edges=[0, 1], scores=np.ones((1, 1)), segments=[])
+    drawn = [png_of(timeline_figure(class_names=[name], **lines)) for name in ('\ue000', '\ue00e')]
+    assert drawn[0] != drawn[1]
 
 
 def test_training_curves_of_a_score_that_is_no_accuracy(tmp_path):

@@ -71,6 +71,13 @@ def test_without_labels_a_model_looks_for_its_own(client, media):
     assert set(ask(client, media / 'videos' / 'a.mp4', model='other')['scores']) == {'one', 'two'}
 
 
+def test_labels_may_be_a_list(client, media):
+    """In a list a label may have a comma of its own."""
+    answer = ask(client, media / 'videos' / 'a.mp4', ['waving', ' jumping, high ', ''])
+    assert set(answer['scores']) == {'waving', 'jumping, high'}
+    assert set(ask(client, media / 'videos' / 'a.mp4', [])['scores']) == {'waving', 'clapping'}
+
+
 def test_a_video_of_the_server_and_an_image(client, media, tmp_path):
     answer = client.predict(video='sub/b.mp4', labels='a, b', api_name='/predict')
     assert answer['file'] == 'b.mp4'
@@ -103,8 +110,9 @@ def test_twenty_at_once_get_their_own_answers_and_leave_no_file(server, client, 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(labels='a, a'), 'Duplicate class names'),
         (dict(labels=', '.join(map(str, range(501)))), '501 labels are too many: give 500 at most.'),
+        (dict(labels=['a', 1]), "Labels are a text (a, b) or a list of texts, not ['a', 1]."),
+        (dict(labels={'a': 'b'}), "Labels are a text (a, b) or a list of texts, not {'a': 'b'}."),
         (dict(labels='a' * 301), 'A label has 300 letters at most, this one has 301'),
         (dict(labels='a, b', model='others'), "There is no model 'others' here. Did you mean: other?"),
         (dict(labels='a, b', video='a.mp4'), 'both an upload and the name of a video'),
@@ -127,7 +135,10 @@ def test_a_broken_file_is_one_line(client, server, media, capfd):
 
 
 def test_no_file_at_all(client):
-    with pytest.raises(gradio_client.exceptions.AppError, match=r'There is no video\. Give a video or an image\.'):
+    with pytest.raises(
+        gradio_client.exceptions.AppError,
+        match=r'There is no video\. Give a video or an image \(mp4, avi, .*, jpg, .*; at most 0\.25 MB\)\.',
+    ):
         client.predict(labels='a, b', api_name='/predict')
 
 
@@ -263,6 +274,16 @@ def test_what_the_page_does_not_need_is_closed(server):
     answer = httpx.get(server[0])
     assert answer.status_code == 200
     assert "default-src 'self'" in answer.headers['content-security-policy']
+
+
+def test_a_preview_of_the_page_is_its_own(server):
+    """Messengers and search engines read it: it is not gradio's, and names no picture of another host."""
+    answer = httpx.get(server[0])
+    assert int(answer.headers['content-length']) == len(answer.content) or 'content-encoding' in answer.headers
+    assert '<meta property="og:title" content="textxfer" />' in answer.text
+    for word in ('og:image', 'twitter:', 'content="Gradio"', 'raw.githubusercontent.com'):
+        assert word not in answer.text, word
+    assert answer.text.rstrip().endswith('</html>')
 
 
 def test_the_endpoint_says_what_it_takes(client):

@@ -100,6 +100,8 @@ def test_a_file_over_the_limit_shows_one_line(page, server, media):
     upload(page, media / 'large.mp4')
     assert 'exceed the maximum allowed size of 256' in find(page, '[data-testid=toast-body], .toast-body').text
     assert not files_in(server[1])
+    find(page, '#go').click()  # the message above is gone by then
+    assert find(page, '#answer .problem').text.endswith('webp, tif, tiff, ppm; at most 0.25 MB).')
 
 
 def test_a_page_that_is_closed_leaves_no_file(page, server, media):

@@ -1,11 +1,15 @@
 """Models that are asked for any labels, and what becomes of an answer. No gradio here."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from tiny_images import image_config
 from tiny_runs import write_corrupt
 
 from textxfer_mm.apis import Recognizer, VideoPrediction, load_recognizer
+from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError
 from textxfer_mm.web import served_models
@@ -48,6 +52,40 @@ def test_labels_come_and_go(recognizer, checkpoint, video, tmp_path, monkeypatch
     assert model.answer(video, ['waving', 'clapping']).prediction == before
 
 
+@pytest.mark.parametrize(
+    ('labels', 'kept', 'note'),
+    [
+        (['arm wrestling', 'b', 'Arm-Wrestling'], ('arm wrestling', 'b'), "'arm wrestling' was given twice and counts"),
+        (['a', 'a', 'a', 'b'], ('a', 'b'), "'a' was given 3 times and counts once."),
+        (['a', 'b', 'a', 'b'], ('a', 'b'), "These labels were given more than once and count once: 'a', 'b'."),
+        (['x' * 100, 'b', 'x' * 100], ('x' * 100, 'b'), f"'{'x' * 40}... (100 letters)' was given twice"),
+    ],
+)
+def test_equal_labels_count_once(recognizer, video, labels, kept, note):
+    answer = ServedModel('m', recognizer).answer(video, labels)
+    assert answer.prediction.class_names == kept
+    assert answer.notes[0].startswith(note)
+
+
+def test_labels_that_look_the_same_to_the_model_are_named_once_and_shortened(recognizer, video, monkeypatch):
+    """The message is for a visitor, who cannot take another text encoder."""
+    long = '\u8d70' * 100
+    rows = recognizer.model.cls_head.class_rows
+
+    def made(names):
+        weight = torch.nn.functional.normalize(torch.eye(len(names), 32) + 1, dim=1)
+        weight[1] = weight[2] = weight[0]
+        return ClassifierBundle(weight, names, ('{}',), 'x')
+
+    monkeypatch.setattr(rows, '_make_for', made)
+    with pytest.raises(UserError) as caught:
+        ServedModel('m', recognizer).answer(video, [long, '\u8dd1', '\u6b65', 'waving'])
+    assert str(caught.value) == (
+        f"These labels look the same to the model: '{long[:40]}... (100 letters)' and '\u8dd1' and '\u6b65'. "
+        'Write them otherwise: in other words, or in another language.'
+    )
+
+
 def test_the_rows_of_the_last_lists_are_kept(recognizer, video, monkeypatch):
     monkeypatch.setattr(served_models, 'KEPT_LISTS', 2)
     model, made = ServedModel('m', recognizer), []
@@ -88,6 +126,8 @@ def test_the_box_for_labels_closes_for_a_closed_set_model(recognizer):
     assert [told[name]['interactive'] for name in ('open', 'closed')] == [True, False]
     assert told['open']['info'].endswith('Leave it empty for those of the model: waving, clapping.')
     assert told['closed']['info'] == 'This model knows its own classes alone.'
+    told = page._labels_for(replace(site, labels=('x', 'y')), 'open')
+    assert told['info'].endswith('Leave it empty for: x, y.')
 
 
 def test_what_cannot_be_read_is_named_without_its_folder(recognizer, tmp_path):
@@ -108,6 +148,8 @@ def test_the_timeline_is_that_of_the_labels_of_the_answer(recognizer, video, tmp
     assert (whole.prediction, answer.timeline) == (answer.prediction, None)
     assert 'class="follows"' in as_html(answer, timeline_follows=True)
     assert 'class="follows"' not in as_html(whole)
+    html = as_html(replace(answer, notes=('A note.',)), timeline_follows=True)
+    assert html.index('A note.') < html.index('class="frames"')  # behind the frames is the room for the progress
     write_corrupt(tmp_path / 'bad.mp4', 'text')
     with pytest.raises(UserError) as caught:
         model.with_timeline(answer, tmp_path / 'bad.mp4')
@@ -142,6 +184,25 @@ def test_shares_are_called_shares(scores, is_told):
     """Scores of a softmax, which make 100 % whatever is seen; not those of several labels at once."""
     answer = Answer('a', 'm', VideoPrediction('a', ('x', 'y'), scores), np.zeros((1, 8, 8, 3), np.uint8), None, ())
     assert ('All labels together make 100 %' in as_html(answer)) == is_told
+
+
+def test_a_long_label_is_shortened_and_whole_under_the_pointer():
+    label = '<b>' * 100
+    prediction = VideoPrediction('a', (label, 'short'), (0.75, 0.25))
+    answer = Answer('a', 'm', prediction, np.zeros((1, 8, 8, 3), np.uint8), None, ())
+    html = as_html(answer)
+    assert f'<span title="{"&lt;b&gt;" * 100}">{"&lt;b&gt;" * 26}&lt;\u2026</span>' in html
+    assert '<th scope="row">short</th>' in html
+    assert list(as_data(answer)['scores']) == [label, 'short']
+
+
+@pytest.mark.parametrize(('score', 'is_told'), [(1.0, True), (0.75, False)])
+def test_a_share_of_one_label_says_nothing(score, is_told):
+    """A softmax gives 100 % to what stands alone; a model of several labels at once judges each by itself."""
+    answer = Answer('a', 'm', VideoPrediction('a', ('x',), (score,)), np.zeros((1, 8, 8, 3), np.uint8), None, ())
+    told = 'With one label the score says nothing: give another to compare with.'
+    assert (told in as_html(answer)) == (told in as_data(answer)['notes']) == is_told
+    assert 'All labels together' not in as_html(answer)
 
 
 def test_of_many_labels_and_frames_the_page_shows_the_first():

@@ -27,6 +27,18 @@ _POWER_STEPS = 8
 _LONG_WORD = 100
 
 
+class IndistinctError(UserError):
+    """Class names that a text encoder cannot tell apart.
+
+    Attributes:
+        groups: The names of which each group looks the same to it, as far as they were looked for.
+    """
+
+    def __init__(self, message: str, groups: Sequence[tuple[str, ...]]) -> None:
+        super().__init__(message)
+        self.groups = tuple(groups)
+
+
 def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: bool = False) -> None:
     """Check that no two rows made of names are (nearly) equal; what the encoder does not know is logged.
 
@@ -39,7 +51,7 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
             are a warning.
 
     Raises:
-        UserError: Rows are (nearly) equal, or several names consist of nothing that the encoder knows.
+        IndistinctError: Rows are (nearly) equal, or several names consist of nothing that the encoder knows.
     """
     if not bundle.templates:
         return
@@ -51,7 +63,7 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
     pairs = sorted(itertools.islice(near_pairs(bundle.weight), _MOST_PAIRS))
     if (pairs or len(nothing) > 1) and not is_known_list(bundle.class_names):
         if not trained:
-            raise UserError(_refusal(bundle, pairs, nothing))
+            raise IndistinctError(_refusal(bundle, pairs, nothing), _groups(bundle.class_names, pairs, nothing))
         logger.warning('%s', _refusal(bundle, pairs, nothing))
     if shares:
         logger.warning(
@@ -81,6 +93,16 @@ def _refusal(bundle: ClassifierBundle, pairs: Sequence[tuple[int, int]], nothing
         f'{"; ".join(said)}. Give names or glosses that differ in words it knows, or take an encoder of '
         'their language.'
     )
+
+
+def _groups(names: Sequence[str], pairs: Sequence[tuple[int, int]], nothing: Sequence[int]) -> list[tuple[str, ...]]:
+    """The names that look the same, by the pairs of those that do; those of which nothing is known do as well."""
+    group_of: dict[int, set[int]] = {}
+    for pair in (*pairs, *itertools.pairwise(nothing)):
+        merged = set().union(*(group_of.get(index, {index}) for index in pair))
+        group_of.update(dict.fromkeys(merged, merged))
+    distinct = {min(group): group for group in group_of.values()}
+    return [tuple(names[index] for index in sorted(group)) for _, group in sorted(distinct.items())]
 
 
 def _unknown(texts: Sequence[str], encoder: Any) -> dict[int, float]:

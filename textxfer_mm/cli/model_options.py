@@ -27,13 +27,12 @@ LabelsFile = Annotated[
 ]
 ModelConfig = Annotated[str | None, typer.Option(help='Config of the model; needs no checkpoint for zero-shot.')]
 Checkpoint = Annotated[Path | None, typer.Option(help='A trained model; its own config is used by default.')]
-CLIPModel = Annotated[
-    str | None,
-    typer.Option(
-        help='A CLIP model instead: a name of open_clip such as ViT-B-32-quickgelu, or a folder with '
-        'open_clip_config.json and weights; or, for predict, an exported model (.onnx, .pt2).'
-    ),
-]
+_CLIP_MODEL = (
+    'A CLIP model instead: a name of open_clip such as ViT-B-32-quickgelu, or a folder with open_clip_config.json and '
+    'weights'
+)
+CLIPModel = Annotated[str | None, typer.Option(help=f'{_CLIP_MODEL}.')]
+CLIPOrExportedModel = Annotated[str | None, typer.Option(help=f'{_CLIP_MODEL}; or an exported model (.onnx, .pt2).')]
 Pretrained = Annotated[
     str | None,
     typer.Option(

@@ -15,7 +15,7 @@ from textxfer_mm.cli.exported_options import ExportedOptions, Rows, TextEncoderF
 from textxfer_mm.cli.model_options import (
     Checkpoint,
     ChosenModel,
-    CLIPModel,
+    CLIPOrExportedModel,
     Dataset,
     Device,
     Glosses,
@@ -49,7 +49,7 @@ def predict(
     labels_file: LabelsFile = None,
     config: ModelConfig = None,
     checkpoint: Checkpoint = None,
-    model: CLIPModel = None,
+    model: CLIPOrExportedModel = None,
     pretrained: Pretrained = None,
     template: Template = None,
     glosses: Glosses = None,

@@ -1,6 +1,9 @@
 """``textxfer serve``: a page for people without a terminal."""
 
+import re
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +15,9 @@ from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_weights
 from textxfer_mm.text.class_names import load_class_names
+
+#: Files that trainings write by these names, whatever they trained: the folder says more.
+_BY_HABIT = re.compile(r'model|best.*|last.*|(epoch|iter)_\d+')
 
 
 def serve(
@@ -85,15 +91,33 @@ def _chosen(
             raise UserError('--pretrained are the weights of --model: say which, such as ViT-B-32-quickgelu.')
         require_weights(pretrained, '--pretrained')
     found: dict[str, dict[str, Any]] = {}
-    for path in dict.fromkeys(checkpoints):
+    for path in checkpoints:
         require_checkpoint(path)
-        name = path.stem if path.stem not in found else str(path)
+    for name, path in _named(list(dict.fromkeys(checkpoints))).items():
         found[name] = dict(checkpoint=path, config=config)
     if config is not None and not checkpoints:
         found[Path(config).stem] = dict(config=config)
     if model is not None:
         found[model] = dict(clip=model, pretrained=pretrained)
     return found or {'packaged model': {}}
+
+
+def _named(checkpoints: Sequence[Path]) -> dict[str, Path]:
+    """Checkpoints by what the page calls them: by their files, or by their folders where that says more.
+
+    Of those that have a name in common each is called by its folder and its file, or by its path if that does not help.
+    """
+    folders = {path: path.resolve().parent.name for path in checkpoints}
+    ways = (
+        {path: (_BY_HABIT.fullmatch(path.stem) and folders[path]) or path.stem for path in checkpoints},
+        {path: f'{folders[path]}/{path.stem}' for path in checkpoints},
+        {path: str(path) for path in checkpoints},
+    )
+    names = ways[0]
+    for way in ways[1:]:
+        times = Counter(names.values())
+        names = {path: way[path] if times[name] > 1 else name for path, name in names.items()}
+    return {name: path for path, name in names.items()}
 
 
 def _load(name: str, given: dict[str, Any], device: str | None) -> Any:

@@ -12,10 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.visualization.figures import AS_WRITTEN, labels, new_figure, save_figure
+from textxfer_mm.visualization.figures import AS_WRITTEN, labels, new_figure, save_figure, shortened
 
 #: The most labels in a picture, those with the highest scores, and the most columns of scores.
 _ROWS, _COLUMNS = 20, 1500
+#: The most letters of a label: more would leave no room for the scores.
+_LETTERS = 40
+#: Shades end at the highest score where it is lower, and else at one.
+_LOW = 0.5
 
 
 def plot_timeline(path: str | os.PathLike, **lines: Any) -> Path:
@@ -76,7 +80,7 @@ def timeline_figure(
             color = 'tab:gray' if label is None else 'tab:orange'
             height, below = (0.5, 0.25) if label is None else (0.22, 0.72)
             axes.broken_barh([(start, end - start)], (places[label] + below, height), color=color, edgecolor='white')
-    names = labels([*(class_names[row] for row in rows), *([none_label] if has_none else [])])
+    names = [shortened(class_names[row], _LETTERS) for row in rows] + ([none_label] if has_none else [])
     axes.set_yticks(np.arange(len(names)) + 0.5, names, **AS_WRITTEN)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(len(names), 0), xlabel=f'time ({_unit(edges[-1])})')
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 6, 10]))
@@ -85,7 +89,8 @@ def timeline_figure(
     hidden = len(class_names) - len(rows)
     heading = [*labels([title] if title else []), *([f'{hidden} labels are left out'] if hidden else [])]
     axes.set_title(', '.join(heading), loc='left', fontsize='medium', **AS_WRITTEN)
-    figure.colorbar(shades, ax=axes, label='score', pad=0.01, fraction=0.04)
+    bar = 'score' if shades.norm.vmax == 1 else f'score, the highest is {shades.norm.vmax:.2g}'
+    figure.colorbar(shades, ax=axes, label=bar, pad=0.01, fraction=0.04)
     return figure
 
 
@@ -102,11 +107,16 @@ def _chosen(
 
 
 def _draw_scores(axes: Axes, edges: np.ndarray, scores: np.ndarray) -> QuadMesh:
-    """Draw shades (W, rows); of many windows the highest of neighbours, so that no peak is lost."""
+    """Draw shades (W, rows); of many windows the highest of neighbours, so that no peak is lost.
+
+    Among many labels all scores may be low: then the darkest shade is the highest of them.
+    """
     starts = np.arange(0, len(scores), -(-len(scores) // _COLUMNS))
     shown = np.maximum.reduceat(scores, starts, axis=0)
     borders = np.append(edges[starts], edges[-1])
-    mesh = axes.pcolormesh(borders, np.arange(shown.shape[1] + 1), shown.T, cmap='Blues', vmin=0, vmax=1)
+    highest = float(shown.max())
+    options = dict(cmap='Blues', vmin=0, vmax=highest if 0 < highest < _LOW else 1)
+    mesh = axes.pcolormesh(borders, np.arange(shown.shape[1] + 1), shown.T, **options)
     for row in range(1, shown.shape[1] + 1):
         axes.axhline(row, color='white', linewidth=2)
     return mesh

@@ -13,17 +13,22 @@ from textxfer_mm.apis import Timeline
 from textxfer_mm.apis.clocks import clock
 from textxfer_mm.apis.timelines import as_dict
 from textxfer_mm.errors import shown
-from textxfer_mm.visualization.figures import png_of
+from textxfer_mm.visualization.figures import png_of, shortened
 from textxfer_mm.visualization.timelines import timeline_figure
 from textxfer_mm.web.served_models import Answer
 
 #: The most labels, frames and segments that a page shows; the data hold all.
 _LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
+#: The most letters of a label that are shown at once.
+_LETTERS = 80
 _QUALITY = 90
 #: By how much the sum of shares differs from one.
 _ROUNDING = 1e-3
+#: By how much the share of a single label does.
+_EXACT = 1e-6
 _SHARES = 'All labels together make 100 %, also where none of them fits: give labels for what else there may be.'
-_READING = 'Dark: the label fits there. Orange: the parts that are listed below.'
+_ALONE = 'With one label the score says nothing: give another to compare with.'
+_READING = 'Dark: the label fits there, as far as the bar at the side says. Orange: the parts that are listed below.'
 #: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
 _WIDTH = 7
 
@@ -38,7 +43,7 @@ def as_data(answer: Answer) -> dict[str, Any]:
         scores={label: round(score, 6) for label, score in ranked},
         frames=[_jpeg(frame) for frame in answer.frames],
         timeline=None if found is None else dict(as_dict(found), video=answer.name, picture=_picture(found)),
-        notes=list(answer.notes),
+        notes=[*answer.notes, *([_ALONE] if _is_alone(answer) else [])],
     )
 
 
@@ -49,15 +54,26 @@ def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
     parts = [
         f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
         _scores(labels, len(answer.prediction.scores) - len(labels)),
-        *([f'<p class="note">{_SHARES}</p>'] if is_shared else []),
+        *([_of_shares(answer)] if is_shared else []),
+        *(f'<p class="note">{_text(note, None)}</p>' for note in answer.notes),
         *_frames(answer.frames),
     ]
     if answer.timeline is not None:
         parts.append(_timeline(answer.timeline))
     if timeline_follows:
         parts.append('<h3 class="follows">What happens when</h3>')  # its room is for the bar of progress
-    parts += [f'<p class="note">{_text(note, None)}</p>' for note in answer.notes]
     return f'<div class="answer">{"".join(parts)}</div>'
+
+
+def _is_alone(answer: Answer) -> bool:
+    """Whether one label has all there is to share; a model of several labels at once judges each by itself."""
+    return len(answer.prediction.scores) == 1 and abs(answer.prediction.scores[0] - 1) < _EXACT
+
+
+def _of_shares(answer: Answer) -> str:
+    if _is_alone(answer):
+        return f'<p class="warning" role="note">{_ALONE}</p>'
+    return f'<p class="note">{_SHARES}</p>'
 
 
 def problem_as_html(message: str) -> str:
@@ -70,9 +86,17 @@ def _text(text: object, limit: int | None = 200) -> str:
     return escape(shown(text, limit) if limit else shown(text, None))
 
 
+def _label(label: str) -> str:
+    """A label in HTML; of a long one the rest appears under the pointer."""
+    short = shortened(label, _LETTERS)
+    return (
+        escape(short) if short == shown(label, None) else f'<span title="{_text(label, None)}">{escape(short)}</span>'
+    )
+
+
 def _scores(labels: Iterable[tuple[str, float]], hidden: int) -> str:
     rows = [
-        f'<tr><th scope="row">{_text(label)}</th>'
+        f'<tr><th scope="row">{_label(label)}</th>'
         f'<td class="bar"><span style="width:{100 * min(max(score, 0), 1):.1f}%"></span></td>'
         f'<td class="number">{100 * score:.1f} %</td></tr>'
         for label, score in labels
@@ -95,7 +119,7 @@ def _frames(frames: np.ndarray) -> list[str]:
 
 def _timeline(found: Timeline) -> str:
     rows = [
-        f'<tr><td>{clock(segment.start)} &ndash; {clock(segment.end)}</td><td>{_text(segment.shown_label)}</td>'
+        f'<tr><td>{clock(segment.start)} &ndash; {clock(segment.end)}</td><td>{_label(segment.shown_label)}</td>'
         f'<td class="number">{100 * segment.score:.1f} %</td></tr>'
         for segment in found.segments[:_SEGMENTS]
     ]

@@ -23,6 +23,12 @@ _MOST_BYTES = 1_000_000
 _BESIDE = 2**16
 #: Seconds within which more of a request must come.
 _PATIENCE = 60
+#: What gradio's page tells those who show previews of links: gradio's name, and a picture from elsewhere.
+_PREVIEW = re.compile(rb'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>')
+_TITLE = (
+    b'<meta property="og:title" content="textxfer" /><meta property="og:type" content="website" />'
+    b'<meta property="og:description" content="What happens in a video: scores of labels, and when." />'
+)
 #: The browser loads nothing from elsewhere, whatever a page or gradio itself asks for.
 _HEADERS = [
     (
@@ -57,6 +63,8 @@ class Gate:
         path, is_read = scope['path'], scope['method'] in ('GET', 'HEAD', 'OPTIONS')
         if _NOT_READ.fullmatch(path) or (not is_read and not _SENT_TO.fullmatch(path)):
             await _refuse(send, 404, 'There is nothing here.')
+        elif path == '/' and scope['method'] == 'GET':
+            await self._pass(scope, _Body(receive, _MOST_BYTES, ''), _with_own_preview(send))
         elif path == _UPLOAD and not is_read:
             await self._take(scope, _Body(receive, self._most_bytes, self._too_large), send)
         else:
@@ -162,6 +170,26 @@ def _with_headers(send: Send) -> Send:
         if message['type'] == 'http.response.start':
             message = {**message, 'headers': [*message.get('headers', []), *_HEADERS]}
         await send(message)
+
+    return sending
+
+
+def _with_own_preview(send: Send) -> Send:
+    """Put the preview of this page in the place of gradio's."""
+    start: Message = {}
+    page = bytearray()
+
+    async def sending(message: Message) -> None:
+        nonlocal start
+        if message['type'] == 'http.response.start':
+            start = message  # its length is not known yet
+            return
+        page.extend(message.get('body', b''))
+        if not message.get('more_body'):
+            body = _PREVIEW.sub(b'', bytes(page)).replace(b'<head>', b'<head>' + _TITLE, 1)
+            headers = [(name, value) for name, value in start['headers'] if name.lower() != b'content-length']
+            await send({**start, 'headers': [*headers, (b'content-length', str(len(body)).encode())]})
+            await send(dict(type='http.response.body', body=body))
 
     return sending
 

@@ -118,7 +118,9 @@ def _hint(model: ServedModel, site: Site) -> str:
     if not model.takes_labels:
         return f'This model knows its own classes alone{model.own_in_brackets}.'
     what = 'Separated by commas, or one a line.'
-    if model.own_labels and not site.labels:
+    if site.labels:
+        what += f' Leave it empty for: {first_few(site.labels, 5)}.'
+    elif model.own_labels:
         what += f' Leave it empty for those of the model: {first_few(model.own_labels, 5)}.'
     return what
 
@@ -147,7 +149,7 @@ def _showing(site: Site) -> Callable[..., Iterator[str]]:
             labels = ''  # the box is closed
         answer = None
         try:
-            answer = site.answer(upload, choice, labels or '', model)
+            answer = site.answer(upload, choice, labels, model)
             yield as_html(answer, timeline_follows=with_timeline)
             if with_timeline:
                 answer = site.with_timeline(answer, upload, choice, tell)
@@ -167,13 +169,13 @@ def _add_endpoint(site: Site) -> None:
     def predict(
         file: str | None = None,
         video: str | None = None,
-        labels: str = '',
+        labels: Any = '',
         model: str | None = None,
         timeline: bool = False,
     ) -> dict[str, Any]:
         try:
             with site.uploads.lent(file):
-                answer = site.answer(file, video, labels or '', model)
+                answer = site.answer(file, video, labels, model)
                 return as_data(site.with_timeline(answer, file, video) if timeline else answer)
         except UserError as error:
             raise gr.Error(shown(error, None), duration=None, print_exception=False) from None
@@ -184,13 +186,25 @@ def _add_endpoint(site: Site) -> None:
     inputs = [
         uploaded_file(label='A video or an image', visible=False),
         gr.Textbox('', label='Instead of it: the name of a video on the server', visible=False),
-        gr.Textbox('', label='Labels, separated by commas or one a line', visible=False),
+        _box_for_labels(label='Labels: separated by commas, one a line, or a list of texts', visible=False),
         gr.Textbox('', label='The name of a model; the first one by default', visible=False),
         gr.Checkbox(False, label='Whether to say what happens when', visible=False),
     ]
     data = gr.JSON(label='scores, frames, timeline, notes', visible=False)
     told = 'Recognise a video or an image among labels.'
     gr.Button(visible=False).click(predict, inputs, data, api_name='predict', api_description=told, **_QUEUE)
+
+
+def _box_for_labels(**options: Any) -> gr.Textbox:
+    """Gradio's box for text, which hands a list over as it is: gradio's own makes one text of it, brackets and all.
+
+    Args:
+        options: Those of ``gr.Textbox``.
+    """
+    box = gr.Textbox('', **options)
+    box.preprocess = lambda payload: payload
+    box.api_info = lambda: dict(anyOf=[dict(type='string'), dict(type='array', items=dict(type='string'))])
+    return box
 
 
 def _holding(site: Site) -> Callable[..., None]:

@@ -11,14 +11,17 @@ import numpy as np
 
 from textxfer_mm.apis import Recognizer, Timeline, VideoFailure, VideoPrediction, timeline
 from textxfer_mm.classifiers.bundle import ClassifierBundle
+from textxfer_mm.classifiers.distinct import IndistinctError
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.engine.classes import rows_of
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.inputs import is_image
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import folded, load_class_names
 
 #: The most labels at once, the most letters of one, and for how many lists of labels the class rows are kept.
 MOST_LABELS, MOST_LETTERS, KEPT_LISTS = 500, 300, 16
+#: The most letters of a label in a message.
+_SHOWN_LETTERS = 40
 
 #: All models share what a framework keeps for the whole process (the default scope), and the cores.
 _ONE_AT_A_TIME = threading.RLock()
@@ -83,12 +86,13 @@ class ServedModel:
 
         Args:
             path: A video or an image.
-            labels: Class names; none takes the model's own.
+            labels: Class names, of which equal ones count once; none takes the model's own.
 
         Raises:
-            UserError: The labels are wrong, or the file cannot be decoded.
+            UserError: The labels are wrong or look the same to the model, or the file cannot be decoded.
         """
-        names, notes = self._checked(labels), []
+        different, notes = _without_repeated(labels)
+        names = self._checked(different)
         with self._looking_for(names, path):
             prediction = self._recognizer(path)
             if isinstance(prediction, VideoFailure):
@@ -127,6 +131,12 @@ class ServedModel:
             try:
                 self._look_for(names)
                 yield
+            except IndistinctError as error:
+                groups = first_few((_in_message(group, ' and ') for group in error.groups), 5, '; ')
+                raise UserError(
+                    f'These labels look the same to the model: {groups}. Write them otherwise: in other words, or in '
+                    'another language.'
+                ) from error
             except CorruptVideoError as error:
                 raise UserError(f'{shown(path.name)} could not be read: {error.reason}.') from error
             except UserError as error:
@@ -167,3 +177,23 @@ class ServedModel:
         if len(self._bundles) > KEPT_LISTS:
             self._bundles.popitem(last=False)
         self._recognizer.replace_classes(self._bundles[names])
+
+
+def _without_repeated(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The labels without those that are equal to one before, and a note that names these."""
+    times: dict[str, list[str]] = {}
+    for label in labels:
+        times.setdefault(folded(label), []).append(label)
+    repeated = [same for same in times.values() if len(same) > 1]
+    if len(repeated) == 1:
+        how_often = 'twice' if len(repeated[0]) == 2 else f'{len(repeated[0])} times'
+        notes = [f'{_in_message(repeated[0][:1])} was given {how_often} and counts once.']
+    else:
+        firsts = _in_message([same[0] for same in repeated])
+        notes = [f'These labels were given more than once and count once: {firsts}.'] if repeated else []
+    return [same[0] for same in times.values()], notes
+
+
+def _in_message(labels: Sequence[str], separator: str = ', ') -> str:
+    """The first of some labels, the long ones shortened."""
+    return first_few((repr(shown(label, _SHOWN_LETTERS)) for label in labels), 5, separator)
