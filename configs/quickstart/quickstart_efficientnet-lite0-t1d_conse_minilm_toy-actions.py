@@ -4,11 +4,12 @@ Reproduces: no paper's row. The classifier is the paper's (frozen text embedding
 what a package index offers; ConSE aligns them and a linear map that starts at zero is trained beside it.
 Command: textxfer quickstart; or textxfer toy-actions work_dirs/quickstart/toy_actions, then
 python tools/train.py configs/quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py
-textxfer quickstart keeps what the frozen stages make of three copies of each training video; tools/train.py runs them anew.
+textxfer quickstart keeps what the frozen stages make of three copies of each video; tools/train.py runs them anew.
 Cost: 161 s of training on videos in a run of 202 s, on two idle CPU cores.
-Our status: run on videos with seeds 0, 1 and 2, mean and standard deviation over the seeds. Seen classes top-1 96.3 ± 0.9 % (1
-view), 96.1 ± 2.7 % (4 x 3 views); unseen classes 75.0 ± 3.3 % and 75.8 ± 4.7 %, chance 25 %, before training 22.5 ± 2.2
-%; left against right: walking 96.7 ± 2.9 %, running 100 %, jumping (both directions unseen) 80.8 ± 16.3 %.
+Our status: run on videos with seeds 0, 1 and 2, mean and standard deviation over the seeds. Seen classes top-1
+96.3 ± 0.9 % (1 view), 96.1 ± 2.7 % (4 x 3 views); unseen classes 75.0 ± 3.3 % and 75.8 ± 4.7 %, chance 25 %, before
+training 22.5 ± 2.2 %; left against right: walking 96.7 ± 2.9 %, running 100 %, jumping (both directions unseen)
+80.8 ± 16.3 %.
 """
 
 _base_ = [

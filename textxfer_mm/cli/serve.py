@@ -14,7 +14,7 @@ from rich.text import Text
 from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_weights
-from textxfer_mm.text.class_names import load_class_names
+from textxfer_mm.text.class_names import split_class_names
 
 #: Files that trainings write by these names, whatever they trained: the folder says more.
 _BY_HABIT = re.compile(r'model|best.*|last.*|(epoch|iter)_\d+')
@@ -50,7 +50,7 @@ def serve(
     from textxfer_mm.web.server import free_port, is_open_to_others, require_gradio
 
     require_gradio()
-    names = () if labels is None else load_class_names([name.strip() for name in labels.split(',')])
+    names = () if labels is None else split_class_names(labels)
     chosen = _chosen(checkpoint or [], model, pretrained, config)
     if device is not None:
         require_device_name(device, '--device')
