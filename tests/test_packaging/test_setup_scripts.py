@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from textxfer_mm.apis.doctor.packages import FORKS
+from textxfer_mm.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_STUB = """#!/bin/bash
@@ -203,3 +204,14 @@ def test_the_core_set_with_forks_is_there_and_known_to_the_doctor():
     assert {fork.partition('==')[0] for fork in forks} <= set(FORKS.values())
     assert all('==' in fork for fork in forks)
     subprocess.run(['bash', '-n', ROOT / 'tools' / 'test_with_forks.sh'], check=True)
+
+
+def test_the_script_that_uses_the_wheel_names_commands_that_are_there():
+    """It fetches all packages, so that it is not run here."""
+    script = ROOT / 'tools' / 'test_wheel.sh'
+    used = set(re.findall(r'^ +textxfer ([\w-]+)', script.read_text(), re.MULTILINE))
+    known = {command.name for command in app.registered_commands}
+    assert {'doctor', 'predict', 'train', 'export'} <= used <= known
+    (config,) = re.findall(r"textxfer_mm::(\S+)'", script.read_text())
+    assert (ROOT / 'configs' / config).is_file()
+    subprocess.run(['bash', '-n', script], check=True)
