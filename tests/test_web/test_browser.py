@@ -76,7 +76,12 @@ def test_a_video_of_the_server_takes_the_place_of_an_upload(page, server, media)
     upload(page, media / 'videos' / 'a.mp4')
     find(page, '#upload .file-preview')
     find(page, '#choice input').click()
-    next(o for o in page.find_elements(By.CSS_SELECTOR, '[role=option]') if o.text.strip().endswith('b.mp4')).click()
+
+    def offered():
+        return [o for o in page.find_elements(By.CSS_SELECTOR, '[role=option]') if o.text.endswith('b.mp4')]
+
+    wait_until(offered)  # the list opens a moment after the click
+    offered()[0].click()
     wait_until(lambda: not page.find_elements(By.CSS_SELECTOR, '#upload .file-preview'))
     wait_until(lambda: not files_in(server[1]))
     find(page, '#timeline input').click()
