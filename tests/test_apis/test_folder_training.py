@@ -26,6 +26,7 @@ from textxfer_mm.apis.folder_training.choosing import Validated, choose, lead, v
 from textxfer_mm.apis.folder_training.encoder import Encoder
 from textxfer_mm.apis.folder_training.folds import Fold, inner_folds, plan_validation
 from textxfer_mm.apis.folder_training.probe import fit_linear_probe
+from textxfer_mm.apis.folder_training.report import _warning
 from textxfer_mm.apis.folder_training.starting import starting_point
 from textxfer_mm.apis.folder_training.videos import read_videos
 from textxfer_mm.apis.model_configs import config_of_checkpoint
@@ -420,6 +421,14 @@ def test_each_fold_is_scored_by_what_did_not_see_it():
 
 def cli(*args):
     return CliRunner().invoke(app, ['train', *map(str, args)], env=dict(COLUMNS='200'))
+
+
+@pytest.mark.parametrize(('right', 'is_told'), [(5, True), (7, True), (10, False)])
+def test_a_model_that_may_be_guessing_is_handed_out_with_a_warning(right, is_told):
+    """Seven of ten, give or take 14 points, are not more than the 60 % of the largest class."""
+    told = _warning(outcome(Fixed('one'), right), 0.6)
+    assert bool(told) == is_told
+    assert not told or 'than always answering the largest class (60.0 %): it may only be guessing' in told
 
 
 def test_from_the_command_line(place, first, tmp_path, monkeypatch):

@@ -50,6 +50,11 @@ def test_what_is_not_known_is_said(packaged, caplog):
         ClassRows(TextClassifier(['跑步', 'playing the 古筝', 'être assis', 'jump'], packaged)).fill()
     assert 'does not know all of 2 of 4 class names' in caplog.text
     assert '跑步, playing the 古筝' in caplog.text
+    caplog.clear()
+    told = []
+    ClassRows(TextClassifier(['a', 'b'], packaged)).make_for(['100 %s 古筝', 'jump'], warn=told.append)
+    assert told[0].endswith('reads unknown tokens in their place: 100 %s 古筝.')
+    assert not caplog.records
 
 
 @pytest.mark.parametrize('name', ['kinetics400', 'kinetics700', 'ucf101', 'hmdb51', 'sthv2'])

@@ -3,6 +3,7 @@
 import collections
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -86,19 +87,28 @@ def test_python_range(version, status):
 
 
 @pytest.mark.parametrize(
-    ('version', 'specifier', 'extra', 'status', 'cure'),
+    ('version', 'specifier', 'status', 'cure'),
     [
-        (None, '>=2.6', '', 'problem', 'pip install "torch>=2.6"'),
-        (None, '>=2.6', 'language', 'note', 'pip install "textxfer_mm[language]"'),
-        ('2.5.1', '>=2.6', '', 'problem', 'pip install "torch>=2.6"'),
-        ('2.6.0+cu124', '>=2.6', '', 'ok', ''),
-        ('2.15.0a0', '>=2.6', '', 'ok', ''),
+        (None, '>=2.6', 'problem', 'pip install "torch>=2.6"'),
+        ('2.5.1', '>=2.6', 'problem', 'pip install "torch>=2.6"'),
+        ('2.6.0+cu124', '>=2.6', 'ok', ''),
+        ('2.15.0a0', '>=2.6', 'ok', ''),
     ],
 )
-def test_package_versions(monkeypatch, version, specifier, extra, status, cure):
+def test_package_versions(monkeypatch, version, specifier, status, cure):
     monkeypatch.setattr(packages, 'installed_version', lambda name: version)
-    check = packages.check_package('torch', 'torch', specifier, extra)
+    check = packages.check_package('torch', 'torch', specifier)
     assert (check.status, check.cure) == (status, cure)
+
+
+@pytest.mark.parametrize(('name', 'extra'), packages.EXTRAS.items())
+def test_a_missing_optional_package_is_a_note_with_the_extra_that_brings_it(monkeypatch, name, extra):
+    lines = (ROOT / 'requirements' / f'{extra}.txt').read_text().splitlines()
+    assert name in {re.split('[^a-z-]', line)[0] for line in lines}
+    monkeypatch.setattr(packages, 'installed_version', lambda name: None)
+    check = packages.check_package(name, packages.MODULES[name], '>=1')
+    assert (check.status, check.found) == ('note', 'not installed, optional')
+    assert check.cure == f'pip install "textxfer_mm[{extra}]"'
 
 
 def test_the_full_mmcv_serves_as_mmcv_lite(monkeypatch):
@@ -177,7 +187,7 @@ def test_opencv_copies_of_two_versions(monkeypatch):
     ],
 )
 def test_decord_and_decord2(monkeypatch, versions, right, status, cure):
-    declared = {'decord': ('>=0.6.0', ''), 'decord2': ('>=3.4', '')}
+    declared = {'decord': '>=0.6.0', 'decord2': '>=3.4'}
     monkeypatch.setattr(decoders, 'declared_requirements', lambda: declared)
     monkeypatch.setattr(decoders, 'installed_version', versions.get)
     check = decoders.check_decord(right)
@@ -186,7 +196,7 @@ def test_decord_and_decord2(monkeypatch, versions, right, status, cure):
 
 
 def test_a_decord_left_empty_by_an_uninstall(monkeypatch):
-    monkeypatch.setattr(decoders, 'declared_requirements', lambda: {'decord': ('>=0.6.0', '')})
+    monkeypatch.setattr(decoders, 'declared_requirements', lambda: {'decord': '>=0.6.0'})
     monkeypatch.setattr(decoders, 'installed_version', {'decord': '0.6.0'}.get)
     monkeypatch.setitem(sys.modules, 'decord', types.ModuleType('decord'))
     check = decoders.check_decord('decord')
@@ -227,12 +237,10 @@ def test_forks_are_known(monkeypatch, name, fork, version, status):
 
 
 def test_declared_ranges_come_from_the_metadata(monkeypatch):
-    lines = ['torch>=2.6', 'open_clip_torch<4,>=3.2', 'filelock>=3; extra == "language"', 'torch; extra == "x"']
+    lines = ['torch; extra == "x"', 'torch>=2.6', 'open_clip_torch<4,>=3.2', 'filelock>=3; extra == "language"']
     monkeypatch.setattr(importlib.metadata, 'requires', lambda name: lines)
     declared = packages.declared_requirements()
-    assert declared['torch'] == ('>=2.6', '')
-    assert declared['open-clip-torch'] == ('<4,>=3.2', '')
-    assert declared['filelock'] == ('>=3', 'language')
+    assert declared == {'torch': '>=2.6', 'open-clip-torch': '<4,>=3.2', 'filelock': '>=3'}
 
 
 def test_not_installed_is_a_note(monkeypatch):

@@ -6,15 +6,17 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tiny_images import ARCH
+from torch import nn
 from typer.testing import CliRunner
 
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.cli.main import app
-from textxfer_mm.cli.serve import _named
+from textxfer_mm.cli.serve import _load, _named
 from textxfer_mm.web import server
 
 pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
@@ -106,6 +108,15 @@ def test_a_checkpoint_that_cannot_be_served(tmp_path):
     torch.save(dict(state_dict={'a': torch.zeros(1)}), tmp_path / 'bare.pth')
     line = one_line(run('--checkpoint', tmp_path / 'bare.pth', '--port', 0))
     assert line.startswith('error: bare cannot be served: ')
+
+
+def test_the_packaged_model_says_in_each_answer_how_weak_it_is(monkeypatch):
+    monkeypatch.setattr('textxfer_mm.apis.chosen_model.load_chosen', lambda **given: None)
+    monkeypatch.setattr('textxfer_mm.apis.recognizer.Recognizer', lambda model: SimpleNamespace(model=nn.Identity()))
+    assert _load('packaged model', {}, None).remark == (
+        'The packaged model sees objects rather than motion, and is far weaker than CLIP.'
+    )
+    assert _load('mine', dict(checkpoint=Path('mine.pth')), None).remark == ''
 
 
 def test_who_can_open_the_page():

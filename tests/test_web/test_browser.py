@@ -60,14 +60,23 @@ def test_upload_labels_scores_frames_timeline(page, server, media):
     assert {address for address in asked_for(page) if not address.startswith((server[0], 'data:', 'blob:'))} == set()
 
 
-def test_a_narrow_window_scrolls_down_alone(page, media):
+def test_a_narrow_window_scrolls_down_alone_and_has_a_narrow_timeline(page, media):
     page.set_window_size(500, 1000)
     try:
+        find(page, '#labels textarea').send_keys(', '.join(f'label {number}' for number in range(12)))
         upload(page, media / 'videos' / 'a.mp4')
         find(page, '#upload .file-preview')
         find(page, '#go').click()
         find(page, '#answer .segments')
         assert page.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
+        picture = find(page, '#answer .timeline img')
+        address = page.execute_script('return arguments[0].currentSrc', picture)
+        assert address == picture.find_element(By.XPATH, '../source').get_attribute('srcset')
+        assert picture.size['width'] <= find(page, '#answer .timeline').size['width'] <= 500
+        behind = page.find_element(By.CSS_SELECTOR, '#answer .more .scores')
+        assert not behind.is_displayed()
+        find(page, '#answer .more summary').click()
+        assert len(behind.text.splitlines()) == 2
     finally:
         page.set_window_size(1200, 1000)
 

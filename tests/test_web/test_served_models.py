@@ -1,5 +1,7 @@
 """Models that are asked for any labels, and what becomes of an answer. No gradio here."""
 
+import logging
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -90,10 +92,34 @@ def test_the_rows_of_the_last_lists_are_kept(recognizer, video, monkeypatch):
     monkeypatch.setattr(served_models, 'KEPT_LISTS', 2)
     model, made = ServedModel('m', recognizer), []
     make = recognizer.model.cls_head.class_rows.make_for
-    monkeypatch.setattr(recognizer.model.cls_head.class_rows, 'make_for', lambda n: made.append(n[0]) or make(n))
+    rows = recognizer.model.cls_head.class_rows
+    monkeypatch.setattr(rows, 'make_for', lambda n, warn: made.append(n[0]) or make(n, warn=warn))
     for name in 'abacab':
         model.answer(video, [name, 'nothing'])
     assert made == ['a', 'b', 'c', 'b']
+
+
+def test_what_the_model_does_not_know_is_said_to_who_typed_it_and_not_logged(recognizer, video, monkeypatch, caplog):
+    monkeypatch.setattr(
+        recognizer.model.cls_head.class_rows.source.encoder,
+        'unknown',
+        lambda texts: [0.5] * len(texts),
+        raising=False,
+    )
+    model = ServedModel('m', recognizer)
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(2):  # the second time the rows are there
+            (note,) = model.answer(video, ['waving', 'être assis']).notes
+            assert 'does not know all of 1 of 2 class names, and reads unknown tokens in their place: être' in note
+    assert 'assis' not in caplog.text
+    assert model.answer(video, ['waving', 'sitting']).notes == ()
+
+
+def test_a_remark_on_a_model_stands_with_each_of_its_answers(recognizer, video):
+    model = ServedModel('m', recognizer, remark='It was never trained.')
+    notes = model.answer(video, ['a', 'b', 'a']).notes
+    assert notes == ("'a' was given twice and counts once.", 'It was never trained.')
+    assert 'It was never trained.' in as_html(model.answer(video, ['a', 'b']))
 
 
 def test_a_model_without_classes_of_its_own_needs_labels(recognizer, video):
@@ -210,8 +236,15 @@ def test_of_many_labels_and_frames_the_page_shows_the_first():
     prediction = VideoPrediction('a', names, tuple(1 / 30 for _ in names))
     answer = Answer('a', 'm', prediction, np.zeros((40, 8, 8, 3), np.uint8), None, ())
     html = as_html(answer)
-    assert (html.count('<tr>'), html.count('<img')) == (10, 32)
-    assert '20 further labels score lower.' in html
+    shown, behind = html.split('<details class="more">')
+    assert re.findall(r'<th scope="row">(.*?)</th>', shown) == list(names[:10])
+    assert re.findall(r'<th scope="row">(.*?)</th>', behind) == list(names[10:])
+    assert '20 further labels score lower</summary>' in behind
+    assert html.count('<img') == 32
     assert 'The 40 frames that the model used, the first 32 of them' in html
     assert len(as_data(answer)['scores']) == 30
+    names = tuple(f'label {number}' for number in range(1000))
+    many = as_html(replace(answer, prediction=VideoPrediction('a', names, tuple(1e-3 for _ in names))))
+    assert many.count('<th scope="row">') == 510
+    assert '990 further labels score lower, of which these are the first 500</summary>' in many
     assert len(as_data(answer)['frames']) == 40

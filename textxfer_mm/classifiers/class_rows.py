@@ -1,7 +1,7 @@
 """Class rows as a module: one matrix with its names, made from a source, kept in checkpoints, trained and replaced."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -112,10 +112,16 @@ class ClassRows(nn.Module):
         """Whether :meth:`make_for` can make rows of other class names."""
         return self.frozen and hasattr(self.source, 'renamed')
 
-    def make_for(self, class_names: Sequence[str]) -> ClassifierBundle:
+    def make_for(
+        self, class_names: Sequence[str], *, warn: Callable[[str], object] = logger.warning
+    ) -> ClassifierBundle:
         """Make the rows of other class names, without glosses; what there is stays.
 
         Nothing of it goes to the cache: whoever asks for names of the moment keeps what he needs.
+
+        Args:
+            class_names: K names.
+            warn: Told each warning, such as of names that the text encoder does not know; by default they are logged.
 
         Raises:
             UserError: What makes them takes no other names, or is not at hand; or the names cannot be told apart.
@@ -124,7 +130,7 @@ class ClassRows(nn.Module):
             why = f'they come from a {type(self.source).__name__}' if self.frozen else 'they were trained for its own'
             raise UserError(f'The class rows of this model cannot be made for other class names: {why}.')
         made = self._make_for(tuple(class_names))
-        require_distinct(made, self.reader(), trained=False)
+        require_distinct(made, self.reader(), warn=warn)
         return made
 
     def _make_for(self, class_names: tuple[str, ...]) -> ClassifierBundle:

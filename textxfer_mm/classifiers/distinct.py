@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -39,8 +39,14 @@ class IndistinctError(UserError):
         self.groups = tuple(groups)
 
 
-def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: bool = False) -> None:
-    """Check that no two rows made of names are (nearly) equal; what the encoder does not know is logged.
+def require_distinct(
+    bundle: ClassifierBundle,
+    encoder: Any = None,
+    *,
+    trained: bool = False,
+    warn: Callable[[str], object] = logger.warning,
+) -> None:
+    """Check that no two rows made of names are (nearly) equal, and warn of what the encoder does not know.
 
     Lists that are known by the name of a dataset are taken as they are.
 
@@ -49,6 +55,7 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
         encoder: What made them, if it can tell which tokens are unknown to it (``unknown``).
         trained: Whether training has moved what made them: equal rows may then be its doing rather than the names', and
             are a warning.
+        warn: Told each warning; by default they are logged.
 
     Raises:
         IndistinctError: Rows are (nearly) equal, or several names consist of nothing that the encoder knows.
@@ -64,17 +71,12 @@ def require_distinct(bundle: ClassifierBundle, encoder: Any = None, *, trained: 
     if (pairs or len(nothing) > 1) and not is_known_list(bundle.class_names):
         if not trained:
             raise IndistinctError(_refusal(bundle, pairs, nothing), _groups(bundle.class_names, pairs, nothing))
-        logger.warning('%s', _refusal(bundle, pairs, nothing))
+        warn(_refusal(bundle, pairs, nothing))
     if shares:
-        logger.warning(
-            'The text encoder %s does not know all of %d of %d class names, and reads unknown tokens in their place: '
-            '%s.',
-            *(
-                bundle.encoder_id,
-                len(shares),
-                bundle.num_classes,
-                first_few((bundle.class_names[i] for i in shares), 5),
-            ),
+        known_in_part = first_few((bundle.class_names[i] for i in shares), 5)
+        warn(
+            f'The text encoder {bundle.encoder_id} does not know all of {len(shares)} of {bundle.num_classes} class '
+            f'names, and reads unknown tokens in their place: {known_in_part}.'
         )
 
 

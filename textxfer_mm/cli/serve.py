@@ -18,6 +18,8 @@ from textxfer_mm.text.class_names import split_class_names
 
 #: Files that trainings write by these names, whatever they trained: the folder says more.
 _BY_HABIT = re.compile(r'model|best.*|last.*|(epoch|iter)_\d+')
+_PACKAGED = 'packaged model'
+_OF_PACKAGED = 'The packaged model sees objects rather than motion, and is far weaker than CLIP.'
 
 
 def serve(
@@ -99,7 +101,7 @@ def _chosen(
         found[Path(config).stem] = dict(config=config)
     if model is not None:
         found[model] = dict(clip=model, pretrained=pretrained)
-    return found or {'packaged model': {}}
+    return found or {_PACKAGED: {}}
 
 
 def _named(checkpoints: Sequence[Path]) -> dict[str, Path]:
@@ -136,6 +138,6 @@ def _load(name: str, given: dict[str, Any], device: str | None) -> Any:
     try:
         with warnings_only():
             recognizer = Recognizer(load_chosen(**given, device=device, for_any_text=True))
-        return ServedModel(name, recognizer, has_own_classes)
+        return ServedModel(name, recognizer, has_own_classes, '' if given else _OF_PACKAGED)
     except UserError as error:
         raise UserError(f'{name} cannot be served: {error}') from error

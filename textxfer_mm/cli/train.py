@@ -108,6 +108,8 @@ def _tell(console: Console, report: dict[str, Any], out: Path) -> None:
     console.print(table)
     for line in (f'kept {report["kept_because"]}', f'chance is {100 * report["chance"]:.1f} %'):
         console.print(Text(shown(line, None)), soft_wrap=True)
+    if report['warning']:
+        console.print(Text(f'warning: {report["warning"]}', style='yellow'), soft_wrap=True)
     console.print(
         Text(f'model and report are in {shown(out)}, after {report["seconds"]["total"]:.0f} s'), soft_wrap=True
     )

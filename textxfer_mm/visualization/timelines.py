@@ -16,8 +16,10 @@ from textxfer_mm.visualization.figures import AS_WRITTEN, labels, new_figure, sa
 
 #: The most labels in a picture, those with the highest scores, and the most columns of scores.
 _ROWS, _COLUMNS = 20, 1500
-#: The most letters of a label: more would leave no room for the scores.
-_LETTERS = 40
+#: The most letters of a label, and how many of an inch of the picture: more would leave no room for the scores.
+_LETTERS, _LETTERS_OF_AN_INCH = 40, 4.5
+#: The most times on the axis, and how many of an inch of the picture.
+_TIMES, _TIMES_OF_AN_INCH = 10, 1.5
 #: Shades end at the highest score where it is lower, and else at one.
 _LOW = 0.5
 
@@ -80,10 +82,11 @@ def timeline_figure(
             color = 'tab:gray' if label is None else 'tab:orange'
             height, below = (0.5, 0.25) if label is None else (0.22, 0.72)
             axes.broken_barh([(start, end - start)], (places[label] + below, height), color=color, edgecolor='white')
-    names = [shortened(class_names[row], _LETTERS) for row in rows] + ([none_label] if has_none else [])
+    letters = min(_LETTERS, int(width * _LETTERS_OF_AN_INCH))
+    names = [shortened(class_names[row], letters) for row in rows] + ([none_label] if has_none else [])
     axes.set_yticks(np.arange(len(names)) + 0.5, names, **AS_WRITTEN)
     axes.set(xlim=(edges[0], edges[-1]), ylim=(len(names), 0), xlabel=f'time ({_unit(edges[-1])})')
-    axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 3, 6, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(min(_TIMES, int(width * _TIMES_OF_AN_INCH)), steps=[1, 2, 3, 6, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _clock(value, edges[-1])))
     axes.tick_params(axis='y', length=0)
     hidden = len(class_names) - len(rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from textxfer_mm.apis import Timeline
+from textxfer_mm.apis import Timeline, VideoPrediction
 from textxfer_mm.apis.clocks import clock
 from textxfer_mm.apis.timelines import as_dict
 from textxfer_mm.errors import shown
@@ -17,8 +17,8 @@ from textxfer_mm.visualization.figures import png_of, shortened
 from textxfer_mm.visualization.timelines import timeline_figure
 from textxfer_mm.web.served_models import Answer
 
-#: The most labels, frames and segments that a page shows; the data hold all.
-_LABELS, _FRAMES, _SEGMENTS = 10, 32, 100
+#: The most labels that a page shows at once and on demand, and the most frames and segments; the data hold all.
+_LABELS, _MORE_LABELS, _FRAMES, _SEGMENTS = 10, 500, 32, 100
 #: The most letters of a label that are shown at once.
 _LETTERS = 80
 _QUALITY = 90
@@ -29,8 +29,9 @@ _EXACT = 1e-6
 _SHARES = 'All labels together make 100 %, also where none of them fits: give labels for what else there may be.'
 _ALONE = 'With one label the score says nothing: give another to compare with.'
 _READING = 'Dark: the label fits there, as far as the bar at the side says. Orange: the parts that are listed below.'
-#: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read.
-_WIDTH = 7
+#: The width of a timeline in inches: that of the column in which it is shown, so that its letters can be read. In
+#: windows of fewer pixels than the last number it is narrow.
+_WIDTH, _NARROW_WIDTH, _NARROW_WINDOW = 7, 4, 600
 
 
 def as_data(answer: Answer) -> dict[str, Any]:
@@ -49,11 +50,10 @@ def as_data(answer: Answer) -> dict[str, Any]:
 
 def as_html(answer: Answer, *, timeline_follows: bool = False) -> str:
     """The part of the page that shows an answer, and whether there is more to come."""
-    labels = answer.prediction.top(_LABELS)
     is_shared = abs(sum(answer.prediction.scores) - 1) < _ROUNDING
     parts = [
         f'<p class="answer-title">{_text(answer.name)}<span> by the model: {_text(answer.model)}</span></p>',
-        _scores(labels, len(answer.prediction.scores) - len(labels)),
+        _scores(answer.prediction),
         *([_of_shares(answer)] if is_shared else []),
         *(f'<p class="note">{_text(note, None)}</p>' for note in answer.notes),
         *_frames(answer.frames),
@@ -94,15 +94,30 @@ def _label(label: str) -> str:
     )
 
 
-def _scores(labels: Iterable[tuple[str, float]], hidden: int) -> str:
+def _scores(prediction: VideoPrediction) -> str:
+    """The best labels, and those behind them on demand."""
+    ranked = prediction.top(_LABELS + _MORE_LABELS)
+    first, behind = ranked[:_LABELS], ranked[_LABELS:]
+    if not behind:
+        return _table_of_scores(first)
+    count = len(prediction.scores) - _LABELS
+    said = '1 further label scores lower' if count == 1 else f'{count:,} further labels score lower'
+    if count > len(behind):
+        said += f', of which these are the first {len(behind)}'
+    return (
+        f'{_table_of_scores(first)}'
+        f'<details class="more"><summary class="note">{said}</summary>{_table_of_scores(behind)}</details>'
+    )
+
+
+def _table_of_scores(labels: Iterable[tuple[str, float]]) -> str:
     rows = [
         f'<tr><th scope="row">{_label(label)}</th>'
         f'<td class="bar"><span style="width:{100 * min(max(score, 0), 1):.1f}%"></span></td>'
         f'<td class="number">{100 * score:.1f} %</td></tr>'
         for label, score in labels
     ]
-    more = f'<p class="note">{hidden:,} further labels score lower.</p>' if hidden > 0 else ''
-    return f'<table class="scores"><tbody>{"".join(rows)}</tbody></table>{more}'
+    return f'<table class="scores"><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _frames(frames: np.ndarray) -> list[str]:
@@ -129,16 +144,18 @@ def _timeline(found: Timeline) -> str:
     notes = ' '.join(_text(note, None) for note in found.notes)
     details = f'<details class="note"><summary>Details</summary>{notes}</details>' if notes else ''
     return (
-        f'<h3>What happens when</h3><div class="timeline"><img src="{_picture(found)}" alt="scores over time"></div>'
+        f'<h3>What happens when</h3><div class="timeline"><picture>'
+        f'<source media="(max-width: {_NARROW_WINDOW}px)" srcset="{_picture(found, _NARROW_WIDTH)}">'
+        f'<img src="{_picture(found)}" alt="scores over time"></picture></div>'
         f'<p class="note">{_READING}</p>'
         f'<table class="segments">{head}<tbody>{"".join(rows)}</tbody></table>{more}{details}'
     )
 
 
-def _picture(found: Timeline) -> str:
+def _picture(found: Timeline, width: float = _WIDTH) -> str:
     segments = [(segment.label, segment.start, segment.end) for segment in found.segments]
     lines = dict(class_names=found.class_names, edges=found.edges, scores=found.scores, segments=segments)
-    return _address('png', png_of(timeline_figure(**lines, width=_WIDTH)))
+    return _address('png', png_of(timeline_figure(**lines, width=width)))
 
 
 def _jpeg(frame: np.ndarray) -> str:

@@ -55,14 +55,16 @@ class ServedModel:
         name: What it is called.
         recognizer: The model.
         has_own_classes: Whether it has classes that can be looked for without labels.
+        remark: What must be known of all its answers, one sentence.
     """
 
-    def __init__(self, name: str, recognizer: Recognizer, has_own_classes: bool = True) -> None:
+    def __init__(self, name: str, recognizer: Recognizer, has_own_classes: bool = True, remark: str = '') -> None:
         self.name = name
+        self.remark = remark
         self._recognizer = recognizer
         self._rows = rows_of(recognizer.model)
         self._own = self._rows.bundle() if self._rows is not None and has_own_classes else None
-        self._bundles: OrderedDict[tuple[str, ...], ClassifierBundle] = OrderedDict()
+        self._made: OrderedDict[tuple[str, ...], tuple[ClassifierBundle, tuple[str, ...]]] = OrderedDict()
 
     @property
     def takes_labels(self) -> bool:
@@ -93,7 +95,8 @@ class ServedModel:
         """
         different, notes = _without_repeated(labels)
         names = self._checked(different)
-        with self._looking_for(names, path):
+        with self._looking_for(names, path) as warnings:
+            notes += warnings
             prediction = self._recognizer(path)
             if isinstance(prediction, VideoFailure):
                 raise UserError(f'{shown(path.name)} could not be read: {prediction.reason}.')
@@ -102,7 +105,8 @@ class ServedModel:
             except UserError as error:
                 frames = np.zeros((0, 1, 1, 3), np.uint8)
                 notes.append(str(error))
-        return Answer(path.name, self.name, prediction, frames, None, tuple(notes))
+        remarks = [self.remark] if self.remark else []
+        return Answer(path.name, self.name, prediction, frames, None, (*notes, *remarks))
 
     def with_timeline(self, answer: Answer, path: Path, progress: Callable[[int, int], None] | None = None) -> Answer:
         """Add to an answer what happens when, which takes longer than the answer.
@@ -121,16 +125,18 @@ class ServedModel:
             return replace(answer, timeline=timeline(self._recognizer.model, path, progress=progress))
 
     @contextmanager
-    def _looking_for(self, names: tuple[str, ...], path: Path) -> Iterator[None]:
+    def _looking_for(self, names: tuple[str, ...], path: Path) -> Iterator[tuple[str, ...]]:
         """Look for labels, while nobody else is answered.
+
+        Yields:
+            What the model warns of where it reads them.
 
         Raises:
             UserError: What the body raises, with the file called by its name: its path is nobody's business.
         """
         with _ONE_AT_A_TIME:
             try:
-                self._look_for(names)
-                yield
+                yield self._look_for(names)
             except IndistinctError as error:
                 groups = first_few((_in_message(group, ' and ') for group in error.groups), 5, '; ')
                 raise UserError(
@@ -164,19 +170,22 @@ class ServedModel:
             raise UserError(f'A label has {MOST_LETTERS} letters at most, this one has {len(long):,}: {long[:40]}...')
         return load_class_names(list(labels))
 
-    def _look_for(self, names: tuple[str, ...]) -> None:
-        """Let the model look for labels; the class rows of the last lists are kept."""
+    def _look_for(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Let the model look for labels; the class rows of the last lists are kept, with what it warns of."""
         if self._rows is None:
-            return
+            return ()
         if not names or (self._own is not None and names == self._own.class_names):
             self._recognizer.replace_classes(self._own)
-            return
-        if names not in self._bundles:
-            self._bundles[names] = self._rows.make_for(names)
-        self._bundles.move_to_end(names)
-        if len(self._bundles) > KEPT_LISTS:
-            self._bundles.popitem(last=False)
-        self._recognizer.replace_classes(self._bundles[names])
+            return ()
+        if names not in self._made:
+            warnings: list[str] = []  # they are for who typed the labels, and no business of the log
+            self._made[names] = self._rows.make_for(names, warn=warnings.append), tuple(warnings)
+        self._made.move_to_end(names)
+        if len(self._made) > KEPT_LISTS:
+            self._made.popitem(last=False)
+        bundle, told = self._made[names]
+        self._recognizer.replace_classes(bundle)
+        return told
 
 
 def _without_repeated(labels: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -34,7 +34,7 @@ def check_decord(right: str | None = None) -> Check:
     """
     right = right or decord_of()
     versions = {name: version for name in NAMES if (version := installed_version(name))}
-    ranges = {name: declared_requirements().get(name, ('', ''))[0] for name in NAMES}
+    ranges = {name: declared_requirements().get(name, '') for name in NAMES}
     install = f'pip install "{right}{ranges[right]}"'
     if not versions:
         return Check('decord', 'problem', 'not installed', install)

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.metadata
-import re
 import sys
 import warnings
 
@@ -21,6 +20,18 @@ MODULES = {
     'timm': 'timm',
     'av': 'av',
     'sentence-transformers': 'sentence_transformers',
+    'gradio': 'gradio',
+    'onnxruntime': 'onnxruntime',
+    'onnxscript': 'onnxscript',
+    'ray': 'ray',
+}
+#: Those of them that are optional, with the extra that brings them.
+EXTRAS = {
+    'sentence-transformers': 'language',
+    'gradio': 'web',
+    'onnxruntime': 'onnx',
+    'onnxscript': 'onnx',
+    'ray': 'ray',
 }
 #: The full mmcv serves as well as mmcv-lite.
 FULL = {'mmcv-lite': 'mmcv'}
@@ -41,8 +52,8 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def declared_requirements() -> dict[str, tuple[str, str]]:
-    """Return what this package declares: ``{canonical name: (version range, extra)}``, extra '' if required.
+def declared_requirements() -> dict[str, str]:
+    """Return what this package declares, of extras as well: ``{canonical name: version range}``.
 
     Empty where this package is not installed (run from a checkout) or ``packaging`` is missing.
     """
@@ -53,41 +64,39 @@ def declared_requirements() -> dict[str, tuple[str, str]]:
         lines = importlib.metadata.requires('textxfer_mm') or []
     except (ImportError, importlib.metadata.PackageNotFoundError):
         return {}
-    declared: dict[str, tuple[str, str]] = {}
-    for line in lines:
-        requirement, extra = Requirement(line), re.search(r'extra == "([^"]+)"', line)
-        name = canonicalize_name(requirement.name)
-        if name not in declared or not extra:
-            declared[name] = (str(requirement.specifier), extra.group(1) if extra else '')
+    declared: dict[str, str] = {}
+    for line in sorted(lines, key=lambda line: 'extra ==' in line):  # what is always needed decides
+        requirement = Requirement(line)
+        declared.setdefault(canonicalize_name(requirement.name), str(requirement.specifier))
     return declared
 
 
 def check_packages() -> list[Check]:
     """Check every package of :data:`MODULES`, and whether this package itself is installed."""
     declared = declared_requirements()
-    checks = [check_package(name, module, *declared.get(name, ('', ''))) for name, module in MODULES.items()]
+    checks = [check_package(name, module, declared.get(name, '')) for name, module in MODULES.items()]
     if not declared:
         cure = 'pip install -e . -c requirements/constraints.txt'
         checks.insert(0, Check('textxfer_mm', 'note', 'not installed, so version ranges are not checked', cure))
     return checks
 
 
-def check_package(distribution: str, module: str, specifier: str = '', extra: str = '') -> Check:
+def check_package(distribution: str, module: str, specifier: str = '') -> Check:
     """Check that a package is there, in the supported range, and imports.
 
     Args:
         distribution: Name on the package index.
         module: The module to import.
         specifier: Supported versions, e.g. ``>=2.6``; '' for any.
-        extra: The extra that brings an optional package; '' for a required one.
     """
     names = (distribution, *(table[distribution] for table in (FULL, FORKS) if distribution in table))
     name = next((name for name in names if installed_version(name)), distribution)
     version = installed_version(name)
     cure = f'pip install "{distribution}{specifier}"'
     if version is None:
-        if extra:
-            return Check(distribution, 'note', 'not installed, optional', f'pip install "textxfer_mm[{extra}]"')
+        if distribution in EXTRAS:
+            cure = f'pip install "textxfer_mm[{EXTRAS[distribution]}]"'
+            return Check(distribution, 'note', 'not installed, optional', cure)
         return Check(distribution, 'problem', 'not installed', cure)
     found = f'{version}' if name == distribution else f'{name} {version}'
     if specifier and not in_range(version, specifier) and name not in (FORKS['mmengine'], FORKS['mmpretrain']):

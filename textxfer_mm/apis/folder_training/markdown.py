@@ -30,6 +30,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         '',
         f'**Kept: {_cell(report["kept_because"])}**',
         '',
+        *([f'**{report["warning"]}**', ''] if report['warning'] else []),
         _about_testing(report),
         '',
         f'`{CHECKPOINT}` is all that is needed: `textxfer predict VIDEO --checkpoint {_cell(report["checkpoint"])}`.',

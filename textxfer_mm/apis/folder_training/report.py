@@ -55,6 +55,7 @@ def report_of(
         kept=best.candidate.title,
         trained_again=best.candidate.again,
         kept_because=_reason(best, validated),
+        warning=_warning(best, float(counts.max() / counts.sum())),
         class_accuracies=dict(zip(videos.class_names, map(float, best.class_accuracies), strict=True)),
         tested=dict(tested),
     )
@@ -90,6 +91,17 @@ def _reason(best: Validated, validated: Sequence[Validated]) -> str:
             f'{words}'
         )
     return said + '.'
+
+
+def _warning(best: Validated, largest_class: float) -> str:
+    """A sentence where the model may only be guessing."""
+    if best.accuracy - best.spread > largest_class:
+        return ''
+    return (
+        f'The model that was kept is not better, beyond its spread, than always answering the largest class '
+        f'({percent(largest_class)} %): it may only be guessing. A stronger encoder (--model), more videos, or classes '
+        'that look different can help.'
+    )
 
 
 def remove_report(out: Path) -> None:
