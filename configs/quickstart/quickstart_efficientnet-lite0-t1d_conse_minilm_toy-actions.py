@@ -5,12 +5,13 @@ what a package index offers; ConSE aligns them and a linear map that starts at z
 Command: textxfer quickstart; or textxfer toy-actions work_dirs/quickstart/toy_actions, then
 python tools/train.py configs/quickstart/quickstart_efficientnet-lite0-t1d_conse_minilm_toy-actions.py
 textxfer quickstart keeps what the frozen stages make of three copies of each video; tools/train.py runs them anew.
-Cost: 161 s of training on videos in a run of 202 s, on two idle CPU cores; with the copies 193 to 200 s of 285 to 294 s on
-two idle cores of another machine that were limited to AVX2.
+Cost: 161 s of training on videos in a run of 202 s, on two idle CPU cores; with the copies 193 to 200 s of 285 to 294 s
+on two idle cores of another machine that were limited to AVX2.
 Our status: run on videos with seeds 0, 1 and 2, mean and standard deviation over the seeds. Seen classes top-1
 96.3 ± 0.9 % (1 view), 96.1 ± 2.7 % (4 x 3 views); unseen classes 75.0 ± 3.3 % and 75.8 ± 4.7 %, chance 25 %, before
 training 22.5 ± 2.2 %; left against right: walking 96.7 ± 2.9 %, running 100 %, jumping (both directions unseen)
-80.8 ± 16.3 %. With the copies, the same seeds: seen 95.7 ± 1.4 % and 95.7 ± 1.2 %, unseen 74.6 ± 10.2 % and 75.0 ± 8.7 %.
+80.8 ± 16.3 %. With the copies, the same seeds: seen 95.7 ± 1.4 % and 95.7 ± 1.2 %, unseen 74.6 ± 10.2 % and
+75.0 ± 8.7 %.
 """
 
 _base_ = [

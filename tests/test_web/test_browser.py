@@ -76,7 +76,7 @@ def test_a_narrow_window_scrolls_down_alone_and_has_a_narrow_timeline(page, medi
         behind = page.find_element(By.CSS_SELECTOR, '#answer .more .scores')
         assert not behind.is_displayed()
         find(page, '#answer .more summary').click()
-        assert len(behind.text.splitlines()) == 2
+        assert len([row for row in behind.find_elements(By.TAG_NAME, 'th') if row.is_displayed()]) == 2
     finally:
         page.set_window_size(1200, 1000)
 
