@@ -3,6 +3,7 @@
 import copy
 import json
 import runpy
+import shutil
 import sys
 from unittest.mock import patch
 
@@ -23,6 +24,7 @@ from textxfer_mm.errors import UserError
 from textxfer_mm.registry import MODELS
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.glosses.table import gloss_table, squeezed
+from textxfer_mm.text.templates import TEMPLATES as TEMPLATE_SETS
 
 NAMES = ['cat', 'dog', 'tench']
 TEMPLATES = ['a photo of a {}.', 'a drawing of a {}.']
@@ -219,6 +221,29 @@ def test_no_sets_and_half_a_set(model):
         evaluate_sets(model, dict(a=dict(class_names=NAMES)), LOADER)
 
 
+def test_class_names_that_are_missing_or_not_those_of_the_dataset_end_before_the_first_set(model, images, monkeypatch):
+    monkeypatch.setattr('textxfer_mm.apis.classification_sets._of_set', None)
+    good = a_set(images)
+
+    def refused(**options):
+        with pytest.raises(UserError) as caught:
+            evaluate_sets(model, dict(A=good, B={**good, **options}), LOADER)
+        return str(caught.value)
+
+    assert refused(class_names=str(images / 'nosuch.txt')).startswith("Set 'B': ")
+    folders = dict(type='CustomDataset', data_root=str(images), data_prefix='folders')
+    for name in ('cats', 'dogs', 'wild_birds'):
+        (images / 'folders' / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(next(images.glob('*.png')), images / 'folders' / name)
+    assert refused(dataset=folders, class_names=['cats', 'dogs']) == (
+        "Set 'B' has 3 classes (cats, dogs, wild_birds), class_names 2 (cats, dogs)."
+    )
+    assert refused(dataset=folders, class_names=['cats', 'wild birds', 'dogs']) == (
+        "Set 'B': class_names are in another order than its labels: class 1 is 'dogs' there, and 'wild birds' in "
+        'class_names.'
+    )
+
+
 def test_the_table_says_what_is_missing():
     found = dict(
         Pets=SetResult('mean_class', 0.5, 10, 37, 1, 0, {}),
@@ -236,12 +261,15 @@ def test_the_shipped_sets_are_datasets_of_mmpretrain_with_their_classes():
     from mmpretrain.registry import DATASETS
 
     sets = load('_base_/datasets/zero_shot_sets.py').zero_shot_sets
-    assert len(sets) == 11
+    assert len(sets) == 12
     by_class = {'FGVCAircraft', 'OxfordPets', 'Caltech101', 'Flowers102'}
     assert {name for name, one in sets.items() if one.get('measure') == 'mean_class'} == by_class
     assert sets.VOC2007.measure == 'map_11'
     for name, one in sets.items():
         kind = DATASETS.get(one.dataset.type)
+        assert 'templates' not in one or one.templates in TEMPLATE_SETS
+        if name == 'Birdsnap':  # of which the list is brought
+            continue
         known = kind.METAINFO.get('classes')  # which Flowers102 does not have
         assert (known is None) == (name == 'Flowers102')
         names = load_class_names(one.class_names)

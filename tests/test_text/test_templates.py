@@ -12,7 +12,9 @@ def test_sets_are_valid(name):
 
 def test_contents():
     sizes = {name: len(templates) for name, templates in TEMPLATES.items()}
-    one = dict(class_name=1, text4vis=1, bike=1, vifi=1, clip_food101=1, clip_oxford_pets=1, clip_flowers102=1)
+    one = dict(
+        class_name=1, text4vis=1, bike=1, vifi=1, clip_food101=1, clip_birdsnap=1, clip_oxford_pets=1, clip_flowers102=1
+    )
     images = dict(clip_sun397=2, clip_stanford_cars=8, clip_fgvc_aircraft=2, clip_dtd=8, clip_caltech101=34)
     assert sizes == dict(one, clip_kinetics=28, clip_ucf101=48, imagenet=80, clip_cifar=18, actionclip=16, **images)
     assert TEMPLATES['clip_caltech101'][1::12] == (

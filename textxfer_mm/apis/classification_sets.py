@@ -73,8 +73,8 @@ def evaluate_sets(
         progress: Called with the set, and the numbers of its images that are done and to be done.
 
     Raises:
-        UserError: An option of a set is unknown, a list is not at hand (all are read before the first set is
-            evaluated), it has other classes than its names, or embeddings are not finite.
+        UserError: An option of a set is unknown, its images or class names are not at hand or do not belong together
+            (all are read before the first set is evaluated), or embeddings are not finite.
     """
     if not sets:
         raise UserError('There are no sets to evaluate: give zero_shot_sets=dict(NAME=dict(dataset=..., ...)).')
@@ -87,10 +87,8 @@ def evaluate_sets(
         )
     encode = text_encoder(model)
     model.eval()
-    videos = _read_all(sets, pipeline)
-    return {
-        name: _of_set(model, encode, name, sets[name], videos[name], dataloader, glosses, progress) for name in sets
-    }
+    read = _read_all(sets, pipeline)
+    return {name: _of_set(model, encode, name, sets[name], *read[name], dataloader, glosses, progress) for name in sets}
 
 
 def sets_table(found: Mapping[str, SetResult], missing: Sequence[str] = ()) -> str:
@@ -121,8 +119,8 @@ def _require_options(name: str, options: Any) -> None:
         raise UserError(f'Set {shown(name)!r}: unknown measure {measure!r}.{nearest(str(measure), MEASURES)}')
 
 
-def _read_all(sets: Mapping[str, Mapping[str, Any]], pipeline: Any) -> dict[str, Videos]:
-    """The images of each set.
+def _read_all(sets: Mapping[str, Mapping[str, Any]], pipeline: Any) -> dict[str, tuple[Videos, tuple[str, ...]]]:
+    """The images of each set, and its class names.
 
     Raises:
         UserError: Some cannot be read: all are named, with the reason of the first.
@@ -130,7 +128,8 @@ def _read_all(sets: Mapping[str, Mapping[str, Any]], pipeline: Any) -> dict[str,
     found, wrong = {}, {}
     for name, options in sets.items():
         try:
-            found[name] = _read(name, options['dataset'], pipeline)
+            found[name] = _read(name, options['dataset'], pipeline), _class_names(name, options['class_names'])
+            _require_same_classes(name, *found[name])
         except UserError as error:
             wrong[name] = error
     if wrong:
@@ -160,6 +159,38 @@ def _read(name: str, dataset: Any, pipeline: Any) -> Videos:
         raise UserError(f'Set {shown(name)!r} cannot be read: {str(reason).rstrip(".")}.') from error
 
 
+def _class_names(name: str, given: Any) -> tuple[str, ...]:
+    """The class names of a set.
+
+    Raises:
+        UserError: They are not at hand, or wrong.
+    """
+    try:
+        return load_class_names(given)
+    except UserError as error:
+        raise UserError(f'Set {shown(name)!r}: {error}') from None
+
+
+def _require_same_classes(name: str, videos: Videos, names: Sequence[str]) -> None:
+    """Refuse class names of another number than the dataset's, or the same in another order.
+
+    Other words for the same classes are fine.
+    """
+    known = (videos.dataset.metainfo or {}).get('classes') or names
+    if len(known) != len(names):
+        raise UserError(
+            f'Set {shown(name)!r} has {len(known)} classes ({first_few(known)}), class_names {len(names)} '
+            f'({first_few(names)}).'
+        )
+    ours, theirs = list(map(squeezed, names)), list(map(squeezed, known))
+    if ours != theirs and sorted(ours) == sorted(theirs):
+        place = next(place for place, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
+        raise UserError(
+            f'Set {shown(name)!r}: class_names are in another order than its labels: class {place} is '
+            f'{shown(known[place])!r} there, and {shown(names[place])!r} in class_names.'
+        )
+
+
 def _require_finite(name: str, items: Tensor, rows: Tensor) -> None:
     """Refuse embeddings that are not finite: they would be compared like all others."""
     for what, found in (('images', items), ('classes', rows)):
@@ -177,12 +208,13 @@ def _of_set(
     name: str,
     options: Mapping[str, Any],
     videos: Videos,
+    names: tuple[str, ...],
     dataloader: Mapping[str, Any],
     glosses: GlossTable | None,
     progress: Callable[[str, int, int], None] | None,
 ) -> SetResult:
     """Measure one set."""
-    measure, names = options.get('measure', 'top1'), load_class_names(options['class_names'])
+    measure = options.get('measure', 'top1')
     templates = resolve_templates(options.get('templates', 'a photo of a {}.'))
     own = _glosses(options.get('glosses'), glosses, names)
     rows = functional.normalize(

@@ -37,8 +37,10 @@ _WRITTEN_OUT: dict[str, tuple[str, ...]] = {
             *(f'a photo of {article} {size} {{}}.' for size in ('small', 'big')),
         )
     ),
-    # OpenAI CLIP, data/prompts.md, as in the package clip-benchmark 1.6.2 (MIT): eight of the sets of Kornblith et al.
+    # OpenAI CLIP, data/prompts.md: nine of the sets of Kornblith et al., all but Birdsnap's as in the package
+    # clip-benchmark 1.6.2 (MIT).
     'clip_food101': ('a photo of {}, a type of food.',),
+    'clip_birdsnap': ('a photo of a {}, a type of bird.',),
     'clip_sun397': tuple(f'a photo of {article} {{}}.' for article in ('a', 'the')),
     'clip_stanford_cars': (
         'a photo of a {}.',

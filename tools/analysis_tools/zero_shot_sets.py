@@ -27,7 +27,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', metavar='CONFIG', help='config of a model with a text encoder')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?', help='checkpoint (default: untrained)')
-    parser.add_argument('--sets', default=str(SETS), help='config with zero_shot_sets (default: eleven of Kornblith)')
+    parser.add_argument(
+        '--sets', default=str(SETS), help='config with zero_shot_sets (default: the twelve of Kornblith et al.)'
+    )
     parser.add_argument('--skip', nargs='+', default=[], metavar='SET', help='sets to leave out')
     parser.add_argument('--glosses', nargs='+', default=[], help='shipped tables of glosses, or files')
     parser.add_argument('--device', help='where the model runs (default: the GPU where there is one)')

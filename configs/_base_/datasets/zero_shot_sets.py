@@ -1,9 +1,10 @@
-"""Eleven of the twelve sets that Kornblith et al. (2019) compare on, for zero-shot recognition (iCLIP, Table 3).
+"""The twelve sets that Kornblith et al. (2019) compare on, for zero-shot recognition (iCLIP, Table 3).
 
 `zero_shot_sets` has a dataset of MMPretrain, a list of class names, OpenAI's templates and a measure for each; the
-template of VOC2007 is the one taken where none is named. Birdsnap's class names are in no package that was looked
-through: add the set with a list of your own (its template is `a photo of a {}, a type of bird.`). Folders are as
-MMPretrain's classes describe them.
+template of VOC2007 is the one taken where none is named. Folders are as MMPretrain's classes describe them. Birdsnap,
+whose class names are in no package that was looked through, is a folder of images for each class,
+`data/birdsnap/test/CLASS/*.jpg`, with the common names of its own list of species in `data/birdsnap/classes.txt`, one a
+line in the order of the folders; leave it out with `--skip Birdsnap`.
 """
 
 zero_shot_sets = dict(
@@ -21,6 +22,11 @@ zero_shot_sets = dict(
         dataset=dict(type='CIFAR100', data_root='data/cifar100', split='test', download=False),
         class_names='cifar100',
         templates='clip_cifar',
+    ),
+    Birdsnap=dict(
+        dataset=dict(type='CustomDataset', data_root='data/birdsnap', data_prefix='test'),
+        class_names='data/birdsnap/classes.txt',
+        templates='clip_birdsnap',
     ),
     SUN397=dict(
         dataset=dict(type='SUN397', data_root='data/sun397', split='test'),
