@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from textxfer_mm.errors import UserError
-from textxfer_mm.files import leftovers, replacing, require_writable_file, write_text
+from textxfer_mm.files import leftovers, replacing, require_form, require_writable_file, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
@@ -43,6 +43,15 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
         require_writable_file(tmp_path / 'pipe', '--json')
     with pytest.raises(UserError, match=r'DST /dev/null is a device'):
         require_writable_file('/dev/null', 'DST')
+
+
+def test_a_name_says_the_form_of_what_is_written(tmp_path):
+    for name in ('a.json', 'b.JSONL'):
+        assert require_form(tmp_path / name, '--json', '.json', '.jsonl') == tmp_path / name
+    for name in ('new/a.xml', 'a', '.json'):
+        with pytest.raises(UserError, match=rf'--json .*{name}: give a name that ends in .json or .jsonl.'):
+            require_form(tmp_path / name, '--json', '.json', '.jsonl')
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

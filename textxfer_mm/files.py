@@ -151,12 +151,29 @@ def require_writable_file(path: str | Path, option: str) -> Path:
     return file
 
 
+def require_form(path: str | Path, option: str, *suffixes: str, what: str = '') -> Path:
+    """Check that a file can be written at ``path``, and that its name says the form in which it will be.
+
+    Args:
+        path: The file.
+        option: What the user gave it as.
+        suffixes: The ends of names of this form, such as ``'.json'``.
+        what: Put before what to do, such as ``'figures are PNG files; '``.
+
+    Raises:
+        UserError: The name ends otherwise, or see :func:`require_writable_file`.
+    """
+    file = Path(path).expanduser()
+    is_one = file.is_file() or not file.exists()
+    if is_one and file.suffix.lower() not in suffixes:  # before its folder is made
+        raise UserError(f'{option} {path}: {what}give a name that ends in {" or ".join(suffixes)}.')
+    return require_writable_file(path, option)
+
+
 def require_png(path: Path, option: str) -> None:
     """Check, before any work is done, that a figure can be written.
 
     Raises:
         UserError: The name does not end in .png, or the file cannot be written.
     """
-    require_writable_file(path, option)
-    if path.suffix.lower() != '.png':
-        raise UserError(f'{option} {path}: figures are PNG files; give a name that ends in .png.')
+    require_form(path, option, '.png', what='figures are PNG files; ')

@@ -51,8 +51,9 @@ def require_checkpoint(path: str | Path) -> Path | None:
     """Return the local file of ``path``, or None for a URL.
 
     Raises:
-        UserError: There is no such file.
+        UserError: There is no such file, or it is an exported model.
     """
+    refuse_exported(path)
     if URL.match(str(path)):
         return None
     return require_file(path, 'checkpoint', '*.pth')
@@ -103,8 +104,7 @@ def find_clip_folder(model: str) -> Path | None:
     Raises:
         UserError: It is neither; the nearest names are listed.
     """
-    if is_exported(model):
-        raise UserError(f'{model} is an exported model, by which `textxfer predict --model` alone recognises.')
+    refuse_exported(model)
     package = importlib.util.find_spec('open_clip')
     configs = Path(package.submodule_search_locations[0]) / 'model_configs'
     known = {path.stem for path in configs.glob('*.json')}
@@ -195,6 +195,19 @@ def find_query_file(query: str | Path) -> Path | None:
 def is_exported(path: str | Path | None) -> bool:
     """Whether a path has the suffix of what ``textxfer export`` writes."""
     return path is not None and Path(path).suffix.lower() in EXPORTED_SUFFIXES
+
+
+def refuse_exported(path: str | Path) -> None:
+    """Refuse an exported model where another one is wanted.
+
+    Raises:
+        UserError: It is one, by its suffix.
+    """
+    if is_exported(path):
+        raise UserError(
+            f'{path} is an exported model, by which `textxfer predict --model` alone recognises: give the checkpoint '
+            'that it was made from.'
+        )
 
 
 def is_image(path: str | Path) -> bool:

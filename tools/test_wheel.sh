@@ -47,7 +47,8 @@ use() (
 if [ $# -gt 0 ]; then
     pythons=("$@")
 else
-    mapfile -t pythons < <(oldest_and_newest)
+    found="$(oldest_and_newest)" # by itself, so that its failure ends this script
+    mapfile -t pythons <<<"$found"
 fi
 # a build leaves folders behind, and would take what is left of an earlier one
 mkdir "$folder/source"

@@ -124,6 +124,7 @@ def test_the_command(folder, tmp_path):
         (['--released', 'kinetics400'], 'neither a number nor a name. Did you mean: kinetics400-'),
         (['--released', '0'], 'neither a number nor a name'),
         (['--json', '/dev/null'], 'is a device or a pipe'),
+        (['--json', 'a.csv'], '--json a.csv: give a name that ends in .json.'),
     ],
 )
 def test_mistakes(folder, args, message):

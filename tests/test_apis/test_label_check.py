@@ -104,6 +104,8 @@ def test_the_command(write, tmp_path):
     assert 'jump [x]' in done.output
     assert f'        2  videos in {listed}: 1 to 1 a class, median 1' in done.output
     assert json.loads(report.read_text())['classes'][1]['name'] == 'jump [x]'
+    refused = CliRunner().invoke(app, ['data', 'labels', str(listed), '--json', 'found.txt'])
+    assert (refused.exit_code, '--json found.txt: give a name that ends in .json.' in refused.output) == (2, True)
     listed.write_text('a.mp4 0\nb.mp4 9\n')
     done = CliRunner().invoke(app, ['data', 'labels', str(listed), '--names', 'ucf101'])
     assert done.exit_code == 1

@@ -94,16 +94,16 @@ def run(*args):
     return CliRunner().invoke(app, ['data', 'label-studio', *map(str, args)], env=dict(COLUMNS='200'))
 
 
-@pytest.mark.parametrize('form', ['lines', 'array', 'shards'])
+@pytest.mark.parametrize('form', ['lines', 'LINES', 'array', 'shards'])
 def test_the_command_reads_what_predict_writes(tmp_path, form):
     lines = [line_of(result) for result in results()]
-    path = dict(lines=tmp_path / 's.jsonl', array=tmp_path / 's.json', shards=tmp_path / 'shards')[form]
+    path = tmp_path / dict(lines='s.jsonl', LINES='S.JSONL', array='s.json', shards='shards')[form]
     if form == 'shards':
         path.mkdir()
         for shard in range(2):
             (path / f'scores-{shard:05d}-of-00002.jsonl').write_bytes(b''.join(lines[2 * shard : 2 * shard + 2]))
     else:
-        path.write_bytes(b''.join(lines) if form == 'lines' else b'[' + b','.join(lines) + b']')
+        path.write_bytes(b'[' + b','.join(lines) + b']' if form == 'array' else b''.join(lines))
     found = run(path, tmp_path / 'tasks.json')
     assert found.exit_code == 0, found.output
     assert order(json.loads((tmp_path / 'tasks.json').read_text())) == ['lead', 'spread', 'sure']
@@ -118,7 +118,8 @@ def test_the_command_reads_what_predict_writes(tmp_path, form):
         (('missing.jsonl', 'tasks.json'), 'missing.jsonl'),
         (('.', 'tasks.json'), 'holds no shard of `textxfer predict --shards`'),
         (('names.txt', 'tasks.json'), 'is no JSON file'),
-        (('names.txt', 'tasks.csv'), 'tasks.csv: tasks are a .json file'),
+        (('names.txt', 'tasks.csv'), 'TASKS tasks.csv: give a name that ends in .json.'),
+        (('names.txt', '.'), 'TASKS . is a folder; give the path of a file.'),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, words, message):

@@ -126,6 +126,8 @@ def test_published_rows_are_marked_and_keep_their_protocols_apart(folder, tmp_pa
     assert 'No result is of a protocol of ucf101 (101 classes)' in page
     made = run('report', folder / '1.json', '--compare', 'ucf100')
     assert (made.exit_code, 'Did you mean: ucf101' in made.output) == (2, True)
+    made = run('report', folder / '1.json', '--json', tmp_path / 'm.md')
+    assert (made.exit_code, 'm.md: give a name that ends in .json.' in made.output) == (2, True)
 
 
 def test_ours_stand_in_the_column_of_their_protocol(folder, tmp_path):
@@ -201,6 +203,7 @@ def filled(page, title):
             '--calibrate gone.safetensors does not exist',
         ),
         (['--json', '.'], '--json . is a folder'),
+        (['--json', 'a.md'], '--json a.md: give a name that ends in .json.'),
         (['--device', 'gpu'], '--device gpu is no device'),
         (['--launcher', 'ray'], '--launcher is none, pytorch, slurm or mpi'),
         (['--cfg-options', 'model'], '--cfg-options takes key=value'),
@@ -235,6 +238,8 @@ def test_a_model_card_tells_what_was_measured(folder, tmp_path):
     assert (card.data.license, card.data.pipeline_tag) == ('apache-2.0', 'video-classification')
     assert '| full-class | list.txt | top-1 | 4 | 11 | 25.0 |' in card.text
     assert '4 classes: ' in card.text
+    assert 'textxfer predict VIDEO --checkpoint trained1.pth --config config.py\n' in card.text
+    assert "recognizer = Recognizer('config.py', checkpoint='trained1.pth')" in card.text
     assert '## To be written by its author' in card.text
     again = run(*words)
     assert (again.exit_code, 'card.md is there already' in again.output) == (2, True)

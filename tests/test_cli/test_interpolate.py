@@ -88,6 +88,7 @@ MISTAKES = {
     'views': ((*SWEEP, '--views', 'train'), '--views train: the views are those of the val or'),
     'list': ((*SWEEP, '--seen', 'unseen/lst.txt'), 'unseen/lst.txt does not exist. Did you mean: list.txt'),
     'root': ((*SWEEP, '--data-root', 'videos/..'), '3 of 3 videos of --unseen unseen/list.txt are missing: '),
+    'json': ((*SWEEP, '--json', 'sweep.csv'), '--json sweep.csv: give a name that ends in .json.'),
     'png': ((*SWEEP, '--plot', 'sweep.jpg'), 'figures are PNG files'),
     'training': ((*WRITE, '--batch-norm', 'nothing.txt'), 'list --batch-norm nothing.txt does not exist'),
 }

@@ -297,6 +297,8 @@ def test_template(weights, videos, tmp_path):
         (['--labels', 'a,b', '--device', 'cuda'], 'device cuda is not available here'),
         (['--labels', 'a,b', '--device', 'gpu'], '--device gpu is no device'),
         (['--labels', 'a,b', '--json', '.'], '--json . is a folder'),
+        (['--labels', 'a,b', '--json', 'a.xml'], '--json a.xml: give a name that ends in .json or .jsonl.'),
+        (['--labels', 'a,b', '--csv', 'a.jsonl'], '--csv a.jsonl: give a name that ends in .csv.'),
         (['--labels', 'a,b', '--csv', '/dev/null/a.csv'], 'the folder of --csv /dev/null is no folder'),
         (['--labels-file', 'kinetic400'], 'kinetics400'),
         (['--labels', 'a,b', '--model', 'ViT-B-23'], 'ViT-B-32'),

@@ -93,7 +93,7 @@ def test_images_are_not_called_videos(predict, videos, tmp_path):
         (['text.mp4'], 'text.mp4 is a text file, neither a video nor an image'),
         (['a.mp4', '--labels', 'labels.txt'], '--labels labels.txt looks like a file: give it as --labels-file'),
         (['a.mp4', '--labels', 'a,,b'], 'empty'),
-        (['a.mp4', '--labels', 'a,A'], 'a'),
+        (['a.mp4', '--labels', 'a,A'], "Duplicate class names: 'a' (class 0) and 'A' (class 1)"),
         (['a.mp4', '--labels', 'a,b', '--resume'], '--resume goes on with a file of scores: give --json or --csv'),
         (['a.mp4', '--labels', 'a,b', '--shards', 's', '--csv', 'b.csv'], '--shards writes JSON lines to its folder'),
         (['a.mp4', '--labels', 'a,b', '--save-video', '.'], '--save-video . would write over a.mp4'),

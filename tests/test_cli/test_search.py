@@ -114,6 +114,8 @@ def test_a_model_without_words_is_refused_before_it_encodes(folder, tmp_path):
         (('waving', 'videos', '--sheet', 'a.jpg'), '--sheet a.jpg: figures are PNG files'),
         (('waving', 'videos', '--sheet', 'videos/a.png'), '--sheet videos/a.png lies in videos, which is searched'),
         (('waving', 'videos', '--json', '.'), '--json . is a folder; give the path of a file.'),
+        (('waving', 'videos', '--json', 'a.csv'), '--json a.csv: give a name that ends in .json.'),
+        (('waving', 'videos', '--csv', 'a.json'), '--csv a.json: give a name that ends in .csv.'),
         (('waving', 'videos', '--index', 'videos/a.mp4'), '--index videos/a.mp4 is no folder that can be written to'),
         (('waving', 'videos', '--pretrained', 'openai'), '--pretrained are the weights of a CLIP model: say which'),
         (('waving', 'videos', '--checkpoint', 'a.pth'), 'checkpoint a.pth does not exist.'),

@@ -192,12 +192,25 @@ def test_some_of_its_own_classes(exported, videos):
 
 
 def test_what_cannot_be_decoded_costs_itself(exported, videos, tmp_path):
-    _, done = exported
+    model, done = exported
     (tmp_path / 'broken.mp4').write_bytes(b'\0' * 500)
     array = np.zeros((5, 40, 50, 3), np.uint8)
     results = ExportedRecognizer(done.file)([str(tmp_path / 'broken.mp4'), str(videos[0]), array])
-    assert 'no video' in results[0].reason or results[0].reason
+    assert results[0].reason == Recognizer(model)(str(tmp_path / 'broken.mp4')).reason
     assert [result.video for result in results[1:]] == [str(videos[0]), 'array 2']
+
+
+@pytest.mark.parametrize(
+    'array', [np.zeros((4, 9, 9), np.uint8), np.zeros((4, 9, 9, 3)), np.zeros((0, 9, 9, 3), np.uint8)]
+)
+def test_arrays_that_are_no_video_are_refused_as_by_the_model(exported, array):
+    model, done = exported
+    said = []
+    for recognizer in (Recognizer(model), ExportedRecognizer(done.file)):
+        with pytest.raises(UserError, match=r'array 1 has shape .* a video is RGB frames \(T, H, W, 3\)') as raised:
+            recognizer([np.zeros((4, 32, 32, 3), np.uint8), array])
+        said.append(str(raised.value))
+    assert said[0] == said[1]
 
 
 def test_messages_of_predict(exported, videos, tmp_path):
@@ -217,6 +230,9 @@ def test_messages_of_predict(exported, videos, tmp_path):
         ((*model, '--config', 'x.py'), '--config has no effect on the exported model'),
         ((*model, '--dataset', 'k400'), '--dataset has no effect on the exported model'),
         ((*model, '--amp'), '--amp has no effect on the exported model'),
+        ((*model, '--workers', 0), '--workers has no effect on the exported model'),
+        ((*model, *text, '--labels', 'a.TXT'), '--labels a.TXT looks like a file: give it as --labels-file.'),
+        ((*model, '--labels', 'a', '--labels-file', 'b.txt'), 'Give --labels or --labels-file, not both.'),
         ((*model, '--glosses', 'kinetics400'), '--glosses has no effect on the exported model'),
         ((*model, '--device', 'cuda:3'), 'device cuda:3 is none of this onnxruntime'),
         ((*model[:3], done.text_file), 'is an exported text encoder, not a model: give it as --text-encoder'),
@@ -226,7 +242,12 @@ def test_messages_of_predict(exported, videos, tmp_path):
         ((*model[:3], tmp_path / 'none.onnx'), 'none.onnx does not exist. Did you mean: no.onnx?'),
         (('predict', videos[0], '--labels', 'a,b', '--rows', 'x'), '--rows x is for an exported model'),
         (('timeline', videos[0], '--labels', 'a,b', '--model', done.file), 'is an exported model, by which `textxfer'),
+        (('predict', videos[0], '--checkpoint', done.file), 'm.onnx is an exported model, by which `textxfer predict'),
+        (('card', done.file), 'm.onnx is an exported model, by which `textxfer predict --model` alone'),
+        (('serve', '--checkpoint', done.file), 'm.onnx is an exported model, by which `textxfer predict --model`'),
         (('export', done.file, 'x.onnx'), 'is exported already'),
+        (('export', 'RN50', 'x.pt2', '--labels', 'a.csv'), '--labels a.csv looks like a file: give it as'),
+        (('export', 'RN50', 'x.pt2', '--labels', 'a', '--labels-file', 'b'), 'Give --labels or --labels-file'),
     ):
         result = run(*args)
         assert result.exit_code == 2, (args, result.output)
@@ -306,7 +327,7 @@ def test_operators_that_cannot_be_exported(neck, message, tmp_path):
 
 
 def test_nothing_is_left_of_what_does_not_hold(exported, monkeypatch, tmp_path):
-    """Another sample of the file's logits than the model's, and a text encoder that fails after the model."""
+    """Where the logits of the file are others than the model's."""
     model, _ = exported
     monkeypatch.setattr(exporting.ExportedModel, 'logits', lambda self, frames: np.zeros((len(frames), 3)) + 7)
     with pytest.raises(UserError, match='The exported model differs from the model by'):
@@ -321,10 +342,11 @@ def test_models_that_cannot_be_exported(exported, tmp_path):
         r'OUT .*m.zip: exported models end in .onnx or .pt2': (model, tmp_path / 'm.zip', {}),
         'is there already. Give another name, or --overwrite': (model, done.file, {}),
         'cannot be the model and its text encoder at once': (model, out, dict(text_encoder=out)),
+        'belong to a model that is still to be built': (model, out, dict(labels=['a', 'b'])),
         'has not the class rows of several datasets': (model, out, dict(dataset='k400')),
         "average_clips=None keeps the views of a video apart": (
             built(video_config(TINY_VIT, head=dict(average_clips=None))), out, {}),
-        'is no text encoder with a tower: leave --text-encoder out|which is no text encoder with a tower': (
+        'which is no text encoder with a tower: leave --text-encoder out': (
             built(video_config(TINY_VIT, head=dict(classifier=dict(
                 type='RandomClassifier', class_names=NAMES, embed_dims=32)))),
             out, dict(text_encoder=tmp_path / 't.pt2')),
@@ -339,6 +361,9 @@ def test_heads_without_class_rows(tmp_path):
     cfg = video_config(TINY_VIT)
     cfg.model.cls_head = dict(type='I3DHead', num_classes=3, in_channels=32, average_clips='prob')
     with pytest.raises(UserError, match='I3DHead has no class rows that could be given to it'):
+        export_model(built(cfg), tmp_path / 'm.pt2')
+    cfg.model.pop('cls_head')
+    with pytest.raises(UserError, match='Recognizer3D has no class rows that could be given to it'):
         export_model(built(cfg), tmp_path / 'm.pt2')
 
 
@@ -364,8 +389,12 @@ def test_several_datasets(tmp_path, videos):
     assert (made.exit_code, 'its own classes: a cat, a dog' in made.output) == (0, True), made.output
     told = run('predict', videos[0], '--model', tmp_path / 'one.pt2', '--dataset', 'two')
     assert 'its classes were chosen when it was exported' in told.output
+    model.cls_head.train()
     done = export_model(model, tmp_path / 'm.pt2', dataset='two')
     assert done.description.class_names == ('red', 'green', 'blue')
+    assert (model.cls_head.predict_as, model.cls_head.class_rows.chosen) == (None, None), 'the model is as it was'
+    assert (model.cls_head.training, model.backbone.training) == (True, False)
+    model.eval().cls_head.predict_as = model.cls_head.class_rows.chosen = 'two'
     assert_predicts_as(model, done.file, videos)
 
 

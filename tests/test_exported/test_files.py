@@ -82,6 +82,11 @@ def good(tmp_path):
     return tmp_path / 'good.pt2'
 
 
+def test_a_device_that_is_not_there_is_not_laid_to_the_file(good):
+    with pytest.raises(UserError, match=r'^device cuda:99 is not available here: \S+'):
+        open_session(good, 'cuda:99')
+
+
 @pytest.mark.filterwarnings('ignore:Duplicate name')
 @pytest.mark.parametrize('kind', ['twice', 'upper case'])
 def test_parts_whose_names_hide_others(good, tmp_path, kind):

@@ -215,3 +215,14 @@ def test_the_script_that_uses_the_wheel_names_commands_that_are_there():
     (config,) = re.findall(r"textxfer_mm::(\S+)'", script.read_text())
     assert (ROOT / 'configs' / config).is_file()
     subprocess.run(['bash', '-n', script], check=True)
+
+
+def test_the_wheel_is_not_said_to_work_where_no_python_could_try_it(tmp_path):
+    for minor in range(10, 14):
+        (tmp_path / f'python3.{minor}').write_text('#!/bin/bash\nexit 1\n')
+        (tmp_path / f'python3.{minor}').chmod(0o755)
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    command = ['bash', ROOT / 'tools' / 'test_wheel.sh']
+    done = subprocess.run(command, env={'PATH': path}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.strip() == 'error: no Python 3.10 to 3.13 is on PATH.'

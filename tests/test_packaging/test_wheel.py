@@ -201,3 +201,13 @@ def test_the_image_is_installed_by_the_documented_command():
     (extras,) = re.findall(r'ARG EXTRAS=(\w+)', dockerfile)
     (constraints,) = re.findall(r'pip install .*?-c /src/(\S+) "/src\[\$\{EXTRAS\}\]"', dockerfile)
     assert f'pip install -c {constraints} ".[{extras}]"' in (ROOT / 'docs' / 'install.md').read_text()
+
+
+def test_the_image_is_made_of_what_git_tracks():
+    """What an earlier build left behind would be installed with the package."""
+    patterns = (ROOT / '.gitignore').read_text().split()
+    bare = {pattern: pattern.strip('/') for pattern in patterns}
+    wanted = {name if '/' in name or pattern[0] == '/' else f'**/{name}' for pattern, name in bare.items()}
+    ignored = (ROOT / '.dockerignore').read_text().splitlines()
+    assert {line for line in ignored if not line.startswith('#')} == wanted | {'.git'}
+    assert {'**/build', '**/*.egg-info', 'data'} <= wanted

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -41,6 +42,7 @@ def model_card(
     results: Sequence[Mapping[str, Any]] = (),
     name: str | None = None,
     license_name: str | None = None,
+    dataset: str | None = None,
 ) -> str:
     """Describe a checkpoint in Markdown, with the header of YAML that the Hugging Face hub reads.
 
@@ -53,24 +55,26 @@ def model_card(
         results: What ``textxfer evaluate --json`` wrote for this checkpoint.
         name: What the model is called; None takes the name of the file.
         license_name: An identifier of the hub, such as ``'apache-2.0'``.
+        dataset: By the classes of which dataset it predicts, where the model has several.
 
     Raises:
         UserError: The checkpoint cannot be predicted with, or a result belongs to another one.
     """
     checkpoint = Path(checkpoint)
-    model = load_chosen(config=config, checkpoint=checkpoint, device='cpu')
+    model = load_chosen(config=config, checkpoint=checkpoint, dataset=dataset, device='cpu')
     meta = load_checkpoint_file(checkpoint).get('meta', {})
     for result in results:
         _require_own(result, model, checkpoint)
     results = [_without_folders(result) for result in results]
     name = name or checkpoint.stem
     views = views_of_config(model.cfg)
+    is_open = getattr(rows_of(model), 'takes_other_names', False)
     task, framework = IMAGES if len(views.shape) == 3 else VIDEOS
     sections = [
         f'# {name}',
         _summary(model, views),
         '## Use',
-        _usage(checkpoint, open_labels=rows_of(model) is not None),
+        _usage(checkpoint, config, dataset, open_labels=is_open),
         '## Classes',
         _classes(model),
         '## Training',
@@ -87,7 +91,7 @@ def model_card(
         library_name='textxfer_mm',
         pipeline_tag=task,
         license=license_name,
-        tags=[*(['zero-shot'] if rows_of(model) is not None else []), framework],
+        tags=[*(['zero-shot'] if is_open else []), framework],
         model_name=name if results else None,
         eval_results=[entry for result in results for entry in _entries(result, task)] or None,
     )
@@ -143,15 +147,21 @@ def _summary(model: nn.Module, views: Views) -> str:
     )
 
 
-def _usage(checkpoint: Path, *, open_labels: bool) -> str:
-    """The command, and the same from Python."""
-    commands = [f'textxfer predict VIDEO --checkpoint {checkpoint.name}']
+def _usage(checkpoint: Path, config: str | Path | None, dataset: str | None, *, open_labels: bool) -> str:
+    """The command, and the same from Python: with the config of a checkpoint that holds none, and its dataset."""
+    if config is not None and Path(config).is_file():  # else it is one that ships, by its path among them
+        config = Path(config).name
+    options = dict(checkpoint=checkpoint.name, config=config and str(config), dataset=dataset)
+    given = {option: value for option, value in options.items() if value is not None}
+    commands = [' '.join(['textxfer predict VIDEO', *(f'--{key} {quote(value)}' for key, value in given.items())])]
+    model = given.pop('config', None) or given.pop('checkpoint')
+    built = ', '.join([repr(model), *(f'{option}={value!r}' for option, value in given.items())])
     if open_labels:
         commands.append(f'{commands[0]} --labels "other names,zero-shot"')
     lines = [
         *(f'With textxfer_mm {__version__} installed:', '', '```bash', *commands, '```', ''),
         *('```python', 'from textxfer_mm.apis import Recognizer', ''),
-        *(f"recognizer = Recognizer('{checkpoint.name}')", "recognizer('video.mp4').top(5)", '```'),
+        *(f'recognizer = Recognizer({built})', "recognizer('video.mp4').top(5)", '```'),
     ]
     return '\n'.join(lines)
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs
+from textxfer_mm.apis.prediction_inputs import PredictionInputs
 from textxfer_mm.datasets import corrupt_record
 from textxfer_mm.datasets.transforms_video import CorruptVideoError
 from textxfer_mm.errors import first_line
+from textxfer_mm.video.media import Medium
 
 #: Parcels that each process holds ready, and the most files in one: sending one costs as much as a small video does.
 _AHEAD, _PARCEL = 2, 4

@@ -9,14 +9,14 @@ import numpy as np
 
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
 from textxfer_mm.errors import UserError, first_line
-from textxfer_mm.exported.inputs import Medium
 from textxfer_mm.exported.model import ExportedModel
 from textxfer_mm.exported.rows import NamedRows, read_rows, require_kin
 from textxfer_mm.exported.texts import ExportedTextEncoder
 from textxfer_mm.text.class_names import load_class_names
 from textxfer_mm.text.templates import resolve_templates
+from textxfer_mm.video.media import Medium, name_of
 
-#: Videos that are decoded ahead of the model.
+#: Batches that are decoded ahead of the model.
 _AHEAD = 4
 
 
@@ -88,7 +88,7 @@ class ExportedRecognizer:
             The scores, or why there are none; a list where a list was given.
 
         Raises:
-            UserError: The model gives scores that are not finite.
+            UserError: See :meth:`stream`.
         """
         if isinstance(media, Medium):
             return next(self.stream([media]))
@@ -101,7 +101,7 @@ class ExportedRecognizer:
             media: Paths, or RGB frames (T, H, W, 3) as uint8, which go by ``'array 0'`` and so on.
 
         Raises:
-            UserError: The model gives scores that are not finite.
+            UserError: An array is no video, or the model gives scores that are not finite.
         """
         batch: list[tuple[str, np.ndarray | str]] = []
         for item in self._decoded(media):
@@ -117,8 +117,7 @@ class ExportedRecognizer:
         with ThreadPoolExecutor(1) as pool:
             try:
                 for position, medium in enumerate(media):
-                    name = f'array {position}' if isinstance(medium, np.ndarray) else str(medium)
-                    waiting.append((name, pool.submit(self._pixels, medium)))
+                    waiting.append((name_of(medium, position), pool.submit(self._pixels, medium)))
                     if len(waiting) > _AHEAD * self._batch_size:
                         first, future = waiting.pop(0)
                         yield first, future.result()

@@ -68,7 +68,7 @@ def read_scores(path: str | Path) -> Iterator[Result]:
             yield from (result for result, _ in read_lines(file))
         return
     require_file(path, 'file of scores', '*.json*')
-    if path.suffix == LINES_SUFFIX:
+    if path.suffix.lower() == LINES_SUFFIX:
         yield from (result for result, _ in read_lines(path))
     else:
         yield from read_array(path)
@@ -105,9 +105,12 @@ def label_studio_tasks(
     failures = [result for result in found if isinstance(result, VideoFailure)]
     predictions = [result for result in found if isinstance(result, VideoPrediction)]
     names = _names_of(predictions)
-    kind = 'image' if all(is_image(result.video) for result in predictions) else 'video'
-    images = [result.video for result in predictions if is_image(result.video)] if kind == 'video' else []
-    predictions = [result for result in predictions if result.video not in images]
+    images = [result.video for result in predictions if is_image(result.video)]
+    kind = 'image' if len(images) == len(predictions) else 'video'
+    if kind == 'image':
+        images = []
+    else:
+        predictions = [result for result in predictions if not is_image(result.video)]
     measure = UNCERTAINTIES[uncertainty]
     predictions.sort(key=lambda result: (-measure(result.scores), result.video))
     tasks = [

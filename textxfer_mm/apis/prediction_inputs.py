@@ -6,7 +6,6 @@ whose features are averaged (temporal average pooling).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from textxfer_mm.datasets.transforms_video import ExactVideoDecode, ExactVideoIn
 from textxfer_mm.engine.frameworks import embeddings_of, features_of, has_several_labels, head_module, takes_images
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import is_image
+from textxfer_mm.video.media import Medium
 from textxfer_mm.video.stills import read_image
 
 from mmaction.datasets.transforms import ArrayDecode, UniformSample  # isort: skip  (after the registry: it repairs mmaction)
@@ -26,8 +26,6 @@ from mmaction.datasets.transforms import ArrayDecode, UniformSample  # isort: sk
 NUM_FRAMES = 8
 #: Crops of each frame that a step makes, all of the first one before those of the next.
 _CROPS = dict(ThreeCrop=3, TenCrop=10)
-#: What one video or image is: a path, or RGB frames (T, H, W, 3) of type uint8.
-Medium = str | Path | np.ndarray
 
 
 class PredictionInputs:
@@ -136,19 +134,6 @@ def scores_of_frames(model: nn.Module, frames: Tensor) -> Tensor:
         return frames.mean(0)
     logits = head.view_logits(frames.mean(0)[None, None])[0, 0]  # (K,)
     return logits.sigmoid() if has_several_labels(head) else logits.softmax(-1)
-
-
-def require_frames(frames: np.ndarray, position: int) -> None:
-    """Refuse an array that is no video.
-
-    Raises:
-        UserError: It is no RGB frames (T, H, W, 3) of type uint8.
-    """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise UserError(
-            f'array {position} has shape {frames.shape} and type {frames.dtype}; a video is RGB frames (T, H, W, 3) of '
-            'type uint8, values 0 to 255.'
-        )
 
 
 def steps_for_arrays(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

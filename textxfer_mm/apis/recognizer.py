@@ -16,7 +16,7 @@ from torch import nn
 
 from textxfer_mm.apis.chosen_model import model_of
 from textxfer_mm.apis.decoding_ahead import Decoded, decode, decode_ahead, default_workers
-from textxfer_mm.apis.prediction_inputs import Medium, PredictionInputs, require_frames, scores_of
+from textxfer_mm.apis.prediction_inputs import PredictionInputs, scores_of
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
 from textxfer_mm.classifiers.bundle import ClassifierBundle
 from textxfer_mm.engine.classes import labels_of, rows_of
@@ -24,6 +24,7 @@ from textxfer_mm.engine.finite import refuse_non_finite_scores
 from textxfer_mm.engine.frameworks import in_scope
 from textxfer_mm.errors import UserError
 from textxfer_mm.text.glosses.table import told_apart
+from textxfer_mm.video.media import Medium, name_of
 
 
 class Recognizer:
@@ -118,7 +119,7 @@ class Recognizer:
         Raises:
             UserError: It could not be decoded, or the pipeline gives no pictures.
         """
-        name = _name(medium, 0)
+        name = name_of(medium, 0)
         item = decode(self._inputs, medium, 0)
         if item.samples is None:
             raise UserError(f'{name} could not be decoded: {item.reason}')
@@ -151,11 +152,11 @@ class Recognizer:
             UserError: An array is no video, or the model gives scores that are not finite.
         """
         if isinstance(media, Sequence):
-            names = (_name(medium, position) for position, medium in enumerate(media))
+            names = (name_of(medium, position) for position, medium in enumerate(media))
             yield from self._recognised(names, self._decoded(media))
         else:
             for position, medium in enumerate(media):
-                name = _name(medium, position)
+                name = name_of(medium, position)
                 yield from self._recognised([name], decode_ahead(self._inputs, [medium], 0))
 
     def _decoded(self, media: Sequence[Medium]) -> Iterator[Decoded]:
@@ -221,18 +222,6 @@ def predict_videos(model: nn.Module, videos: Iterable[Medium]) -> Iterator[Resul
         UserError: An array is no video, or the model gives scores that are not finite.
     """
     yield from Recognizer(model).stream(videos)
-
-
-def _name(medium: Medium, position: int) -> str:
-    """What to call it.
-
-    Raises:
-        UserError: An array is no video.
-    """
-    if not isinstance(medium, np.ndarray):
-        return str(medium)
-    require_frames(medium, position)
-    return f'array {position}'
 
 
 def _clips(item: Decoded) -> int:

@@ -7,8 +7,10 @@ from typing import BinaryIO
 
 from textxfer_mm.apis.predictions import Result, VideoFailure
 from textxfer_mm.apis.score_records import (
+    ARRAY_SUFFIX,
     COLUMNS,
     LINES_SUFFIX,
+    TABLE_SUFFIX,
     UTF8,
     key_of,
     line_of,
@@ -18,7 +20,7 @@ from textxfer_mm.apis.score_records import (
     rows_of_table,
 )
 from textxfer_mm.errors import UnwritableError, UserError, first_few, shown
-from textxfer_mm.files import replacing, require_writable_file, unwritable
+from textxfer_mm.files import replacing, require_form, unwritable
 
 
 class ScoreFile:
@@ -120,29 +122,29 @@ class ScoreFiles:
     """The files that a run writes its scores to.
 
     Args:
-        json_file: One array, written at the end; or lines, written as they come, where it ends in ``.jsonl``.
-        csv_file: A table, written as results come.
+        json_file: One array, written at the end (``.json``), or lines, written as they come (``.jsonl``).
+        csv_file: A table, written as results come (``.csv``).
         resume: Whether to go on with what they hold.
 
     Attributes:
         failed: How many of the files that were asked for have failed, those of earlier runs included.
 
     Raises:
-        UserError: They cannot be written, or hold something else.
+        UserError: They cannot be written, have another suffix, or hold something else.
     """
 
     def __init__(self, json_file: Path | None, csv_file: Path | None, *, resume: bool) -> None:
         self._files: list[ScoreFile] = []
         self._resume = resume
         self.failed = 0
-        for option, file in (('--json', json_file), ('--csv', csv_file)):
-            if file is None:
-                continue
-            file = require_writable_file(file, option)
-            if option == '--json' and file.suffix.lower() != LINES_SUFFIX:
-                self._files.append(ScoreFile(file.with_name(f'{file.name}.part{LINES_SUFFIX}'), file))
+        if json_file is not None:
+            file = require_form(json_file, '--json', ARRAY_SUFFIX, LINES_SUFFIX)
+            if file.suffix.lower() == LINES_SUFFIX:
+                self._files.append(ScoreFile(file))
             else:
-                self._files.append(ScoreFile(file, is_table=option == '--csv'))
+                self._files.append(ScoreFile(file.with_name(f'{file.name}.part{LINES_SUFFIX}'), file))
+        if csv_file is not None:
+            self._files.append(ScoreFile(require_form(csv_file, '--csv', TABLE_SUFFIX), is_table=True))
         if resume and not self._files:
             raise UserError('--resume goes on with a file of scores: give --json or --csv, as before.')
 

@@ -10,8 +10,8 @@ from typing import Any
 from textxfer_mm.apis.predictions import Result, VideoFailure, VideoPrediction
 from textxfer_mm.errors import UserError, shown
 
-#: The suffix of files of JSON lines.
-LINES_SUFFIX = '.jsonl'
+#: The suffixes of files of scores: an array of JSON, lines of JSON, and a table.
+ARRAY_SUFFIX, LINES_SUFFIX, TABLE_SUFFIX = '.json', '.jsonl', '.csv'
 COLUMNS = ['video', 'rank', 'label', 'score', 'error']
 #: Bytes of a file name that are no UTF-8 are written as JSON has them.
 UTF8 = dict(encoding='utf-8', errors='backslashreplace')

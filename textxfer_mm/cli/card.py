@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from textxfer_mm.cli.model_options import Dataset
 from textxfer_mm.errors import shown
 from textxfer_mm.files import require_new_file, require_writable_file, write_text
 from textxfer_mm.inputs import find_config, require_checkpoint
@@ -24,6 +25,7 @@ def card(
     license_name: Annotated[
         str | None, typer.Option('--license', help='Such as apache-2.0, as model hubs write it.')
     ] = None,
+    dataset: Dataset = None,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace a file that is there.')] = False,
 ) -> None:
     """Describe a checkpoint for those who will use it: input, classes, training, what was measured.
@@ -44,7 +46,7 @@ def card(
         from textxfer_mm.apis.evaluation.seeds import read_results
         from textxfer_mm.log_bridge import warnings_only
 
-    options = dict(results=read_results(results or ()), name=name, license_name=license_name)
+    options = dict(results=read_results(results or ()), name=name, license_name=license_name, dataset=dataset)
     with warnings_only():
         text = model_card(checkpoint, config=config, **options)
     write_text(out, text)

@@ -14,7 +14,7 @@ from rich.text import Text
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.evaluation.protocol_names import check_protocols
-from textxfer_mm.files import require_writable_file
+from textxfer_mm.files import require_form, require_writable_file
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_file
 from textxfer_mm.text.class_names import list_datasets, load_class_names, split_class_names
 from textxfer_mm.text.glosses.table import gloss_table
@@ -149,9 +149,12 @@ def _check_files(
         raise UserError(f'--features {features}: features are kept in a .safetensors file.')
     if calibrate is not None:
         require_file(calibrate, '--calibrate', '*.*')
-    for option, file in (('--features', features), ('--json', json_file), ('--markdown', markdown_file)):
-        if file is not None and not (file is features and file.is_file()):  # features that are there are read
-            require_writable_file(file, option)
+    if features is not None and not features.is_file():  # those that are there are read
+        require_writable_file(features, '--features')
+    if json_file is not None:
+        require_form(json_file, '--json', '.json')
+    if markdown_file is not None:
+        require_writable_file(markdown_file, '--markdown')
 
 
 def _time_of(file: Path | None) -> int | None:

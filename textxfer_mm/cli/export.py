@@ -7,10 +7,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textxfer_mm.cli.model_options import Labels, LabelsFile, ModelConfig
+from textxfer_mm.cli.model_options import Labels, LabelsFile, ModelConfig, given_class_names, refuse_two_lists
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, is_exported, require_checkpoint
-from textxfer_mm.text.class_names import load_class_names, split_class_names
 
 
 def export(
@@ -34,13 +33,11 @@ def export(
     It stays open-vocabulary: `textxfer predict --model OUT` recognises the classes of the checkpoint, or others whose
     class rows it is given, without MMAction2. What was written is compared with the model before it takes its place.
     """
-    if labels is not None and labels_file is not None:
-        raise UserError('Give --labels or --labels-file, not both.')
+    refuse_two_lists(labels, labels_file)
     if is_exported(checkpoint):
         raise UserError(f'{shown(checkpoint)} is exported already: give the checkpoint that it was made from.')
     _require_model(checkpoint, config)
-    names = None if labels_file is None else load_class_names(labels_file)
-    names = names if labels is None else split_class_names(labels)
+    names = given_class_names(labels, labels_file)
     console = Console()
     with console.status('Exporting ...'):
         from textxfer_mm import register_all_modules

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from textxfer_mm.cli.model_options import given_class_names, refuse_two_lists
 from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import is_exported, require_device_name, require_file
-from textxfer_mm.text.class_names import load_class_names, split_class_names
 
 Rows = Annotated[
     Path | None,
@@ -70,7 +70,8 @@ class ExportedOptions:
             UserError: The first of them.
         """
         for option, reason in _FIXED.items():
-            if others.get(option, getattr(self, option, None)) not in (None, False):
+            value = others.get(option, getattr(self, option, None))
+            if value is not None and value is not False:
                 raise UserError(f'--{option} has no effect on the exported model {shown(self.model)}: {reason}.')
 
     def check_options(self) -> None:
@@ -81,8 +82,7 @@ class ExportedOptions:
         """
         from textxfer_mm.apis.exported_recognizer import require_sources
 
-        if self.labels is not None and self.labels_file is not None:
-            raise UserError('Give --labels or --labels-file, not both.')
+        refuse_two_lists(self.labels, self.labels_file)
         has_labels = self.labels is not None or self.labels_file is not None
         require_sources(has_labels, self.rows, self.text_encoder, self.template)
 
@@ -101,7 +101,7 @@ class ExportedOptions:
                 raise UserError(f'--text-encoder {shown(self.text_encoder)}: exported files end in .onnx or .pt2.')
         if self.device is not None:
             require_device_name(self.device, '--device')
-        self._class_names()
+        given_class_names(self.labels, self.labels_file)
 
     def load(self, console: Console, batch_size: int) -> Any:
         """Open the model, and say where class rows may not fit it.
@@ -114,7 +114,7 @@ class ExportedOptions:
         with console.status('Loading the model ...'):
             recognizer = ExportedRecognizer(
                 self.model,
-                labels=self._class_names(),
+                labels=given_class_names(self.labels, self.labels_file),
                 rows=self.rows,
                 text_encoder=self.text_encoder,
                 template=self.template,
@@ -127,9 +127,3 @@ class ExportedOptions:
                 soft_wrap=True,
             )
         return recognizer
-
-    def _class_names(self) -> tuple[str, ...] | None:
-        """The class names that were given, if any."""
-        if self.labels is not None:
-            return split_class_names(self.labels)
-        return None if self.labels_file is None else load_class_names(self.labels_file)

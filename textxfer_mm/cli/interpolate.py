@@ -13,7 +13,7 @@ from rich.text import Text
 
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_png, require_writable_file, write_text
+from textxfer_mm.files import require_form, require_png, require_writable_file, write_text
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _check_files(
     if out is not None:
         require_writable_file(out, '--out')
     if json_file is not None:
-        require_writable_file(json_file, '--json')
+        require_form(json_file, '--json', '.json')
     if plot is not None:
         require_png(plot, '--plot')
 

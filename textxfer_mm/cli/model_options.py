@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from textxfer_mm.cli.progress import progress_on
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import (
     find_clip_folder,
     find_config,
@@ -55,6 +55,42 @@ Dataset = Annotated[
 Device = Annotated[str | None, typer.Option(help='cpu, cuda, ...; by default the GPU where there is one.')]
 
 
+#: Suffixes of lists of class names.
+_LISTS = ('.txt', '.csv', '.tsv', '.json')
+
+
+def refuse_two_lists(labels: str | None, labels_file: str | None) -> None:
+    """Refuse labels that are given in both ways.
+
+    Raises:
+        UserError: They are.
+    """
+    if labels is not None and labels_file is not None:
+        raise UserError('Give --labels or --labels-file, not both.')
+
+
+def given_class_names(
+    labels: str | None, labels_file: str | None = None, *, distinct: bool = True, takes_file: bool = True
+) -> tuple[str, ...] | None:
+    """The class names that were given, None where there are none.
+
+    Args:
+        labels: ``--labels`` as it was given.
+        labels_file: ``--labels-file`` as it was given.
+        distinct: As in :func:`~textxfer_mm.text.class_names.load_class_names`.
+        takes_file: Whether the command has ``--labels-file``.
+
+    Raises:
+        UserError: ``--labels`` names a file, or they are no class names.
+    """
+    if labels is None:
+        return None if labels_file is None else load_class_names(labels_file, distinct=distinct)
+    if labels.lower().endswith(_LISTS):
+        cure = 'give it as --labels-file' if takes_file else 'give the labels themselves, with commas between them'
+        raise UserError(f'--labels {shown(labels)} looks like a file: {cure}.')
+    return split_class_names(labels, distinct=distinct)
+
+
 @dataclass(frozen=True)
 class ChosenModel:
     """The options that say which labels to look for and with which model; each as it was given.
@@ -81,8 +117,7 @@ class ChosenModel:
         Raises:
             UserError: The first of them.
         """
-        if self.labels is not None and self.labels_file is not None:
-            raise UserError('Give --labels or --labels-file, not both.')
+        refuse_two_lists(self.labels, self.labels_file)
         if self.model is not None and (self.config is not None or self.checkpoint is not None):
             raise UserError('Give --model, or --config and --checkpoint, not both.')
         if self.config is None and self.checkpoint is None:
@@ -99,8 +134,6 @@ class ChosenModel:
         Raises:
             UserError: The first that does not.
         """
-        if self.labels is not None and self.labels.endswith(('.txt', '.csv', '.tsv', '.json')):
-            raise UserError(f'--labels {self.labels} looks like a file: give it as --labels-file.')
         names = self._class_names()
         if self.glosses not in (None, 'none'):
             table = gloss_table(self.glosses)
@@ -142,10 +175,7 @@ class ChosenModel:
 
     def _class_names(self) -> tuple[str, ...] | None:
         """The class names that were given, if any."""
-        distinct = self.glosses is None
-        if self.labels is not None:
-            return split_class_names(self.labels, distinct=distinct)
-        return None if self.labels_file is None else load_class_names(self.labels_file, distinct=distinct)
+        return given_class_names(self.labels, self.labels_file, distinct=self.glosses is None)
 
 
 def _embed_names(recognizer: Any, console: Console) -> None:

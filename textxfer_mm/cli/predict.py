@@ -59,10 +59,12 @@ def predict(
     topk: Annotated[int, typer.Option(min=1, help='How many labels to show for each file.')] = 5,
     json_file: Annotated[
         Path | None,
-        typer.Option('--json', help='Write all scores to this file: JSON lines as they come (.jsonl), or one array.'),
+        typer.Option(
+            '--json', help='Write all scores to this file: JSON lines as they come (.jsonl), or one array (.json).'
+        ),
     ] = None,
     csv_file: Annotated[
-        Path | None, typer.Option('--csv', help='Write all scores to this CSV file, as they come.')
+        Path | None, typer.Option('--csv', help='Write all scores to this file (.csv), as they come.')
     ] = None,
     resume: Annotated[
         bool, typer.Option('--resume', help='Go on with the files of scores of a run that ended.')

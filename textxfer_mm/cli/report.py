@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from textxfer_mm.errors import shown
-from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.files import require_form, require_writable_file, write_text
 
 
 def report(
@@ -26,9 +26,10 @@ def report(
 
     Results of different protocols, class lists, views, pipelines or templates are refused.
     """
-    for option, file in (('--json', json_file), ('--markdown', markdown_file)):
-        if file is not None:
-            require_writable_file(file, option)
+    if json_file is not None:
+        require_form(json_file, '--json', '.json')
+    if markdown_file is not None:
+        require_writable_file(markdown_file, '--markdown')
     console = Console()
     with console.status('importing'):
         from textxfer_mm import register_all_modules

@@ -15,7 +15,7 @@ from textxfer_mm.apis.media_files import find_media
 from textxfer_mm.cli.model_options import Checkpoint, ChosenModel, CLIPModel, Device, ModelConfig, Pretrained
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, first_few, shown
-from textxfer_mm.files import require_png, require_writable_file, require_writable_folder, write_text
+from textxfer_mm.files import require_form, require_png, require_writable_folder, write_text
 from textxfer_mm.inputs import find_query_file, is_image, require_cosine, require_seconds
 from textxfer_mm.interrupts import Terminated
 from textxfer_mm.text.templates import TEMPLATES, resolve_templates
@@ -127,9 +127,9 @@ def _check(
     require_cosine(threshold, '--threshold')
     require_seconds(window, '--window')
     require_seconds(stride, '--stride')
-    for option, file in (('--json', json_file), ('--csv', csv_file)):
+    for form, file in (('json', json_file), ('csv', csv_file)):
         if file is not None:
-            require_writable_file(file, option)
+            require_form(file, f'--{form}', f'.{form}')
     if sheet is not None:
         require_png(sheet, '--sheet')
 

@@ -11,10 +11,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained
+from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained, given_class_names
 from textxfer_mm.errors import UserError
-from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_weights
-from textxfer_mm.text.class_names import split_class_names
+from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_seconds, require_weights
 
 #: Files that trainings write by these names, whatever they trained: the folder says more.
 _BY_HABIT = re.compile(r'model|best.*|last.*|(epoch|iter)_\d+')
@@ -52,10 +51,13 @@ def serve(
     from textxfer_mm.web.server import free_port, is_open_to_others, require_gradio
 
     require_gradio()
-    names = () if labels is None else split_class_names(labels)
+    names = given_class_names(labels, takes_file=False) or ()
     chosen = _chosen(checkpoint or [], model, pretrained, config)
     if device is not None:
         require_device_name(device, '--device')
+    require_seconds(keep, '--keep')
+    if max_size == float('inf'):
+        raise UserError(f'--max-size {max_size:g} is no size: give a number of megabytes.')
     free_port(host, port)  # before the models are loaded, which takes a while
     if videos is not None:
         from textxfer_mm.web.video_folder import VideoFolder

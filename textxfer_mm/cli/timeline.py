@@ -26,7 +26,7 @@ from textxfer_mm.cli.model_options import (
 )
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_png, require_writable_file, write_text
+from textxfer_mm.files import require_form, require_png, write_text
 from textxfer_mm.inputs import is_image, require_file, require_seconds, require_threshold
 
 
@@ -80,9 +80,9 @@ def timeline(
     require_threshold(threshold, '--threshold')
     require_seconds(smoothing, '--smoothing', may_be_zero=True)
     require_seconds(min_length, '--min-length', may_be_zero=True)
-    for option, file in (('--json', json_file), ('--csv', csv_file), ('--vtt', vtt_file)):
+    for form, file in (('json', json_file), ('csv', csv_file), ('vtt', vtt_file)):
         if file is not None:
-            require_writable_file(file, option)
+            require_form(file, f'--{form}', f'.{form}')
     if plot is not None:
         require_png(plot, '--plot')
     recognizer = chosen.load(console)

@@ -10,10 +10,8 @@ from textxfer_mm.exported.pixels import STEPS, Frames
 from textxfer_mm.exported.sampling import SAMPLERS
 from textxfer_mm.inputs import is_image
 from textxfer_mm.video.guard import open_video
+from textxfer_mm.video.media import Medium
 from textxfer_mm.video.stills import read_image
-
-#: What one video or image is: a path, or RGB frames (T, H, W, 3) of type uint8.
-Medium = str | Path | np.ndarray
 
 
 class ExportedInputs:

@@ -93,9 +93,13 @@ class _TorchSession:
         extra = {DESCRIPTION: '', ROWS: ''}
         try:
             program = torch.export.load(str(file), extra_files=extra)
-            self._module = program.module().to(device)
+            module = program.module()
         except Exception as error:  # whatever a damaged file leads to
             raise UserError(f'{shown(file)} cannot be loaded by torch.export: {first_line(error)}') from error
+        try:
+            self._module = module.to(device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:  # what PyTorch was built without, or lacks
+            raise UserError(f'device {device} is not available here: {first_line(error)}') from error
         if threads is not None:
             torch.set_num_threads(threads)
         self.metadata, self._device = extra, device

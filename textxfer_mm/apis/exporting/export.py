@@ -1,7 +1,8 @@
 """A checkpoint as one file that stands alone and stays open-vocabulary, checked right after it was written."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.export import Dim
 
-from textxfer_mm.apis.chosen_model import load_chosen, meaning_of
+from textxfer_mm.apis.chosen_model import model_of
 from textxfer_mm.apis.exporting.files import require_out, write_graph
 from textxfer_mm.apis.exporting.graphs import ExportedGraph
 from textxfer_mm.apis.exporting.plans import frame_shape, plan_of
@@ -73,7 +74,8 @@ def export_model(
 
     Args:
         model: A checkpoint, a config, the name or folder of a CLIP model, or a model that is built; see
-            :class:`~textxfer_mm.apis.Recognizer`. Of one on a GPU a copy on the CPU is exported.
+            :class:`~textxfer_mm.apis.Recognizer`. One that is built stays as it is; of one on a GPU a copy on the CPU
+            is exported.
         out: The file, ``.onnx`` or ``.pt2``.
         checkpoint: Weights for a config.
         labels: Class names; None takes the model's.
@@ -89,10 +91,14 @@ def export_model(
     text_file = None if text_encoder is None else require_out(text_encoder, '--text-encoder', overwrite)
     if text_file == file:
         raise UserError(f'{shown(out)} cannot be the model and its text encoder at once.')
-    if not isinstance(model, nn.Module):
-        chosen = meaning_of(model) | ({} if checkpoint is None else dict(checkpoint=checkpoint))
-        model = load_chosen(**chosen, labels=labels, device='cpu')
-    model = _on_cpu(model).eval()
+    device = None if isinstance(model, nn.Module) else 'cpu'
+    model = _on_cpu(model_of(model, checkpoint=checkpoint, labels=labels, device=device))
+    with in_scope(model.cfg), _as_it_was(model):
+        return _export(model.eval(), file, text_file, dataset)
+
+
+def _export(model: nn.Module, file: Path, text_file: Path | None, dataset: str | None) -> Export:
+    """Write the files of a model that is ready."""
     rows = _choose_rows(model, dataset)
     graph = ExportedGraph(model).eval()
     plan = plan_of(model.cfg.test_pipeline, images=graph.images)
@@ -102,7 +108,7 @@ def export_model(
     frames = _random_frames(1, shape, seed=7)
     predicted = scores_of(model, [_samples(frames[0], graph.images)]).numpy()  # which loads late weights too
     text_difference = 0.0
-    with in_scope(model.cfg), replacing(file) as part, _without_view_limit(model):
+    with replacing(file) as part, _without_view_limit(model):
         views = max(2, shape[0]) if graph.any_views else shape[0]
         example = _random_frames(2, (views, *shape[1:])), _random_rows(3, bundle.embed_dims)
         free = [{0: Dim('N'), 1: Dim('V')} if graph.any_views else {0: Dim('N')}, {0: Dim('K')}]
@@ -234,6 +240,21 @@ def _random_frames(videos: int, shape: Sequence[int], seed: int = 0) -> Tensor:
 def _random_rows(classes: int, width: int, seed: int = 0) -> Tensor:
     rows = torch.randn(classes, width, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.normalize(rows, dim=-1)
+
+
+@contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    """Leave a model in the mode and with the dataset that it had."""
+    head, modes = head_module(model), {module: module.training for module in model.modules()}
+    shared = getattr(head, 'class_rows', None)
+    chosen = (head.predict_as, shared.chosen) if isinstance(shared, DatasetRows) else None
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        if chosen is not None:
+            head.predict_as, shared.chosen = chosen
 
 
 class _without_view_limit:

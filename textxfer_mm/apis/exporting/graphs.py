@@ -37,9 +37,10 @@ class ExportedGraph(nn.Module):
         super().__init__()
         head = head_module(model)
         if head is None or not hasattr(head, 'cosine') or not hasattr(head, 'embed_views') or rows_of(model) is None:
+            name = type(model if head is None else head).__name__
             raise UserError(
-                f'{type(head).__name__} has no class rows that could be given to it: models of TextEmbeddingHead and '
-                'its kin are exported, whose classifier is the embeddings of class names.'
+                f'{name} has no class rows that could be given to it: models of '
+                'TextEmbeddingHead and its kin are exported, whose classifier is the embeddings of class names.'
             )
         self.images = takes_images(model)
         self.average_clips = 'feature' if self.images else average_of(head)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from textxfer_mm.cli.progress import progress_on
 from textxfer_mm.errors import UserError, nearest, shown
-from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.files import require_form, write_text
 
 #: Rows of the table; the JSON file has all.
 ROWS = 50
@@ -40,7 +40,7 @@ def check(
     console = Console()
     size = None if released is None else _released_size(released)
     if json_file is not None:
-        require_writable_file(json_file, '--json')
+        require_form(json_file, '--json', '.json')
     videos = videos_to_check(source, data_root)
     found = check_videos(videos, min_frames=min_frames, workers=workers)
     reports = []

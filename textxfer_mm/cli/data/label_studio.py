@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from textxfer_mm.apis.label_studio import UNCERTAINTIES, label_studio_tasks, read_scores
-from textxfer_mm.errors import UserError, shown
-from textxfer_mm.files import require_new_file, require_writable_file, write_text
+from textxfer_mm.errors import shown
+from textxfer_mm.files import require_form, require_new_file, require_writable_file, write_text
 
 
 def label_studio(
@@ -32,11 +32,10 @@ def label_studio(
 
     Beside TASKS.json stands TASKS.xml, the labelling config: paste it into the settings of the project.
     """
+    require_form(out, 'TASKS', '.json')
     config = out.with_suffix('.xml')
-    if out.suffix != '.json':
-        raise UserError(f'{shown(out)}: tasks are a .json file.')
+    require_writable_file(config, 'TASKS')
     for file in (out, config):
-        require_writable_file(file, 'TASKS')
         require_new_file(file, overwrite)
     made = label_studio_tasks(
         read_scores(scores),

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from textxfer_mm.cli.data.lists import MultiLabel
 from textxfer_mm.errors import shown
-from textxfer_mm.files import require_writable_file, write_text
+from textxfer_mm.files import require_form, write_text
 
 #: Classes up to which all are shown, and lines of each remark; the JSON file has all.
 ROWS, LINES = 50, 5
@@ -34,7 +34,7 @@ def labels(
     from textxfer_mm.apis.label_check import HARMLESS, REMARKS, check_labels
 
     if json_file is not None:
-        require_writable_file(json_file, '--json')
+        require_form(json_file, '--json', '.json')
     found = check_labels(lists, names, multi_label=multi_label)
     if json_file is not None:
         write_text(json_file, json.dumps(found, indent=2, ensure_ascii=False))
