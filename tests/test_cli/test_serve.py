@@ -10,13 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from exported_models import TINY_VIT, built, video_config
 from tiny_images import ARCH
+from tiny_runs import write_video
 from torch import nn
 from typer.testing import CliRunner
 
 from textxfer_mm.apis.model_configs import clip_zero_shot_config
 from textxfer_mm.cli.main import app
-from textxfer_mm.cli.serve import _load, _named
+from textxfer_mm.cli.serve import _chosen, _load, _named
 from textxfer_mm.web import server
 
 pytest.importorskip('gradio', reason='gradio is not installed: pip install "textxfer_mm[web]"')
@@ -44,6 +46,8 @@ def one_line(result):
         (('--model', 'ViT-B-33'), "ViT-B-33 cannot be served: Unknown CLIP architecture 'ViT-B-33'. Did you mean"),
         (('--pretrained', 'openai'), '--pretrained are the weights of --model'),
         (('--device', 'gpu'), '--device gpu is no device'),
+        (('--dataset', 'ucf101'), '--dataset chooses among the datasets of a trained model: give its --checkpoint.'),
+        (('--allow-host', 'http://a.example'), '--allow-host http://a.example: give the name of a host alone, such as'),
         (('--max-size', 'inf'), '--max-size inf is no size: give a number of megabytes.'),
         (('--keep', 'inf'), '--keep inf is no length of time'),
         (('--videos', 'none'), '--videos none does not exist: give a folder of videos.'),
@@ -111,6 +115,25 @@ def test_a_checkpoint_that_cannot_be_served(tmp_path):
     torch.save(dict(state_dict={'a': torch.zeros(1)}), tmp_path / 'bare.pth')
     line = one_line(run('--checkpoint', tmp_path / 'bare.pth', '--port', 0))
     assert line.startswith('error: bare cannot be served: ')
+
+
+def test_a_model_of_several_datasets_is_served_by_the_classes_of_one(tmp_path):
+    text = dict(type='TextClassifier', encoder=dict(type='CLIPTextEncoder', arch=TINY_VIT))
+    classes = dict(one=dict(class_names=['a cat', 'a dog']), two=dict(class_names=['red', 'green', 'blue']))
+    cfg = video_config(TINY_VIT)
+    cfg.model.cls_head = dict(type='MultiDatasetTextHead', in_channels=32, classifier=text, datasets=classes)
+    cfg.model.cls_head.informative_weight = 0.0
+    model, file = built(cfg), tmp_path / 'two.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=model.cfg.pretty_text)), file)
+    write_video(tmp_path / 'a.mp4')
+    line = one_line(run('--checkpoint', file, '--port', 0))
+    assert line.startswith('error: two cannot be served: The model has the class rows of several datasets')
+    assert '--dataset of the commands' in line
+    (given,) = _chosen([file], None, None, None, 'two').values()
+    served = _load('two', given, 'cpu')
+    assert served.own_labels == ('red', 'green', 'blue')
+    assert served.answer(tmp_path / 'a.mp4', ['a', 'b']).prediction.class_names == ('a', 'b')
+    assert served.answer(tmp_path / 'a.mp4').prediction.class_names == ('red', 'green', 'blue')
 
 
 def test_the_packaged_model_says_in_each_answer_how_weak_it_is(monkeypatch):

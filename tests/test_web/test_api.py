@@ -1,5 +1,6 @@
 """The page as an endpoint for programs: answers, twenty callers at once, and tricks that are refused."""
 
+import asyncio
 import base64
 import http.client
 import io
@@ -181,7 +182,7 @@ def endless_answer(server, path, headers, parts):
     """Status and text of the answer to a request of chunks, read as soon as there is one."""
     address = httpx.URL(server[0])
     with socket.create_connection((address.host, address.port), timeout=30) as line:
-        lines = [f'POST {path} HTTP/1.1', 'host: here', 'transfer-encoding: chunked']
+        lines = [f'POST {path} HTTP/1.1', 'host: localhost', 'transfer-encoding: chunked']
         lines += [f'{name}: {value}' for name, value in headers.items()]
         line.sendall('\r\n'.join([*lines, '', '']).encode())
         for part in parts:
@@ -266,7 +267,60 @@ def test_no_other_address_leads_to_a_file(server, media):
         assert 'root:' not in answer.text
 
 
+@pytest.mark.parametrize(
+    ('headers', 'is_meant'),
+    [
+        ({}, True),
+        (dict(host='localhost:7860', origin='http://localhost:7860'), True),
+        (dict(host='LOCALHOST'), True),
+        (dict(host='[::1]:7860'), True),
+        (dict(host='evil.example'), False),  # a name that its owner lets lead here
+        (dict(host='localhost.evil.example:7860'), False),
+        (dict(host='evil.example@localhost'), True),
+        (dict(host='[::1'), False),
+        (dict(origin='http://evil.example'), False),
+        (dict(origin='null'), False),  # a file, or a frame that is locked in
+    ],
+)
+def test_pages_of_others_get_and_send_nothing(server, media, headers, is_meant):
+    file = dict(files=('a.mp4', (media / 'videos' / 'a.mp4').read_bytes()))
+    event = dict(event_id='none')
+    answers = [
+        httpx.get(server[0], headers=headers),
+        httpx.get(f'{server[0]}config', headers=headers),
+        httpx.post(f'{server[0]}gradio_api/reset', json=event, headers=headers),
+    ]
+    assert [answer.status_code for answer in answers] == [200 if is_meant else 403] * 3
+    if not is_meant:
+        assert all('--allow-host NAME' in answer.text for answer in answers)
+        assert httpx.post(f'{server[0]}gradio_api/upload', files=file, headers=headers).status_code == 403
+        assert not files_in(server[1])
+
+
+@pytest.mark.parametrize(
+    ('names', 'host', 'status'),
+    [
+        (frozenset({'localhost', 'demo.example'}), 'demo.example', 200),
+        (frozenset({'localhost', 'demo.example'}), 'other.example', 403),
+        (None, 'other.example', 200),  # open to others
+    ],
+)
+def test_by_which_names_a_page_may_be_called(names, host, status):
+    async def app(scope, receive, send):
+        await send(dict(type='http.response.start', status=200, headers=[]))
+        await send(dict(type='http.response.body', body=b''))
+
+    async def answer():
+        transport = httpx.ASGITransport(gate.Gate(app, None, 1, names))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get(f'http://{host}/config')
+
+    assert asyncio.run(answer()).status_code == status
+
+
 def test_what_the_page_does_not_need_is_closed(server):
+    for path in ('gradio_api/vibe-code', 'gradio_api/runs', 'gradio_api/openapi.json', 'gradio_api/token', 'user'):
+        assert httpx.get(f'{server[0]}{path}').status_code == 404
     for path in ('gradio_api/process_recording', 'gradio_api/component_server', 'gradio_api/vibe-edit/', 'login'):
         assert httpx.post(f'{server[0]}{path}', json={}).status_code == 404
     long = dict(data=['a' * 2_000_000])

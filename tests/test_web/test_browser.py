@@ -33,10 +33,12 @@ def upload(page, file):
     page.find_element(By.CSS_SELECTOR, '#upload input[type=file]').send_keys(str(file))
 
 
-def asked_for(page):
-    """All addresses that the browser has asked for since the last call."""
+def traffic(page):
+    """All addresses that the browser has asked for since the last call, and those that were refused."""
     messages = [json.loads(entry['message'])['message'] for entry in page.get_log('performance')]
-    return {m['params']['request']['url'] for m in messages if m['method'] == 'Network.requestWillBeSent'}
+    answers = [m['params']['response'] for m in messages if m['method'] == 'Network.responseReceived']
+    asked = {m['params']['request']['url'] for m in messages if m['method'] == 'Network.requestWillBeSent'}
+    return asked, {answer['url'] for answer in answers if answer['status'] >= 400}
 
 
 def test_upload_labels_scores_frames_timeline(page, server, media):
@@ -57,7 +59,9 @@ def test_upload_labels_scores_frames_timeline(page, server, media):
     assert len(files_in(server[1])) == 1  # for another question on the same file
     find(page, '#upload button[aria-label="Clear"]').click()
     wait_until(lambda: not files_in(server[1]))
-    assert {address for address in asked_for(page) if not address.startswith((server[0], 'data:', 'blob:'))} == set()
+    asked, refused = traffic(page)
+    assert {address for address in asked if not address.startswith((server[0], 'data:', 'blob:'))} == set()
+    assert refused == set()
 
 
 def test_a_narrow_window_scrolls_down_alone_and_has_a_narrow_timeline(page, media):

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textxfer_mm.cli.model_options import CLIPModel, Device, Pretrained, given_class_names
+from textxfer_mm.cli.model_options import CLIPModel, Dataset, Device, Pretrained, given_class_names
 from textxfer_mm.errors import UserError
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_seconds, require_weights
 
@@ -30,12 +30,21 @@ def serve(
     config: Annotated[
         str | None, typer.Option(help='Config of the checkpoints in the place of their own; alone, a model as it is.')
     ] = None,
+    dataset: Dataset = None,
     labels: Annotated[str | None, typer.Option(help='Labels that stand on the page, separated by commas.')] = None,
     videos: Annotated[Path | None, typer.Option(help='A folder of videos and images to choose from.')] = None,
     host: Annotated[
         str,
         typer.Option(help='The address to listen at; by default only this machine can open the page. 0.0.0.0: anyone.'),
     ] = '127.0.0.1',
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar='NAME',
+            help='Another name that the page is called by, such as that of a proxy on this machine; several times for '
+            'several. Not needed where --host opens it to others.',
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help='The port; 0 takes any that is free.')] = 7860,
     max_size: Annotated[float, typer.Option(min=0.01, help='The largest upload, in MB.')] = 200,
     keep: Annotated[
@@ -52,12 +61,15 @@ def serve(
 
     require_gradio()
     names = given_class_names(labels, takes_file=False) or ()
-    chosen = _chosen(checkpoint or [], model, pretrained, config)
+    chosen = _chosen(checkpoint or [], model, pretrained, config, dataset)
     if device is not None:
         require_device_name(device, '--device')
     require_seconds(keep, '--keep')
     if max_size == float('inf'):
         raise UserError(f'--max-size {max_size:g} is no size: give a number of megabytes.')
+    wrong = next((name for name in allow_host or () if not re.fullmatch(r'[\w.-]+', name)), None)
+    if wrong is not None:
+        raise UserError(f'--allow-host {wrong}: give the name of a host alone, such as demo.example.org.')
     free_port(host, port)  # before the models are loaded, which takes a while
     if videos is not None:
         from textxfer_mm.web.video_folder import VideoFolder
@@ -69,7 +81,8 @@ def serve(
 
         from textxfer_mm.web.server import serving
 
-    options = dict(videos=videos, labels=names, host=host, port=port, most_megabytes=max_size, keep=keep)
+    limits = dict(most_megabytes=max_size, keep=keep)
+    options = dict(videos=videos, labels=names, host=host, port=port, other_names=allow_host or (), **limits)
     with serving(models, **options) as address:
         console.print(Text(f'The page is at {address} (Ctrl-C ends it). Models: {", ".join(chosen)}.'), soft_wrap=True)
         if is_open_to_others(host):
@@ -81,7 +94,7 @@ def serve(
 
 
 def _chosen(
-    checkpoints: list[Path], model: str | None, pretrained: str | None, config: str | None
+    checkpoints: list[Path], model: str | None, pretrained: str | None, config: str | None, dataset: str | None
 ) -> dict[str, dict[str, Any]]:
     """The models by name, each as ``load_chosen`` takes it.
 
@@ -90,6 +103,8 @@ def _chosen(
     """
     if config is not None:
         find_config(config)
+    if dataset is not None and config is None and not checkpoints:
+        raise UserError('--dataset chooses among the datasets of a trained model: give its --checkpoint.')
     if pretrained is not None:
         if model is None:
             raise UserError('--pretrained are the weights of --model: say which, such as ViT-B-32-quickgelu.')
@@ -98,9 +113,9 @@ def _chosen(
     for path in checkpoints:
         require_checkpoint(path)
     for name, path in _named(list(dict.fromkeys(checkpoints))).items():
-        found[name] = dict(checkpoint=path, config=config)
+        found[name] = dict(checkpoint=path, config=config, dataset=dataset)
     if config is not None and not checkpoints:
-        found[Path(config).stem] = dict(config=config)
+        found[Path(config).stem] = dict(config=config, dataset=dataset)
     if model is not None:
         found[model] = dict(clip=model, pretrained=pretrained)
     return found or {_PACKAGED: {}}

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from textxfer_mm.web.uploads import Uploads, paths_of
 
@@ -15,8 +16,17 @@ Send = Callable[[Message], Awaitable[None]]
 _UPLOAD = '/gradio_api/upload'
 #: What may be sent to. Gradio has more: recordings of the screen, other servers behind this one, and so on.
 _SENT_TO = re.compile(r'/gradio_api/(upload|queue/join/?|cancel|reset/?|(run|call|api)/[\w/.-]+)')
-#: What nobody reads: files (pictures are part of the page), addresses that the server would fetch, pages of gradio.
-_NOT_READ = re.compile(r'.*(/proxy=|/file=|/file/|/stream/|/deep_link|/custom_component/|/monitoring).*', re.IGNORECASE)
+#: What may be read: the page and its parts, and what becomes of a call. Gradio has more: files (here pictures are part
+#: of the page), addresses that the server would fetch, pages of its own.
+_READ = re.compile(
+    r'/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|/(assets|static|svelte)/[\w./@~%-]+'
+    r'|/gradio_api/(info|app_id|startup-events|theme\.css|upload_progress|queue/(data|status)'
+    r'|(heartbeat|call/[\w.-]+)/\w+)/?'
+)
+_NOT_MEANT = (
+    'This page is for the machine that it runs on: open it as http://127.0.0.1 or http://localhost, or start it with '
+    '--allow-host NAME to call it by another name.'
+)
 #: What is no file is small: names, labels, numbers.
 _MOST_BYTES = 1_000_000
 #: What a request says beside the file that it brings, in bytes.
@@ -48,20 +58,30 @@ class Gate:
         app: The application behind it.
         uploads: Is told of each file that arrived.
         most_megabytes: The largest upload: of all that one request brings, not of each file in it.
+        names: By which names of hosts it is called, in lower case; None for any. Another name is that of a page of
+            somebody else, who lets it lead to this machine to read what is here ("DNS rebinding").
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], uploads: Uploads, most_megabytes: float) -> None:
-        self._app, self._uploads = app, uploads
+    def __init__(
+        self,
+        app: Callable[..., Awaitable[None]],
+        uploads: Uploads,
+        most_megabytes: float,
+        names: frozenset[str] | None = None,
+    ) -> None:
+        self._app, self._uploads, self._names = app, uploads, names
         self._most_bytes = int(most_megabytes * 1024**2) + _BESIDE
         self._too_large = f'An upload has {most_megabytes:g} MB at most.'
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope['type'] != 'http':
+        if scope['type'] != 'http':  # the start and the end; gradio has no sockets
             await self._app(scope, receive, send)
             return
         path, is_read = scope['path'], scope['method'] in ('GET', 'HEAD', 'OPTIONS')
-        if _NOT_READ.fullmatch(path) or (not is_read and not _SENT_TO.fullmatch(path)):
+        if not self._is_meant(dict(scope['headers'])):
+            await _refuse(send, 403, _NOT_MEANT)
+        elif not (_READ if is_read else _SENT_TO).fullmatch(path):
             await _refuse(send, 404, 'There is nothing here.')
         elif path == '/' and scope['method'] == 'GET':
             await self._pass(scope, _Body(receive, _MOST_BYTES, ''), _with_own_preview(send))
@@ -69,6 +89,14 @@ class Gate:
             await self._take(scope, _Body(receive, self._most_bytes, self._too_large), send)
         else:
             await self._pass(scope, _Body(receive, _MOST_BYTES, 'That is too much text.'), send)
+
+    def _is_meant(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request is for this page, and comes from it where it comes from a page at all."""
+        if self._names is None:
+            return True
+        origin = headers.get(b'origin')
+        hosts = [b'//' + headers.get(b'host', b''), *([] if origin is None else [origin])]
+        return all(_host_in(address) in self._names for address in hosts)
 
     async def _pass(self, scope: Message, body: '_Body', send: Send) -> None:
         """Let the application answer, unless its request is refused while it comes."""
@@ -163,6 +191,14 @@ class _Body:
 
         self.refusal = status, text
         raise MultiPartException(text)
+
+
+def _host_in(address: bytes) -> str:
+    """The name of the host in an address; empty where there is none."""
+    try:
+        return urlsplit(address.decode('latin-1')).hostname or ''
+    except ValueError:  # half of an IPv6 address
+        return ''
 
 
 def _with_headers(send: Send) -> Send:

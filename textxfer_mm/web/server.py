@@ -4,9 +4,10 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from textxfer_mm.errors import UserError
 from textxfer_mm.web.gate import Gate
@@ -14,6 +15,9 @@ from textxfer_mm.web.served_models import ServedModel
 from textxfer_mm.web.site import Site
 from textxfer_mm.web.uploads import Uploads
 from textxfer_mm.web.video_folder import VideoFolder
+
+#: How a machine calls itself.
+_OWN_NAMES = ('127.0.0.1', 'localhost', '::1')
 
 
 @contextmanager
@@ -26,6 +30,7 @@ def serving(
     port: int = 7860,
     most_megabytes: float = 200,
     keep: float = 600,
+    other_names: Sequence[str] = (),
 ) -> Iterator[str]:
     """Serve the page while the body runs; what was uploaded is deleted at its end.
 
@@ -37,6 +42,8 @@ def serving(
         port: The port; 0 takes a free one.
         most_megabytes: The largest upload: of all that one request brings.
         keep: Seconds that an upload may live without being used.
+        other_names: Names of hosts by which the page is called as well, such as that of a proxy before it. They matter
+            where only this machine can reach it: it then answers to no name but these and its own.
 
     Yields:
         The address of the page.
@@ -60,7 +67,8 @@ def serving(
         page = page_module.build_page(site)
         from starlette.middleware import Middleware
 
-        gate = dict(middleware=[Middleware(Gate, uploads=uploads, most_megabytes=most_megabytes)])
+        names = None if is_open_to_others(host) else frozenset(map(str.lower, (*_OWN_NAMES, host, *other_names)))
+        gate = dict(middleware=[Middleware(Gate, uploads=uploads, most_megabytes=most_megabytes, names=names)])
         options = page_module.launch_options(site)
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, app_kwargs=gate, **options)
         yield f'http://{_in_address(host)}:{port}/'
@@ -116,7 +124,7 @@ def require_gradio() -> None:
         raise UserError('The page needs gradio, which is not installed: pip install "textxfer_mm[web]".')
 
 
-def _import_page() -> Callable:
+def _import_page() -> ModuleType:
     require_gradio()
     from textxfer_mm.web import page
 
