@@ -114,3 +114,39 @@ def test_weights_that_are_said_to_be_pickled(good, tmp_path):
 
 def pickled(pairs):
     return {key: True if key == 'use_pickle' else value for key, value in pairs}
+
+
+def broken_archive(file, content=b'{}', *, flags=0, compression=zipfile.ZIP_STORED):
+    """A file as torch.export writes it, with a part that cannot be read."""
+    with zipfile.ZipFile(file, 'w', compression) as archive:
+        archive.writestr('m/archive_format', 'pt2')
+        archive.writestr('m/models/model.json', content)
+        archive.infolist()[-1].flag_bits |= flags  # of the directory at the end, which is read
+    return file
+
+
+@pytest.mark.parametrize(
+    ('options', 'reason'),
+    [
+        (dict(content=b'{"a": '), 'Expecting value'),
+        (dict(content=b'"\xff"'), "'utf-8' codec can't decode"),
+        (dict(flags=1), 'is encrypted'),
+    ],
+    ids=['no json', 'no utf-8', 'encrypted'],
+)
+def test_a_damaged_archive_is_one_line(tmp_path, options, reason):
+    file = broken_archive(tmp_path / 'm.pt2', **options)
+    with pytest.raises(UserError, match=rf'm.pt2 is no file of torch.export, or is damaged: .*{reason}') as caught:
+        open_session(file)
+    assert '\n' not in str(caught.value)
+
+
+def test_a_part_that_does_not_unpack_is_one_line(tmp_path):
+    file = broken_archive(tmp_path / 'm.pt2', b'[' + b'1, ' * 5000 + b'1]', compression=zipfile.ZIP_DEFLATED)
+    data = bytearray(file.read_bytes())
+    with zipfile.ZipFile(file) as archive:
+        at = archive.infolist()[-1].header_offset + 60
+    data[at : at + 8] = b'\xff' * 8
+    file.write_bytes(data)
+    with pytest.raises(UserError, match=r'is no file of torch\.export, or is damaged'):
+        open_session(file)

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -133,7 +134,9 @@ def _refuse_code(file: Path) -> None:
                     raise UserError(f'{shown(file)} holds pickled weights, which could run code: {name}.')
                 if name.endswith(('.pt', '.pth', '.pkl')):
                     _require_tensors(archive.read(name), f'{shown(file)} ({name})')
-    except (zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:  # damaged, no JSON, encrypted
         raise UserError(f'{shown(file)} is no file of torch.export, or is damaged: {first_line(error)}.') from error
 
 
