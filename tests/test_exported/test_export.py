@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from exported_models import FAMILIES, NAMES, TINY_VIT, built, random_rows, run, video_config
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tiny import CLIP_NAME
 
+from textxfer_mm.apis.chosen_model import load_chosen
 from textxfer_mm.apis.exported_recognizer import ExportedRecognizer
 from textxfer_mm.apis.exporting import export as exporting
 from textxfer_mm.apis.exporting.export import export_model
@@ -40,6 +43,20 @@ def assert_predicts_as(model, file, videos):
     for ours, theirs in zip(got, wanted, strict=True):
         assert (ours.video, ours.class_names) == (theirs.video, theirs.class_names)
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+
+
+def test_a_clip_by_its_name_with_weights_of_a_file(videos, tmp_path, monkeypatch):
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, CLIP_NAME, TINY_VIT)
+    torch.manual_seed(3)
+    torch.save(open_clip.create_model(CLIP_NAME).state_dict(), tmp_path / 'tiny.pt')
+    given = ('--pretrained', tmp_path / 'tiny.pt', '--labels', 'a cat,a dog')
+    done = run('export', CLIP_NAME, tmp_path / 'm.onnx', *given)
+    assert done.exit_code == 0, done.output
+    model = load_chosen(clip=CLIP_NAME, pretrained=str(tmp_path / 'tiny.pt'), labels=['a cat', 'a dog'], device='cpu')
+    assert_predicts_as(model, tmp_path / 'm.onnx', videos)
+    refused = run('export', CLIP_NAME, tmp_path / 'n.onnx', '--pretrained', tmp_path / 'none.pt', '--labels', 'a,b')
+    assert refused.exit_code == 2
+    assert re.search(r'error: --pretrained .*none\.pt', refused.output)
 
 
 @pytest.mark.parametrize('family', [name for name in FAMILIES if name != 'ViT, TAP'])

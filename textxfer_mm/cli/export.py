@@ -9,7 +9,7 @@ from rich.text import Text
 
 from textxfer_mm.cli.model_options import Labels, LabelsFile, ModelConfig, given_class_names, refuse_two_lists
 from textxfer_mm.errors import UserError, first_few, shown
-from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, is_exported, require_checkpoint
+from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, is_exported, require_checkpoint, require_weights
 
 
 def export(
@@ -18,6 +18,13 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(metavar='OUT', help='For onnxruntime (.onnx), or for PyTorch (.pt2).')],
     config: ModelConfig = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            help="open_clip tag or local file: weights of a CLIP model (openai by default), or of a config's text "
+            'encoder.'
+        ),
+    ] = None,
     labels: Labels = None,
     labels_file: LabelsFile = None,
     dataset: Annotated[
@@ -37,6 +44,8 @@ def export(
     if is_exported(checkpoint):
         raise UserError(f'{shown(checkpoint)} is exported already: give the checkpoint that it was made from.')
     _require_model(checkpoint, config)
+    if pretrained is not None:
+        require_weights(pretrained, '--pretrained')
     names = given_class_names(labels, labels_file)
     console = Console()
     with console.status('Exporting ...'):
@@ -47,9 +56,9 @@ def export(
         from textxfer_mm.log_bridge import warnings_only
 
         model, weights = (config, checkpoint) if config is not None else (checkpoint, None)
-        options = dict(checkpoint=weights, labels=names, dataset=dataset, text_encoder=text_encoder)
+        options = dict(checkpoint=weights, pretrained=pretrained, labels=names, dataset=dataset)
         with warnings_only():
-            done = export_model(model, out, **options, overwrite=overwrite)
+            done = export_model(model, out, **options, text_encoder=text_encoder, overwrite=overwrite)
     said = done.description
     axes = 'VCTHW' if len(done.shape) == 5 else 'VCHW'
     lines = [

@@ -62,6 +62,7 @@ def export_model(
     out: str | Path,
     *,
     checkpoint: str | Path | None = None,
+    pretrained: str | None = None,
     labels: str | Path | Sequence[str] | None = None,
     dataset: str | None = None,
     text_encoder: str | Path | None = None,
@@ -78,6 +79,7 @@ def export_model(
             is exported.
         out: The file, ``.onnx`` or ``.pt2``.
         checkpoint: Weights for a config.
+        pretrained: Tag or file of the weights of a CLIP model, or of a config's text encoder.
         labels: Class names; None takes the model's.
         dataset: By the class rows of which dataset it classifies, where it has those of several.
         text_encoder: A file for the text encoder too, which makes class rows of other names.
@@ -92,7 +94,7 @@ def export_model(
     if text_file == file:
         raise UserError(f'{shown(out)} cannot be the model and its text encoder at once.')
     device = None if isinstance(model, nn.Module) else 'cpu'
-    model = _on_cpu(model_of(model, checkpoint=checkpoint, labels=labels, device=device))
+    model = _on_cpu(model_of(model, checkpoint=checkpoint, pretrained=pretrained, labels=labels, device=device))
     with in_scope(model.cfg), _as_it_was(model):
         return _export(model.eval(), file, text_file, dataset)
 
