@@ -39,6 +39,13 @@ def test_several_paths_in_their_order_and_each_once(folder):
     assert found.notes[-1] == '2 files were named more than once; each is taken once.'
 
 
+def test_where_several_are_named_their_folders_tell_them_apart(folder):
+    (folder / 'more' / 'b').mkdir(parents=True)
+    (folder / 'more' / 'b' / 'b.mp4').write_bytes(b'\0')
+    found = find_media(['media/', 'more/*/*.mp4', 'x.webm'])
+    assert found.below == ['media/a.AVI', 'media/b.mp4', 'media/sub/deep/c.png', 'more/b/b.mp4', 'x.webm']
+
+
 def test_patterns(folder):
     assert names(find_media('media/**/*.p*')) == ['media/sub/deep/c.png']
     found = find_media('media/*')

@@ -223,10 +223,12 @@ class TestLabelledCopies:
         assert copy.read([0]).shape == (1, 46, 82, 3)
         times = original.seconds()
         np.testing.assert_allclose(copy.seconds(), times - times[0], atol=2e-3)
-        files = [tmp_path / 'a.mkv', tmp_path / 'a.avi', tmp_path / 'sub' / 'a.avi']
-        below = ['a.mkv', 'a.avi', '../sub/a.avi']
-        found = [str(path) for path in labelled_paths(Path('out'), files, below)]
-        assert found == ['out/a.mp4', 'out/a (2).mp4', 'out/sub/a.mp4']
+        below = ['a.mkv', 'a.avi', 'a.mp4', 'a.jpg', '../sub/a.avi', '../b/a.mp4', 'b/a.mp4', 'b/a.MP4']
+        found = labelled_paths(Path('out'), [tmp_path / name for name in below], below)
+        assert [path.relative_to('out').as_posix() for path in found] == [
+            *('a.mkv.mp4', 'a.avi.mp4', 'a.mp4', 'a.png', 'sub/a.mp4'),
+            *('b/a.mp4', 'b/a (2).mp4', 'b/a (3).mp4'),
+        ]
 
     def test_a_copy_that_fails_costs_itself(self, predict, tmp_path):
         """The frames that the model sees are there, the last ones are not."""

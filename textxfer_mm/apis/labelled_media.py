@@ -1,5 +1,6 @@
 """Videos and images with what was recognised drawn into them: MP4 that browsers play (H.264), and PNG."""
 
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,8 @@ _TICKS = 90_000
 def labelled_paths(folder: Path, files: Sequence[Path], below: Sequence[str]) -> list[Path]:
     """Where the labelled copies of files go: below a folder as they lie below theirs, each its own.
 
+    Of files that differ by their suffix alone, the others keep it: ``a.mp4`` and ``a.avi.mp4``.
+
     Args:
         folder: The folder of the copies.
         files: Videos and images.
@@ -33,14 +36,18 @@ def labelled_paths(folder: Path, files: Sequence[Path], below: Sequence[str]) ->
         UserError: A copy would take the place of a file.
     """
     originals = {file.resolve() for file in files}
+    names = [folder / Path(*(part for part in Path(name).parts if part not in ('..', '/'))) for name in below]
+    suffixes = ['.png' if is_image(file) else '.mp4' for file in files]
+    times = Counter(name.with_suffix(suffix) for name, suffix in zip(names, suffixes, strict=True))
     taken: set[Path] = set()
     paths = []
-    for file, name in zip(files, below, strict=True):
-        inside = Path(*(part for part in Path(name).parts if part not in ('..', '/')))
-        path = folder / inside.with_suffix('.png' if is_image(file) else '.mp4')
-        number = 2
+    for name, suffix in zip(names, suffixes, strict=True):
+        path = name.with_suffix(suffix)
+        if times[path] > 1 and name.suffix.lower() != suffix:
+            path = name.with_name(name.name + suffix)
+        wanted, number = path, 2
         while path in taken:
-            path = (folder / inside).with_name(f'{inside.stem} ({number}){path.suffix}')
+            path = wanted.with_stem(f'{wanted.stem} ({number})')
             number += 1
         if path.resolve() in originals:
             raise UserError(f'--save-video {shown(folder)} would write over {shown(path)}: give another folder.')

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from textxfer_mm.errors import UserError, first_few, nearest, shown
+from textxfer_mm.errors import UserError, closest, first_few, shown
 from textxfer_mm.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image
 from textxfer_mm.text_files import read_text, split_lines
 from textxfer_mm.video.unreadable import TEXT, UnreadableVideoError, describe, read_head
@@ -23,7 +23,8 @@ class FoundMedia:
 
     Attributes:
         files: Their paths.
-        below: For each the path below the folder that was named, or its name: what to call it in short.
+        below: For each the path below the folder that was named, or its name: what to call it in short. Where several
+            things were named, a path begins with the name of its folder.
         notes: What was passed over and why, one sentence each.
     """
 
@@ -56,7 +57,7 @@ def find_media(paths: str | Path | Sequence[str | Path]) -> FoundMedia:
         PermissionError: A folder may not be listed.
     """
     given = [paths] if isinstance(paths, str | Path) else list(paths)
-    search = _Search()
+    search = _Search(several=len(given) > 1)
     for path in given:
         search.add(str(path))
     if len(given) == 1 and search.is_one_file and not str(given[0]).lower().endswith('.ppm'):  # which may be text
@@ -67,10 +68,15 @@ def find_media(paths: str | Path | Sequence[str | Path]) -> FoundMedia:
 
 
 class _Search:
-    """Goes through what was named, one path after the other."""
+    """Goes through what was named, one path after the other.
 
-    def __init__(self) -> None:
+    Args:
+        several: Whether more than one path is named.
+    """
+
+    def __init__(self, several: bool) -> None:
         self.found = FoundMedia()
+        self._several = several
         self.repeated = 0
         self.is_one_file = False
         self._seen: set[str] = set()
@@ -101,6 +107,10 @@ class _Search:
         self.found.files.append(Path(file))
         self.found.below.append(below)
 
+    def _in_short(self, below: str, folder: str) -> str:
+        """What to call a file below a folder; the folder's own name tells several apart."""
+        return os.path.join(os.path.basename(os.path.abspath(folder)), below) if self._several and folder else below
+
     def _add_folder(self, folder: str, given: str) -> None:
         others: list[str] = []
         hidden = taken = 0
@@ -110,7 +120,7 @@ class _Search:
                 hidden += 1
             elif file.lower().endswith(_MEDIA):
                 taken += 1
-                self._take(file, below)
+                self._take(file, self._in_short(below, folder))
             else:
                 others.append(below)
         if not taken:
@@ -125,9 +135,10 @@ class _Search:
             folder = os.path.dirname(pattern) or '.'
             beside = os.listdir(folder) if os.path.isdir(folder) else []
             media = [name for name in beside if name.lower().endswith((*_MEDIA, LIST_SUFFIX)) and name[0] != '.']
+            close = closest(os.path.basename(pattern), media)
+            meant = f' Did you mean: {", ".join(map(shown, close))}?' if close else ''
             raise UserError(
-                f'{shown(given)} does not exist.{nearest(os.path.basename(pattern), media)} Give videos, images, '
-                'folders, patterns or lists of them.'
+                f'{shown(given)} does not exist.{meant} Give videos, images, folders, patterns or lists of them.'
             )
         matches = sorted(path for path in glob.iglob(pattern, recursive=True) if not os.path.isdir(path))
         media = [path for path in matches if path.lower().endswith(_MEDIA)]
@@ -137,7 +148,7 @@ class _Search:
             raise UserError(f'The pattern {shown(given)} matches no video and no image{what}.')
         root = os.path.dirname(pattern[: min(pattern.find(sign) for sign in '*?[' if sign in pattern)])
         for path in media:
-            self._take(path, os.path.relpath(path, root or '.'))
+            self._take(path, self._in_short(os.path.relpath(path, root or '.'), root))
         self._note(given, others, 0)
 
     def _add_list(self, path: str) -> None:

@@ -58,7 +58,10 @@ def train(
     """
     _check_options(model, pretrained, config, checkpoint, device)
     if not folder.expanduser().exists():
-        raise UserError(f'{folder} does not exist: give a folder that holds one folder of videos for each class.')
+        raise UserError(
+            f'{folder} does not exist: give a folder that holds one folder of videos for each class, or a list of a '
+            'path and a label a line.'
+        )
     out = out or Path('work_dirs/train') / folder.expanduser().resolve().stem
     require_writable_folder(out, '--out')
 
