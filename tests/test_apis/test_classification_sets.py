@@ -236,11 +236,12 @@ def test_class_names_that_are_missing_or_not_those_of_the_dataset_end_before_the
         (images / 'folders' / name).mkdir(parents=True, exist_ok=True)
         shutil.copy(next(images.glob('*.png')), images / 'folders' / name)
     assert refused(dataset=folders, class_names=['cats', 'dogs']) == (
-        "Set 'B' has 3 classes (cats, dogs, wild_birds), class_names 2 (cats, dogs)."
+        "Set 'B' has 3 classes (cats, dogs, wild_birds), class_names 2 (cats, dogs): give one name a class, in the "
+        'order of the labels.'
     )
     assert refused(dataset=folders, class_names=['cats', 'wild birds', 'dogs']) == (
         "Set 'B': class_names are in another order than its labels: class 1 is 'dogs' there, and 'wild birds' in "
-        'class_names.'
+        'class_names. Give them in the order of the labels.'
     )
 
 

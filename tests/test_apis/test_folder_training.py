@@ -428,7 +428,7 @@ def test_a_model_that_may_be_guessing_is_handed_out_with_a_warning(right, is_tol
     """Seven of ten, give or take 14 points, are not more than the 60 % of the largest class."""
     told = _warning(outcome(Fixed('one'), right), 0.6)
     assert bool(told) == is_told
-    assert not told or 'than always answering the largest class (60.0 %): it may only be guessing' in told
+    assert not told or 'that of always answering the largest class (60.0 %): it may only be guessing' in told
 
 
 def test_from_the_command_line(place, first, tmp_path, monkeypatch):

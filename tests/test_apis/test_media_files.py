@@ -44,6 +44,10 @@ def test_where_several_are_named_their_folders_tell_them_apart(folder):
     (folder / 'more' / 'b' / 'b.mp4').write_bytes(b'\0')
     found = find_media(['media/', 'more/*/*.mp4', 'x.webm'])
     assert found.below == ['media/a.AVI', 'media/b.mp4', 'media/sub/deep/c.png', 'more/b/b.mp4', 'x.webm']
+    assert find_media(['media/b.mp4', 'more/b/b.mp4', 'x.webm']).below == ['media/b.mp4', 'more/b/b.mp4', 'x.webm']
+    (folder / 'media' / 'b').mkdir()
+    (folder / 'media' / 'b' / 'b.mp4').write_bytes(b'\0')
+    assert find_media(['media/b', 'more/b']).below == ['media/b/b.mp4', 'more/b/b.mp4']
 
 
 def test_patterns(folder):

@@ -111,6 +111,13 @@ def test_a_missing_optional_package_is_a_note_with_the_extra_that_brings_it(monk
     assert check.cure == f'pip install "textxfer_mm[{extra}]"'
 
 
+def test_the_onnxruntime_of_gpus_serves_as_well(monkeypatch):
+    monkeypatch.setattr(packages, 'installed_version', {'onnxruntime-gpu': '1.32.0'}.get)
+    monkeypatch.setattr(packages, 'import_error', lambda module: None)
+    check = packages.check_package('onnxruntime', 'onnxruntime', '>=1.20')
+    assert (check.status, check.found, check.cure) == ('ok', 'onnxruntime-gpu 1.32.0', '')
+
+
 def test_the_full_mmcv_serves_as_mmcv_lite(monkeypatch):
     monkeypatch.setattr(packages, 'installed_version', {'mmcv': '2.1.0'}.get)
     check = packages.check_package('mmcv-lite', 'mmcv', '>=2.1.0,<2.2')

@@ -47,6 +47,11 @@ def one_line(result):
         (('--pretrained', 'openai'), '--pretrained are the weights of --model'),
         (('--device', 'gpu'), '--device gpu is no device'),
         (('--dataset', 'ucf101'), '--dataset chooses among the datasets of a trained model: give its --checkpoint.'),
+        (('--allow-host', 'müller.example'), '--allow-host müller.example: give the name of a host alone, such as'),
+        (
+            ('--allow-host', 'a.example', '--host', '0.0.0.0', '--port', 0),
+            '--allow-host has no effect with --host 0.0.0.0, which',
+        ),
         (('--allow-host', 'http://a.example'), '--allow-host http://a.example: give the name of a host alone, such as'),
         (('--max-size', 'inf'), '--max-size inf is no size: give a number of megabytes.'),
         (('--keep', 'inf'), '--keep inf is no length of time'),
@@ -145,9 +150,15 @@ def test_the_packaged_model_says_in_each_answer_how_weak_it_is(monkeypatch):
     assert _load('mine', dict(checkpoint=Path('mine.pth')), None).remark == ''
 
 
-def test_who_can_open_the_page():
-    others = {host: server.is_open_to_others(host) for host in ('127.0.0.1', '::1', 'localhost', '0.0.0.0', '10.1.2.3')}
-    assert others == {'127.0.0.1': False, '::1': False, 'localhost': False, '0.0.0.0': True, '10.1.2.3': True}
+@pytest.mark.parametrize(
+    ('host', 'is_open'),
+    [
+        *((name, False) for name in ('127.0.0.1', '127.0.0.2', '::1', 'localhost', 'LOCALHOST')),
+        *((name, True) for name in ('0.0.0.0', '::', '10.1.2.3')),
+    ],
+)
+def test_who_can_open_the_page(host, is_open):
+    assert server.is_open_to_others(host) == is_open
 
 
 def test_it_serves_until_it_is_ended_and_leaves_nothing(tmp_path):

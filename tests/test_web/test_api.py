@@ -279,6 +279,7 @@ def test_no_other_address_leads_to_a_file(server, media):
         (dict(host='evil.example@localhost'), True),
         (dict(host='[::1'), False),
         (dict(origin='http://evil.example'), False),
+        (dict(host='localhost:7860', origin='http://localhost:3000'), False),  # another page of this machine
         (dict(origin='null'), False),  # a file, or a frame that is locked in
     ],
 )
@@ -298,24 +299,36 @@ def test_pages_of_others_get_and_send_nothing(server, media, headers, is_meant):
 
 
 @pytest.mark.parametrize(
-    ('names', 'host', 'status'),
+    ('names', 'host', 'origin', 'status'),
     [
-        (frozenset({'localhost', 'demo.example'}), 'demo.example', 200),
-        (frozenset({'localhost', 'demo.example'}), 'other.example', 403),
-        (None, 'other.example', 200),  # open to others
+        (frozenset({'localhost'}), 'demo.example', None, 200),
+        (frozenset({'localhost'}), 'localhost', 'https://demo.example', 200),  # a proxy that does not hand its name on
+        (frozenset({'localhost'}), 'other.example', None, 403),
+        (frozenset({'localhost'}), 'localhost', 'https://other.example', 403),
+        (None, 'other.example', 'https://another.example', 200),  # open to others
     ],
 )
-def test_by_which_names_a_page_may_be_called(names, host, status):
+def test_by_which_names_a_page_may_be_called(names, host, origin, status):
     async def app(scope, receive, send):
         await send(dict(type='http.response.start', status=200, headers=[]))
         await send(dict(type='http.response.body', body=b''))
 
     async def answer():
-        transport = httpx.ASGITransport(gate.Gate(app, None, 1, names))
+        transport = httpx.ASGITransport(gate.Gate(app, None, 1, names, frozenset({'demo.example'})))
         async with httpx.AsyncClient(transport=transport) as client:
-            return await client.get(f'http://{host}/config')
+            return await client.get(f'http://{host}/config', headers=dict(origin=origin) if origin else {})
 
     assert asyncio.run(answer()).status_code == status
+
+
+def test_sockets_are_closed():
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(gate.Gate(None, None, 1)(dict(type='websocket', path='/'), None, send))
+    assert sent == [dict(type='websocket.close', code=1008)]
 
 
 def test_what_the_page_does_not_need_is_closed(server):

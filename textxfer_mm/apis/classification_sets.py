@@ -180,14 +180,15 @@ def _require_same_classes(name: str, videos: Videos, names: Sequence[str]) -> No
     if len(known) != len(names):
         raise UserError(
             f'Set {shown(name)!r} has {len(known)} classes ({first_few(known)}), class_names {len(names)} '
-            f'({first_few(names)}).'
+            f'({first_few(names)}): give one name a class, in the order of the labels.'
         )
     ours, theirs = list(map(squeezed, names)), list(map(squeezed, known))
     if ours != theirs and sorted(ours) == sorted(theirs):
         place = next(place for place, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
         raise UserError(
             f'Set {shown(name)!r}: class_names are in another order than its labels: class {place} is '
-            f'{shown(known[place])!r} there, and {shown(names[place])!r} in class_names.'
+            f'{shown(known[place])!r} there, and {shown(names[place])!r} in class_names. Give them in the order of the '
+            'labels.'
         )
 
 

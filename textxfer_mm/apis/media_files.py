@@ -3,6 +3,7 @@
 import glob
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ class FoundMedia:
     Attributes:
         files: Their paths.
         below: For each the path below the folder that was named, or its name: what to call it in short. Where several
-            things were named, a path begins with the name of its folder.
+            things were named, a path below a folder or a pattern begins with the name of that folder. What more than
+            one would be called goes by its whole path.
         notes: What was passed over and why, one sentence each.
     """
 
@@ -62,6 +64,8 @@ def find_media(paths: str | Path | Sequence[str | Path]) -> FoundMedia:
         search.add(str(path))
     if len(given) == 1 and search.is_one_file and not str(given[0]).lower().endswith('.ppm'):  # which may be text
         _refuse_text(str(search.found.files[0]))
+    times, found = Counter(search.found.below), search.found
+    found.below = [str(file) if times[name] > 1 else name for file, name in zip(found.files, found.below, strict=True)]
     if search.repeated:
         search.found.notes.append(f'{search.repeated:,} files were named more than once; each is taken once.')
     return search.found

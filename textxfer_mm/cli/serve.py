@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from textxfer_mm.cli.model_options import CLIPModel, Dataset, Device, Pretrained, given_class_names
-from textxfer_mm.errors import UserError
+from textxfer_mm.errors import UserError, shown
 from textxfer_mm.inputs import find_config, require_checkpoint, require_device_name, require_seconds, require_weights
 
 #: Files that trainings write by these names, whatever they trained: the folder says more.
@@ -67,10 +67,15 @@ def serve(
     require_seconds(keep, '--keep')
     if max_size == float('inf'):
         raise UserError(f'--max-size {max_size:g} is no size: give a number of megabytes.')
-    wrong = next((name for name in allow_host or () if not re.fullmatch(r'[\w.-]+', name)), None)
+    wrong = next((name for name in allow_host or () if not re.fullmatch(r'[A-Za-z0-9._-]+', name)), None)
     if wrong is not None:
-        raise UserError(f'--allow-host {wrong}: give the name of a host alone, such as demo.example.org.')
+        raise UserError(
+            f'--allow-host {shown(wrong)}: give the name of a host alone, such as demo.example.org, as browsers send '
+            'it (xn--... where it has other letters).'
+        )
     free_port(host, port)  # before the models are loaded, which takes a while
+    if allow_host and is_open_to_others(host):
+        raise UserError(f'--allow-host has no effect with --host {host}, which answers to every name: leave it out.')
     if videos is not None:
         from textxfer_mm.web.video_folder import VideoFolder
 

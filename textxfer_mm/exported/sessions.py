@@ -2,6 +2,7 @@
 
 import io
 import json
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -99,8 +100,8 @@ class _TorchSession:
             raise UserError(f'{shown(file)} cannot be loaded by torch.export: {first_line(error)}') from error
         try:
             self._module = module.to(device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:  # what PyTorch was built without, or lacks
-            raise UserError(f'device {device} is not available here: {first_line(error)}') from error
+        except (RuntimeError, AssertionError) as error:  # what PyTorch was built without, or has no room for
+            raise UserError(f'{shown(file)} cannot be put on device {device}: {first_line(error)}') from error
         if threads is not None:
             torch.set_num_threads(threads)
         self.metadata, self._device = extra, device
@@ -136,7 +137,8 @@ def _refuse_code(file: Path) -> None:
                     _require_tensors(archive.read(name), f'{shown(file)} ({name})')
     except UserError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, RuntimeError) as error:  # damaged, no JSON, encrypted
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError) as error:
+        # damaged, cut off, no JSON, encrypted
         raise UserError(f'{shown(file)} is no file of torch.export, or is damaged: {first_line(error)}.') from error
 
 

@@ -24,8 +24,8 @@ _READ = re.compile(
     r'|(heartbeat|call/[\w.-]+)/\w+)/?'
 )
 _NOT_MEANT = (
-    'This page is for the machine that it runs on: open it as http://127.0.0.1 or http://localhost, or start it with '
-    '--allow-host NAME to call it by another name.'
+    'This page is for the machine that it runs on: open it by the address that textxfer serve printed, or start it '
+    'with --allow-host NAME to call it by another name.'
 )
 #: What is no file is small: names, labels, numbers.
 _MOST_BYTES = 1_000_000
@@ -60,6 +60,7 @@ class Gate:
         most_megabytes: The largest upload: of all that one request brings, not of each file in it.
         names: By which names of hosts it is called, in lower case; None for any. Another name is that of a page of
             somebody else, who lets it lead to this machine to read what is here ("DNS rebinding").
+        proxies: Names by which browsers know it through a proxy, in lower case; they count among ``names`` as well.
     """
 
     def __init__(
@@ -68,15 +69,20 @@ class Gate:
         uploads: Uploads,
         most_megabytes: float,
         names: frozenset[str] | None = None,
+        proxies: frozenset[str] = frozenset(),
     ) -> None:
-        self._app, self._uploads, self._names = app, uploads, names
+        self._app, self._uploads = app, uploads
+        self._names, self._proxies = None if names is None else names | proxies, proxies
         self._most_bytes = int(most_megabytes * 1024**2) + _BESIDE
         self._too_large = f'An upload has {most_megabytes:g} MB at most.'
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope['type'] != 'http':  # the start and the end; gradio has no sockets
+        if scope['type'] == 'lifespan':  # the start and the end
             await self._app(scope, receive, send)
+            return
+        if scope['type'] != 'http':  # the page has no sockets
+            await send(dict(type='websocket.close', code=1008))
             return
         path, is_read = scope['path'], scope['method'] in ('GET', 'HEAD', 'OPTIONS')
         if not self._is_meant(dict(scope['headers'])):
@@ -94,9 +100,10 @@ class Gate:
         """Whether a request is for this page, and comes from it where it comes from a page at all."""
         if self._names is None:
             return True
-        origin = headers.get(b'origin')
-        hosts = [b'//' + headers.get(b'host', b''), *([] if origin is None else [origin])]
-        return all(_host_in(address) in self._names for address in hosts)
+        host, origin = headers.get(b'host', b'').lower(), headers.get(b'origin')
+        if _host_in(b'//' + host) not in self._names:
+            return False
+        return origin is None or origin.lower().partition(b'://')[2] == host or _host_in(origin) in self._proxies
 
     async def _pass(self, scope: Message, body: '_Body', send: Send) -> None:
         """Let the application answer, unless its request is refused while it comes."""

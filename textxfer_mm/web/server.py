@@ -67,8 +67,10 @@ def serving(
         page = page_module.build_page(site)
         from starlette.middleware import Middleware
 
-        names = None if is_open_to_others(host) else frozenset(map(str.lower, (*_OWN_NAMES, host, *other_names)))
-        gate = dict(middleware=[Middleware(Gate, uploads=uploads, most_megabytes=most_megabytes, names=names)])
+        names = None if is_open_to_others(host) else frozenset((*_OWN_NAMES, host.lower()))
+        proxies = frozenset(map(str.lower, other_names))
+        limits = dict(uploads=uploads, most_megabytes=most_megabytes, names=names, proxies=proxies)
+        gate = dict(middleware=[Middleware(Gate, **limits)])
         options = page_module.launch_options(site)
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, app_kwargs=gate, **options)
         yield f'http://{_in_address(host)}:{port}/'
@@ -83,11 +85,9 @@ def serving(
 
 
 def is_open_to_others(host: str) -> bool:
-    """Whether other machines can reach what listens at a host."""
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host != 'localhost'
+    """Whether other machines can reach what listens at a host, which has to be known (:func:`free_port`)."""
+    found = {address[0].partition('%')[0] for *_, address in socket.getaddrinfo(host, None)}
+    return not all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def free_port(host: str, port: int) -> int:

@@ -33,8 +33,8 @@ EXTRAS = {
     'onnxscript': 'onnx',
     'ray': 'ray',
 }
-#: The full mmcv serves as well as mmcv-lite.
-FULL = {'mmcv-lite': 'mmcv'}
+#: Larger distributions of the same module, which serve as well.
+FULL = {'mmcv-lite': 'mmcv', 'onnxruntime': 'onnxruntime-gpu'}
 #: Forks of OpenMMLab's packages, by the package whose module they bring.
 FORKS = {'mmcv-lite': 'onedl-mmcv', 'mmengine': 'onedl-mmengine', 'mmpretrain': 'onedl-mmpretrain'}
 OPENCV = ('opencv-python', 'opencv-contrib-python', 'opencv-python-headless', 'opencv-contrib-python-headless')

@@ -98,9 +98,9 @@ def _warning(best: Validated, largest_class: float) -> str:
     if best.accuracy - best.spread > largest_class:
         return ''
     return (
-        f'The model that was kept is not better, beyond its spread, than always answering the largest class '
-        f'({percent(largest_class)} %): it may only be guessing. A stronger encoder (--model), more videos, or classes '
-        'that look different can help.'
+        'The accuracy of the model that was kept, less its spread, is not above that of always answering the largest '
+        f'class ({percent(largest_class)} %): it may only be guessing. A stronger encoder (--model), more videos, or '
+        'classes that look different can help.'
     )
 
 
