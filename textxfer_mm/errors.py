@@ -65,10 +65,13 @@ def _cut(head: str, text: str, limit: int | None) -> str:
 def nearest(given: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ``' Did you mean: a, b?'`` for the closest names, or a short list of all choices when none is close."""
     names = sorted({str(choice) for choice in choices})
-    close = closest(given, names, limit)
-    if close:
-        return f' Did you mean: {", ".join(map(shown, close))}?'
-    return f' Known: {first_few(names, 12)}.' if names else ''
+    return similar(given, names, limit) or (f' Known: {first_few(names, 12)}.' if names else '')
+
+
+def similar(given: str, choices: Iterable[str], limit: int = 3) -> str:
+    """Return ``' Did you mean: a, b?'`` for the closest names, or nothing when none is close."""
+    close = closest(given, choices, limit)
+    return f' Did you mean: {", ".join(map(shown, close))}?' if close else ''
 
 
 def closest(given: str, choices: Iterable[str], limit: int = 3, likeness: float = 0.6) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from textxfer_mm.errors import UserError, closest, first_few, shown
+from textxfer_mm.errors import UserError, first_few, shown, similar
 from textxfer_mm.inputs import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image
 from textxfer_mm.text_files import read_text, split_lines
 from textxfer_mm.video.unreadable import TEXT, UnreadableVideoError, describe, read_head
@@ -64,11 +64,12 @@ def find_media(paths: str | Path | Sequence[str | Path]) -> FoundMedia:
         search.add(str(path))
     if len(given) == 1 and search.is_one_file and not str(given[0]).lower().endswith('.ppm'):  # which may be text
         _refuse_text(str(search.found.files[0]))
-    times, found = Counter(search.found.below), search.found
+    found = search.found
+    times = Counter(found.below)
     found.below = [str(file) if times[name] > 1 else name for file, name in zip(found.files, found.below, strict=True)]
     if search.repeated:
-        search.found.notes.append(f'{search.repeated:,} files were named more than once; each is taken once.')
-    return search.found
+        found.notes.append(f'{search.repeated:,} files were named more than once; each is taken once.')
+    return found
 
 
 class _Search:
@@ -139,10 +140,9 @@ class _Search:
             folder = os.path.dirname(pattern) or '.'
             beside = os.listdir(folder) if os.path.isdir(folder) else []
             media = [name for name in beside if name.lower().endswith((*_MEDIA, LIST_SUFFIX)) and name[0] != '.']
-            close = closest(os.path.basename(pattern), media)
-            meant = f' Did you mean: {", ".join(map(shown, close))}?' if close else ''
             raise UserError(
-                f'{shown(given)} does not exist.{meant} Give videos, images, folders, patterns or lists of them.'
+                f'{shown(given)} does not exist.{similar(os.path.basename(pattern), media)} Give videos, images, '
+                'folders, patterns or lists of them.'
             )
         matches = sorted(path for path in glob.iglob(pattern, recursive=True) if not os.path.isdir(path))
         media = [path for path in matches if path.lower().endswith(_MEDIA)]

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from textxfer_mm.cli.model_options import Labels, LabelsFile, ModelConfig, given_class_names, refuse_two_lists
+from textxfer_mm.cli.model_options import Dataset, Labels, LabelsFile, ModelConfig, given_class_names, refuse_two_lists
 from textxfer_mm.errors import UserError, first_few, shown
 from textxfer_mm.inputs import CONFIG_SUFFIXES, find_config, is_exported, require_checkpoint, require_weights
 
@@ -27,9 +27,7 @@ def export(
     ] = None,
     labels: Labels = None,
     labels_file: LabelsFile = None,
-    dataset: Annotated[
-        str | None, typer.Option(help='By whose class names it classifies, where a model has several datasets.')
-    ] = None,
+    dataset: Dataset = None,
     text_encoder: Annotated[
         Path | None, typer.Option(help='Export the text encoder as well, to this file (.onnx, .pt2).')
     ] = None,

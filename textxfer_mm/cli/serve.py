@@ -74,7 +74,8 @@ def serve(
             'it (xn--... where it has other letters).'
         )
     free_port(host, port)  # before the models are loaded, which takes a while
-    if allow_host and is_open_to_others(host):
+    is_open = is_open_to_others(host)
+    if allow_host and is_open:
         raise UserError(f'--allow-host has no effect with --host {host}, which answers to every name: leave it out.')
     if videos is not None:
         from textxfer_mm.web.video_folder import VideoFolder
@@ -90,7 +91,7 @@ def serve(
     options = dict(videos=videos, labels=names, host=host, port=port, other_names=allow_host or (), **limits)
     with serving(models, **options) as address:
         console.print(Text(f'The page is at {address} (Ctrl-C ends it). Models: {", ".join(chosen)}.'), soft_wrap=True)
-        if is_open_to_others(host):
+        if is_open:
             console.print(
                 Text(f'--host {host}: whoever reaches this machine can use the page, without a password.'),
                 soft_wrap=True,

@@ -36,6 +36,7 @@ def report_of(
     """What was found, as JSON has it."""
     probe = probe_of(validated)
     counts = np.array(videos.counts)
+    largest_class = float(counts.max() / counts.sum())
     return dict(
         source=str(settings.source),
         seed=settings.seed,
@@ -49,13 +50,13 @@ def report_of(
         validation=validation.about,
         folds=len(validation.folds),
         chance=1 / len(counts),
-        largest_class=float(counts.max() / counts.sum()),
+        largest_class=largest_class,
         candidates=[_entry(one, probe) for one in validated],
         no_candidates_by_names=encoder.text_reason,
         kept=best.candidate.title,
         trained_again=best.candidate.again,
         kept_because=_reason(best, validated),
-        warning=_warning(best, float(counts.max() / counts.sum())),
+        warning=_warning(best, largest_class),
         class_accuracies=dict(zip(videos.class_names, map(float, best.class_accuracies), strict=True)),
         tested=dict(tested),
     )
